@@ -1,0 +1,50 @@
+# argon_library(NAME [SOURCES ...] [DEPS ...] [TESTS ...] [TEST_DEPS ...])
+#   A static library argon_NAME of one folder, and, where TESTS are given, one GoogleTest
+#   program NAME_test whose cases ctest knows as NAME.Suite.Case.
+# argon_test(NAME SOURCES ... [DEPS ...])
+#   A GoogleTest program by itself.
+# argon_program(NAME SOURCES ... [DEPS ...])
+#   A program in bin/.
+# argon_fuzz(NAME SOURCES ... [DEPS ...])
+#   A libFuzzer target fuzz_NAME (only with ARGON_FUZZ).
+
+include(GoogleTest)
+
+function(argon_test name)
+  cmake_parse_arguments(T "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  target_link_libraries(${name} PRIVATE ${T_DEPS} argon_test_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+endfunction()
+
+function(argon_library name)
+  cmake_parse_arguments(L "" "" "SOURCES;DEPS;TESTS;TEST_DEPS" ${ARGN})
+  if(L_SOURCES)
+    add_library(argon_${name} STATIC ${L_SOURCES})
+    target_link_libraries(argon_${name} PUBLIC ${L_DEPS})
+  else()
+    add_library(argon_${name} INTERFACE)
+    target_link_libraries(argon_${name} INTERFACE ${L_DEPS})
+  endif()
+  if(L_TESTS)
+    argon_test(${name}_test SOURCES ${L_TESTS} DEPS argon_${name} ${L_TEST_DEPS})
+  endif()
+endfunction()
+
+function(argon_program name)
+  cmake_parse_arguments(P "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${P_SOURCES})
+  target_link_libraries(${name} PRIVATE ${P_DEPS})
+endfunction()
+
+function(argon_fuzz name)
+  if(NOT ARGON_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(F "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(fuzz_${name} ${F_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ${F_DEPS})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()

@@ -1,0 +1,42 @@
+#include "core/base/checksum.h"
+
+#include <isa-l/crc.h>
+#include <xxhash.h>
+
+#include <cstdio>
+
+namespace argon {
+
+uint32_t crc32c_extend(uint32_t crc, ByteView b) {
+  uint32_t state = ~crc;
+  // isa-l takes an int length and a pointer to non-const bytes, which it only reads.
+  constexpr size_t kChunk = 1u << 30;
+  while (!b.empty()) {
+    size_t n = b.size() < kChunk ? b.size() : kChunk;
+    state = crc32_iscsi(const_cast<uint8_t*>(b.data()), static_cast<int>(n), state);
+    b = b.subspan(n);
+  }
+  return ~state;
+}
+
+uint32_t crc32c(ByteView bytes) {
+  return crc32c_extend(0, bytes);
+}
+
+Hash128 hash128(ByteView bytes) {
+  XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
+  return {h.high64, h.low64};
+}
+
+uint64_t hash64(ByteView bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::string to_string(const Hash128& hash) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high),
+                static_cast<unsigned long long>(hash.low));
+  return text;
+}
+
+}  // namespace argon
