@@ -1,0 +1,33 @@
+// What everybody needs over streams and files: whole reads and writes, whole files, durable
+// replacement. Each function suspends.
+
+#pragma once
+
+#include "core/env/env.h"
+
+namespace argon {
+
+// Fills `into`. Errors: the stream's; Disconnected where the stream ends before.
+Status read_exact(Task& task, Stream& stream, ByteSpan into);
+Status write_all(Task& task, Stream& stream, ByteView from);
+
+// Fills `into` from offset. Corrupt where the file ends before.
+Status read_exact_at(Task& task, File& file, uint64_t offset, ByteSpan into);
+Status write_all_at(Task& task, File& file, uint64_t offset, ByteView from);
+
+// The whole file. Unsupported where it is longer than `size_limit` bytes.
+Result<Bytes> read_file(Task& task, Disk& disk, const std::string& path, uint64_t size_limit = 1u << 30);
+// Replaces (or makes) the file at path with the given content, atomically and durably: temporary
+// file beside it, fdatasync, rename, sync of the directory. An error leaves the old file in place, or
+// (when only the last sync failed) the outcome open: MaybeApplied.
+Status write_file_durably(Task& task, Disk& disk, const std::string& path, ByteView content);
+
+// Makes the directory and its missing parents, durably.
+Status make_dirs(Task& task, Disk& disk, const std::string& path);
+// Removes the file or directory with everything below it; ok where there is none.
+Status remove_tree(Task& task, Disk& disk, const std::string& path);
+
+std::string parent_path(const std::string& path);
+std::string join_path(std::string_view directory, std::string_view name);
+
+}  // namespace argon

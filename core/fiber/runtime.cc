@@ -1,0 +1,148 @@
+#include "core/fiber/runtime.h"
+
+#include <algorithm>
+#include <exception>
+
+namespace argon::fiber {
+
+Fiber::Fiber(Runtime& runtime, Scope& scope, std::string name, std::function<Status(Task&)> body)
+    : runtime_(runtime), scope_(&scope), name_(std::move(name)), body_(std::move(body)) {
+  attach_to(scope);
+  runtime_.add(*this);
+}
+
+Fiber::~Fiber() {
+  runtime_.remove(*this);
+}
+
+Env& Fiber::env() {
+  return runtime_.env_;
+}
+
+void Fiber::check_alive() const {
+  if (!runtime_.killed_) [[likely]]
+    return;
+  CHECK(std::uncaught_exceptions() == 0, "fiber " + name_ + " suspends while it unwinds");
+  throw NodeKilled{};
+}
+
+Status Fiber::wait(Waiter& waiter) {
+  CHECK(&waiter.task() == this);
+  if (waiter.woken()) return {};
+  check_alive();
+  bool limited = deadline_ != MonotonicTime::max();
+  for (;;) {
+    if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
+    if (limited && env().now() >= deadline_) return Error(Code::TimedOut, name_ + " reached its deadline");
+    waiting_ = &waiter;
+    if (limited) env().reactor().arm(*this, deadline_);
+    suspend();
+    waiting_ = nullptr;
+    if (waiter.woken()) return {};
+  }
+}
+
+Status Fiber::yield() {
+  check_alive();
+  if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
+  ready_ = true;
+  env().reactor().post(*this);
+  suspend();
+  return {};
+}
+
+Status Fiber::sleep(Duration duration) {
+  if (duration.ns <= 0) return yield();
+  check_alive();
+  MonotonicTime end = env().now() + duration;
+  MonotonicTime until = std::min(end, deadline_);
+  while (env().now() < until) {
+    if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
+    env().reactor().arm(*this, until);
+    suspend();
+  }
+  if (until < end) return Error(Code::TimedOut, name_ + " reached its deadline");
+  return {};
+}
+
+void Fiber::suspend() {
+  suspended_ = true;
+  context_.switch_out();
+  suspended_ = false;
+  if (armed()) env().reactor().disarm(*this);
+  check_alive();
+}
+
+void Fiber::make_ready() {
+  if (!suspended_ || ready_ || runtime_.killed_) return;
+  ready_ = true;
+  env().reactor().post(*this);
+}
+
+void Fiber::woken(Waiter& waiter) {
+  if (waiting_ == &waiter) make_ready();
+}
+
+void Fiber::fire() {
+  make_ready();
+}
+
+void Fiber::run() {
+  ready_ = false;
+  if (started_) {
+    context_.switch_in();
+  } else {
+    started_ = true;
+    stack_ = runtime_.stacks_.take();
+    context_.start(stack_, [](void* self) { static_cast<Fiber*>(self)->body(); }, this);
+  }
+  if (finished_) {
+    runtime_.stacks_.give_back(stack_);
+    delete this;
+  }
+}
+
+void Fiber::body() {
+  try {
+    Status status = body_(*this);
+    body_ = nullptr;
+    if (scope_ != nullptr) scope_->ended(status);
+  } catch (const NodeKilled&) {
+    body_ = nullptr;
+  }
+  finished_ = true;
+}
+
+void Fiber::unwind() {
+  ready_ = false;
+  if (started_)
+    run();
+  else
+    delete this;
+}
+
+Runtime::Runtime(Env& env, size_t stack_size) : env_(env), stacks_(stack_size), root_(new Scope(*this)) {}
+
+Runtime::~Runtime() {
+  CHECK(idle(), "a runtime is destroyed while fibers live");
+}
+
+void Runtime::add(Fiber& fiber) {
+  fiber.older_ = newest_;
+  (newest_ != nullptr ? newest_->newer_ : oldest_) = &fiber;
+  newest_ = &fiber;
+  size_++;
+}
+
+void Runtime::remove(Fiber& fiber) {
+  (fiber.older_ != nullptr ? fiber.older_->newer_ : oldest_) = fiber.newer_;
+  (fiber.newer_ != nullptr ? fiber.newer_->older_ : newest_) = fiber.older_;
+  size_--;
+}
+
+void Runtime::kill() {
+  killed_ = true;
+  while (newest_ != nullptr) newest_->unwind();
+}
+
+}  // namespace argon::fiber
