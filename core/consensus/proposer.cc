@@ -1,0 +1,351 @@
+#include "core/consensus/proposer.h"
+
+#include <algorithm>
+
+#include "core/base/codec.h"
+
+namespace argon::consensus {
+
+AppendRequest Append::request(WalCheck check, ByteView wal) const {
+  CHECK(wal.size() == end - begin);
+  return {generation, term, begin, commit, truncate, check, wal};
+}
+
+Proposer::Proposer(ProposerConfig config) : config_(std::move(config)) {
+  CHECK(config_.configuration.validate().ok(), to_string(config_.configuration));
+  for (NodeId id : config_.configuration.ids()) peers_[id];
+}
+
+std::set<NodeId> Proposer::peers_where(bool (*holds)(const Peer&)) const {
+  std::set<NodeId> found;
+  for (const auto& [id, peer] : peers_)
+    if (holds(peer)) found.insert(id);
+  return found;
+}
+
+void Proposer::step_down(Term seen, Error reason, ProposerEffects& out) {
+  if (phase_ == Phase::SteppedDown) return;
+  phase_ = Phase::SteppedDown;
+  out.push_back(SteppedDown{std::max(seen, term_), std::move(reason)});
+}
+
+void Proposer::close(NodeId to, Peer& peer, Error reason, ProposerEffects& out) {
+  peer.link = Link::Offline;
+  out.push_back(CloseLink{to, std::move(reason)});
+}
+
+// ---- links
+
+ProposerEffects Proposer::on_connected(NodeId member) {
+  ProposerEffects out;
+  auto found = peers_.find(member);
+  if (phase_ == Phase::SteppedDown || found == peers_.end()) return out;
+  found->second.link = Link::Greeting;
+  out.push_back(Send{
+      member, ProposerGreeting{config_.id, config_.configuration, config_.server, config_.allow_creation}});
+  return out;
+}
+
+void Proposer::on_disconnected(NodeId member) {
+  if (auto found = peers_.find(member); found != peers_.end()) found->second.link = Link::Offline;
+}
+
+ProposerEffects Proposer::on_message(NodeId from, const AcceptorMessage& message) {
+  ProposerEffects out;
+  auto found = peers_.find(from);
+  if (phase_ == Phase::SteppedDown || found == peers_.end()) return out;
+  Peer& peer = found->second;
+  if (peer.link == Link::Offline) return out;  // a message that was under way when the link was dropped
+  if (const auto* greeting = std::get_if<AcceptorGreeting>(&message)) greeted(from, peer, *greeting, out);
+  if (const auto* response = std::get_if<VoteResponse>(&message)) answered(from, peer, *response, out);
+  if (const auto* response = std::get_if<AppendResponse>(&message)) acknowledge(from, peer, *response, out);
+  if (const auto* refusal = std::get_if<Refusal>(&message))
+    close(from, peer, Error(refusal->code, refusal->text), out);
+  return out;
+}
+
+// ---- collecting terms
+
+void Proposer::greeted(NodeId from, Peer& peer, const AcceptorGreeting& greeting, ProposerEffects& out) {
+  if (peer.link != Link::Greeting || greeting.node != from) {
+    close(from, peer,
+          Error(Code::Invalid, "safekeeper " + to_string(greeting.node) + " answers as " + to_string(from)),
+          out);
+    return;
+  }
+  if (greeting.configuration.generation > config_.configuration.generation) {
+    adopt(greeting.configuration, out);
+    return;
+  }
+  if (greeting.configuration != config_.configuration) {
+    close(
+        from, peer,
+        Error(Code::Invalid, "safekeeper " + to_string(from) + " keeps " + to_string(greeting.configuration) +
+                                 ", wanted is " + to_string(config_.configuration)),
+        out);
+    return;
+  }
+  peer.link = Link::Greeted;
+  peer.term = greeting.term;
+  peer.timeline_start = greeting.timeline_start;
+  if (phase_ == Phase::CollectingTerms) {
+    campaign_if_quorum(out);
+  } else if (greeting.term > term_) {
+    step_down(greeting.term,
+              Error(Code::Stale, "safekeeper " + to_string(from) + " is in term " + to_string(greeting.term)),
+              out);
+  } else {
+    ask_vote(from, peer, out);
+  }
+}
+
+void Proposer::adopt(const Configuration& configuration, ProposerEffects& out) {
+  if (Status valid = configuration.validate(); !valid.ok() || phase_ != Phase::CollectingTerms) {
+    step_down(term_, Error(Code::Stale, "another configuration is in force: " + to_string(configuration)),
+              out);
+    return;
+  }
+  config_.configuration = configuration;
+  // Everybody greets anew, so that the new generation reaches all before a vote is asked.
+  peers_.clear();
+  for (NodeId id : configuration.ids()) peers_[id];
+  out.push_back(Reconfigured{configuration});
+}
+
+void Proposer::campaign_if_quorum(ProposerEffects& out) {
+  if (!config_.configuration.is_quorum(peers_where([](const Peer& p) { return p.link == Link::Greeted; })))
+    return;
+  Term highest = config_.min_term;
+  for (const auto& [id, peer] : peers_) highest = std::max(highest, peer.term);
+  term_ = Term(highest.value + 1);
+  phase_ = Phase::Campaigning;
+  for (auto& [id, peer] : peers_)
+    if (peer.link == Link::Greeted) ask_vote(id, peer, out);
+}
+
+void Proposer::ask_vote(NodeId to, Peer& peer, ProposerEffects& out) {
+  peer.link = Link::Voting;
+  out.push_back(Send{to, VoteRequest{config_.configuration.generation, term_}});
+}
+
+// ---- campaign
+
+void Proposer::answered(NodeId from, Peer& peer, const VoteResponse& response, ProposerEffects& out) {
+  if (response.term > term_) {
+    step_down(response.term,
+              Error(Code::Stale, "safekeeper " + to_string(from) + " is in term " + to_string(response.term)),
+              out);
+    return;
+  }
+  if (peer.link != Link::Voting || response.term != term_ ||
+      response.generation != config_.configuration.generation || !response.history.validate().ok()) {
+    close(from, peer, Error(Code::Invalid, "vote that was not asked for"), out);
+    return;
+  }
+  peer.link = Link::Voted;
+  peer.vote = response;
+  if (phase_ == Phase::Leading) {
+    send_elected(from, peer, out);
+    return;
+  }
+  if (phase_ != Phase::Campaigning) return;
+  // Refused in our own term: somebody else has the vote, or our request came twice. Either way
+  // this term may be lost, and a new attempt in a higher one is safe.
+  if (!response.given) {
+    step_down(term_,
+              Error(Code::Stale,
+                    "safekeeper " + to_string(from) + " has voted in term " + to_string(term_) + " already"),
+              out);
+    return;
+  }
+  peer.vote_given = true;
+  win_if_quorum(out);
+}
+
+void Proposer::win_if_quorum(ProposerEffects& out) {
+  if (!config_.configuration.is_quorum(peers_where([](const Peer& p) { return p.vote_given; }))) return;
+  if (Status chosen = choose_start(); !chosen.ok()) {
+    step_down(term_, chosen.error(), out);
+    return;
+  }
+  phase_ = Phase::PersistingTerm;
+  out.push_back(PersistTerm{term_, start_});
+}
+
+// The log of the voter with the highest (last term, flush) holds everything committed.
+Status Proposer::choose_start() {
+  const VoteResponse* best = nullptr;
+  for (const auto& [id, peer] : peers_) {
+    if (!peer.vote_given || !peer.vote->local_start.valid()) continue;
+    const VoteResponse& vote = *peer.vote;
+    if (vote.history.empty())
+      return Error(Code::Corrupt, "safekeeper " + to_string(id) + " has WAL without history");
+    if (best != nullptr) {
+      auto theirs = std::pair(vote.history.last_term(), vote.flush);
+      auto bests = std::pair(best->history.last_term(), best->flush);
+      if (theirs == bests && best->check.contradicts(vote.check))
+        return Error(Code::Corrupt, "safekeepers " + to_string(donor_) + " and " + to_string(id) +
+                                        " have different WAL before " + to_string(vote.flush));
+      if (theirs <= bests) continue;
+    }
+    best = &vote;
+    donor_ = id;
+  }
+  if (best != nullptr) {
+    start_ = best->flush;
+    start_check_ = best->check;
+    oldest_ = best->local_start;
+    history_ = best->history.with({term_, start_});
+    return {};
+  }
+  for (const auto& [id, peer] : peers_)
+    if (peer.timeline_start.valid()) config_.bootstrap_start = peer.timeline_start;
+  if (!config_.bootstrap_start.valid())
+    return Error(Code::Invalid,
+                 "no safekeeper of the quorum has WAL of this timeline, and where it starts is not known");
+  start_ = oldest_ = config_.bootstrap_start;
+  start_check_ = first_check(start_);
+  history_ = TermHistory({{Term(0), start_}, {term_, start_}});
+  return {};
+}
+
+ProposerEffects Proposer::on_term_persisted() {
+  ProposerEffects out;
+  if (phase_ == Phase::SteppedDown) return out;
+  CHECK(phase_ == Phase::PersistingTerm);
+  phase_ = Phase::Leading;
+  wal_end_ = start_;
+  Term previous = history_.entries()[history_.entries().size() - 2].term;
+  out.push_back(Elected{term_, start_, previous, start_check_, donor_, history_});
+  for (auto& [id, peer] : peers_) {
+    if (phase_ != Phase::Leading) break;
+    if (peer.link == Link::Voted) send_elected(id, peer, out);
+  }
+  return out;
+}
+
+// ---- leading
+
+void Proposer::send_elected(NodeId to, Peer& peer, ProposerEffects& out) {
+  const VoteResponse& vote = *peer.vote;
+  Lsn from = oldest_;
+  if (vote.local_start.valid()) {
+    auto common = common_point(history_, vote.history, vote.flush);
+    if (!common.ok()) {
+      close(to, peer, common.error(), out);
+      return;
+    }
+    from = *common;
+    if (from == vote.flush && from == start_ && start_check_.contradicts(vote.check)) {
+      close(
+          to, peer,
+          Error(Code::Corrupt, "safekeeper " + to_string(to) + " has other WAL before " + to_string(start_)),
+          out);
+      return;
+    }
+  }
+  peer.link = Link::Streaming;
+  peer.next = from;
+  peer.sent_commit = peer.sent_truncate = Lsn();
+  WalCheck check = from == start_ ? start_check_ : WalCheck{};
+  out.push_back(Send{to, ProposerElected{config_.configuration.generation, term_, from, history_, check}});
+}
+
+void Proposer::acknowledge(NodeId from, Peer& peer, const AppendResponse& response, ProposerEffects& out) {
+  if (response.term > term_) {
+    step_down(response.term,
+              Error(Code::Stale, "safekeeper " + to_string(from) + " is in term " + to_string(response.term)),
+              out);
+    return;
+  }
+  if (peer.link != Link::Streaming || response.term != term_ || response.flush > peer.next ||
+      response.generation != config_.configuration.generation) {
+    close(from, peer, Error(Code::Invalid, "acknowledgement of WAL that was not sent"), out);
+    return;
+  }
+  peer.acked = std::max(peer.acked, response.flush);
+  advance_commit(out);
+  if (response.pageserver || response.standby != HotStandbyFeedback{})
+    out.push_back(FeedbackReceived{from, response.standby, response.pageserver});
+}
+
+Lsn Proposer::quorum_flush(const std::vector<Member>& members) const {
+  std::vector<Lsn> acked;
+  for (const Member& member : members) {
+    Lsn flush = peers_.at(member.id).acked;
+    acked.push_back(flush >= start_ ? flush : Lsn());
+  }
+  std::sort(acked.begin(), acked.end());
+  return acked[(acked.size() - 1) / 2];
+}
+
+void Proposer::advance_commit(ProposerEffects& out) {
+  Lsn reached = quorum_flush(config_.configuration.members);
+  if (config_.configuration.joint())
+    reached = std::min(reached, quorum_flush(config_.configuration.new_members));
+  Lsn everywhere = Lsn::max();
+  for (const auto& [id, peer] : peers_) everywhere = std::min(everywhere, peer.acked);
+  if (reached > commit_) {
+    bool first = !commit_.valid();
+    commit_ = reached;
+    if (first) out.push_back(StartCommitted{start_});
+    out.push_back(CommitAdvanced{commit_});
+  }
+  truncate_ = std::max(truncate_, std::min(everywhere, commit_));
+}
+
+void Proposer::on_wal(Lsn end) {
+  if (phase_ == Phase::SteppedDown) return;
+  CHECK(leading() && commit_.valid() && end >= wal_end_);
+  wal_end_ = end;
+}
+
+std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
+  auto found = peers_.find(member);
+  if (!leading() || found == peers_.end() || found->second.link != Link::Streaming) return {};
+  Peer& peer = found->second;
+  if (peer.next == wal_end_ && peer.sent_commit == commit_ && peer.sent_truncate == truncate_) return {};
+  Lsn border = peer.next < start_ ? start_ : wal_end_;
+  uint64_t bytes = std::min<uint64_t>({border - peer.next, limit, kAppendBytesMax});
+  Append append{config_.configuration.generation, term_, peer.next, peer.next + bytes, commit_, truncate_};
+  peer.next = append.end;
+  peer.sent_commit = commit_;
+  peer.sent_truncate = truncate_;
+  return append;
+}
+
+std::optional<Append> Proposer::heartbeat(NodeId member) {
+  auto found = peers_.find(member);
+  if (!leading() || found == peers_.end() || found->second.link != Link::Streaming) return {};
+  Lsn next = found->second.next;
+  return Append{config_.configuration.generation, term_, next, next, commit_, truncate_};
+}
+
+std::vector<NodeId> Proposer::donors() const {
+  std::vector<NodeId> found;
+  if (donor_ != NodeId(0)) found.push_back(donor_);
+  for (const auto& [id, peer] : peers_)
+    if (id != donor_ && start_.valid() && peer.acked >= start_) found.push_back(id);
+  return found;
+}
+
+std::map<NodeId, Lsn> Proposer::acknowledged() const {
+  std::map<NodeId, Lsn> acked;
+  for (const auto& [id, peer] : peers_)
+    if (peer.acked.valid()) acked[id] = peer.acked;
+  return acked;
+}
+
+void Proposer::fingerprint(Bytes& out) const {
+  Writer w(out);
+  w.u8(static_cast<uint8_t>(phase_)).be(term_.value).be(start_.value).be(wal_end_.value).be(commit_.value);
+  w.be(truncate_.value).be(config_.configuration.generation.value).be(donor_.value);
+  for (const auto& [id, peer] : peers_) {
+    w.be(id.value).u8(static_cast<uint8_t>(peer.link)).be(peer.term.value).u8(peer.vote_given);
+    w.be(peer.next.value).be(peer.acked.value).be(peer.sent_commit.value).be(peer.sent_truncate.value);
+    if (peer.vote)
+      w.be(peer.vote->flush.value).be(peer.vote->local_start.value).be(peer.vote->history.last_term().value);
+  }
+}
+
+}  // namespace argon::consensus
