@@ -11,10 +11,11 @@
 
 #include "core/base/bytes.h"
 #include "core/base/ids.h"
+#include "core/pg/constants.h"
 
 namespace argon::pg::redo {
 
-inline constexpr size_t kPageBytes = 8192;
+inline constexpr size_t kPageBytes = kBlockSize;
 inline constexpr uint16_t kPageHeaderBytes = 24;
 inline constexpr uint16_t kItemIdBytes = 4;
 inline constexpr uint16_t kPageSizeAndVersion = 8192 | 4;
@@ -23,10 +24,6 @@ inline constexpr uint16_t kMaxIndexTuplesPerPage = 407;
 inline constexpr uint16_t kMaxHeapTupleBytes = 8160;
 // The most line pointers that any page with a sane header can hold.
 inline constexpr uint16_t kMaxItemIds = (kPageBytes - kPageHeaderBytes) / kItemIdBytes;
-
-constexpr uint32_t align8(uint32_t n) {
-  return (n + 7) & ~uint32_t{7};
-}
 
 // One line pointer: offset (15 bits), state (2 bits), length (15 bits).
 struct ItemId {

@@ -118,7 +118,7 @@ Error corrupt(std::string what) {
 }
 
 void page_init(Page page, size_t special_bytes) {
-  auto special = static_cast<uint16_t>(kPageBytes - align8(static_cast<uint32_t>(special_bytes)));
+  auto special = static_cast<uint16_t>(kPageBytes - align8(special_bytes));
   std::memset(page.data(), 0, kPageBytes);
   page.set_lower(kPageHeaderBytes);
   page.set_upper(special);
@@ -148,7 +148,7 @@ Result<uint16_t> page_add_item(Page page, ByteView item, uint16_t number, uint32
     return corrupt("more line pointers than a heap page can have");
 
   uint32_t lower = page.lower() + (number == limit || shuffle ? kItemIdBytes : 0u);
-  uint64_t size = (uint64_t{item.size()} + 7) & ~uint64_t{7};
+  uint64_t size = align8(item.size());
   if (lower + size > page.upper())
     return corrupt("no room for an item of " + std::to_string(item.size()) + " bytes: " + header_text(page));
   auto upper = static_cast<uint32_t>(page.upper() - size);
@@ -230,8 +230,8 @@ Status page_index_tuple_overwrite(Page page, uint16_t number, ByteView item) {
   if (!page.has_item(number)) return corrupt("no index item " + std::to_string(number));
   ItemId id = page.item(number);
   if (!inside_items(page, id)) return bad_line_pointer(number, id);
-  uint32_t old_size = align8(id.length());
-  uint32_t new_size = align8(static_cast<uint32_t>(item.size()));
+  uint64_t old_size = align8(id.length());
+  uint64_t new_size = align8(item.size());
   if (item.empty() || item.size() >= kPageBytes || new_size > old_size + page_exact_free_space(page))
     return corrupt("no room to replace item " + std::to_string(number) + " by " +
                    std::to_string(item.size()) + " bytes");
