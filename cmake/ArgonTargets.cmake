@@ -6,7 +6,8 @@
 # argon_program(NAME SOURCES ... [DEPS ...])
 #   A program in bin/.
 # argon_fuzz(NAME SOURCES ... [DEPS ...])
-#   A libFuzzer target fuzz_NAME (only with ARGON_FUZZ).
+#   A libFuzzer target fuzz_NAME (only with ARGON_FUZZ), and the test fuzz.NAME, which runs it for
+#   ARGON_FUZZ_SECONDS over the corpus kept in the build tree, beginning with fuzz/corpus/NAME.
 
 include(GoogleTest)
 
@@ -47,4 +48,14 @@ function(argon_fuzz name)
   target_link_libraries(fuzz_${name} PRIVATE ${F_DEPS})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  set(corpus ${CMAKE_BINARY_DIR}/fuzz/corpus/${name})
+  file(MAKE_DIRECTORY ${corpus} ${CMAKE_BINARY_DIR}/fuzz/artifacts)
+  set(seeds)
+  if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/fuzz/corpus/${name})
+    set(seeds ${CMAKE_SOURCE_DIR}/fuzz/corpus/${name})
+  endif()
+  add_test(NAME fuzz.${name} COMMAND fuzz_${name} -max_total_time=${ARGON_FUZZ_SECONDS} -timeout=10
+    -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/fuzz/artifacts/${name}-
+    ${corpus} ${seeds})
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
 endfunction()
