@@ -1,0 +1,82 @@
+#include "core/pg/redo/redo.h"
+
+#include "core/base/check.h"
+#include "core/pg/redo/context.h"
+
+namespace argon::pg::redo {
+namespace {
+
+constexpr uint8_t kXlogFpiForHint = 0xA0;
+constexpr uint8_t kXlogFpi = 0xB0;
+constexpr uint8_t kHeap2Visible = 0x40;
+
+[[gnu::cold, gnu::noinline]] Error in_context(const DecodedRecord& record, const DecodedBlock& block,
+                                              const Error& error) {
+  return error.with("redo of " + to_string(record) + " on block " + to_string(block.tag()) + " (reference " +
+                    std::to_string(block.id) + ")");
+}
+
+Status redo_record(const Redo& r) {
+  switch (static_cast<Rmgr>(r.record.rmid)) {
+    case Rmgr::Heap:
+      return redo_heap(r);
+    case Rmgr::Heap2:
+      return redo_heap2(r);
+    case Rmgr::Btree:
+      return redo_btree(r);
+    case Rmgr::Sequence:
+      return redo_sequence(r);
+    default:
+      return Error(Code::Unsupported, "no native redo for this resource manager");
+  }
+}
+
+// xlog_redo: a block of XLOG FPI has its image; FPI_FOR_HINT may lack it and then changes nothing.
+Status redo_xlog(const DecodedRecord& record) {
+  if (record.type() == kXlogFpiForHint) return {};
+  if (record.type() == kXlogFpi) return corrupt("full page image record without the image");
+  return unknown_type();
+}
+
+// XLogReadBufferForRedoExtended, the branch that restores an image.
+Status restore(const Redo& r) {
+  TRY(restore_image(r.block, r.page.bytes()));
+  if (!r.page.is_new()) r.page.set_lsn(r.record.end_lsn);
+  return {};
+}
+
+bool may_be_new(const DecodedRecord& record, const DecodedBlock& block) {
+  return record.is(Rmgr::Heap2, kHeap2Visible) && block.fork == Fork::Vm;
+}
+
+Status apply_block(const Redo& r) {
+  if (r.block.apply_image) return restore(r);
+  if (r.record.is(Rmgr::Xlog)) return redo_xlog(r.record);
+  if (r.block.will_init) return redo_record(r);
+  if (r.page.lsn() >= r.record.end_lsn) return {};
+  if (r.page.is_new()) {
+    if (may_be_new(r.record, r.block)) return redo_record(r);
+    return corrupt("the page was never initialised, but the record changes what is on it");
+  }
+  if (!r.page.header_sane())
+    return corrupt("page header out of order: lower " + std::to_string(r.page.lower()) + ", upper " +
+                   std::to_string(r.page.upper()) + ", special " + std::to_string(r.page.special()));
+  return redo_record(r);
+}
+
+}  // namespace
+
+bool makes_page(const DecodedRecord&, const DecodedBlock& block) {
+  return block.apply_image || block.will_init;
+}
+
+Status apply(const DecodedRecord& record, const DecodedBlock& block, ByteSpan page,
+             const RedoSettings& settings) {
+  CHECK(page.size() == kBlockSize);
+  Status status = apply_block(Redo{record, block, Page(page), settings});
+  if (!status.ok()) [[unlikely]]
+    return in_context(record, block, status.error());
+  return status;
+}
+
+}  // namespace argon::pg::redo
