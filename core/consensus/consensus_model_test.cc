@@ -91,7 +91,7 @@ TEST(Explorer, TwoProposersThatShareAnAcceptor) {
   options.configuration = nodes(3);
   options.records_max = 1;
   options.crashes_max = 0;
-  options.drops_max = 1;
+  options.drops_max = 0;
   options.rpc = true;
   options.connected = true;
   options.reach = {{0, NodeId(1)}, {0, NodeId(2)}, {1, NodeId(1)}, {1, NodeId(3)}};
