@@ -1,0 +1,95 @@
+// Messages inside COPY BOTH of START_REPLICATION: PostgreSQL's streaming replication, and the feedback
+// message that a pageserver sends ('z', Neon's).
+//
+// All integers big endian; timestamps are microseconds since 2000-01-01. Sources: PostgreSQL's protocol
+// documentation, "Streaming Replication Protocol"; for 'z' and its key/value list, Neon's wire format.
+
+#pragma once
+
+#include <optional>
+#include <variant>
+
+#include "core/base/bytes.h"
+#include "core/base/ids.h"
+#include "core/base/result.h"
+
+namespace argon::wire {
+
+// 'w', from the server. The WAL follows the header to the end of the message.
+struct XLogData {
+  Lsn start;  // of the data
+  Lsn end;    // of WAL on the server
+  int64_t sent_at = 0;
+  ByteView data;  // borrowed
+};
+inline constexpr size_t kXLogDataHeader = 25;
+
+// 'k', from the server.
+struct Keepalive {
+  Lsn end;
+  int64_t sent_at = 0;
+  bool reply_requested = false;
+};
+
+// 'r', from the client: positions it has written, flushed, applied.
+struct StandbyStatus {
+  Lsn write;
+  Lsn flush;
+  Lsn apply;
+  int64_t sent_at = 0;
+  bool reply_requested = false;
+};
+
+// 'h', from the client. Sent on the wire as xmin, epoch of it, catalog_xmin, epoch of it.
+struct HotStandbyFeedback {
+  int64_t sent_at = 0;
+  uint32_t xmin = 0;
+  uint32_t xmin_epoch = 0;
+  uint32_t catalog_xmin = 0;
+  uint32_t catalog_xmin_epoch = 0;
+};
+
+// What a pageserver has of a timeline. Key/value list: u8 count, then (cstring name, i32 length, value);
+// unknown names are skipped.
+struct PageserverFeedback {
+  uint64_t timeline_size = 0;  // current_timeline_size, bytes
+  Lsn last_received;           // ps_writelsn
+  Lsn disk_consistent;         // ps_flushlsn
+  Lsn remote_consistent;       // ps_applylsn
+  int64_t replied_at = 0;      // ps_replytime
+  uint32_t shard = 0;          // shard_number, only where > 0
+  bool corruption_detected = false;
+
+  friend bool operator==(const PageserverFeedback&, const PageserverFeedback&) = default;
+};
+
+using ReplicationServerMessage = std::variant<XLogData, Keepalive>;
+using ReplicationClientMessage = std::variant<StandbyStatus, HotStandbyFeedback, PageserverFeedback>;
+
+// The bodies of CopyData messages. encode_xlog_header() appends the header; the data follows it.
+void encode_xlog_header(Bytes& out, Lsn start, Lsn end, int64_t sent_at);
+void encode_keepalive(Bytes& out, const Keepalive& message);
+void encode_standby_status(Bytes& out, const StandbyStatus& message);
+void encode_hot_standby_feedback(Bytes& out, const HotStandbyFeedback& message);
+// 'z', u64 length of what follows, list.
+void encode_pageserver_feedback(Bytes& out, const PageserverFeedback& message);
+
+// Corrupt for what is malformed, Unsupported for an unknown tag.
+Result<ReplicationServerMessage> parse_replication_server_message(ByteView body);
+Result<ReplicationClientMessage> parse_replication_client_message(ByteView body);
+
+// The list alone, as it also travels in acceptors' answers.
+void encode_feedback_list(Bytes& out, const PageserverFeedback& message);
+Result<PageserverFeedback> parse_feedback_list(ByteView list);
+
+// START_REPLICATION [SLOT s] [PHYSICAL] X/Y [TIMELINE n] [(term='N')].
+struct StartReplication {
+  std::string slot;
+  Lsn start;
+  std::optional<Term> term;
+};
+// Nothing where the query is another command; Invalid where it is this one, malformed (or LOGICAL).
+Result<std::optional<StartReplication>> parse_start_replication(std::string_view query);
+std::string to_string(const StartReplication& command);
+
+}  // namespace argon::wire
