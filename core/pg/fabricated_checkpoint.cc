@@ -1,0 +1,86 @@
+#include "core/pg/fabricated_checkpoint.h"
+
+#include <algorithm>
+
+#include "core/pg/record_types.h"
+#include "core/pg/wal_builder.h"
+
+namespace argon::pg {
+
+namespace {
+
+// A segment file with zeros and the header of its first page.
+SegmentFile empty_segment(const WalIdentity& identity, Lsn start) {
+  SegmentFile file{segment_file_name(segment_number(start), identity.tli), {}};
+  file.bytes.reserve(kWalSegmentSize);
+  append_page_header(file.bytes, {0, identity.tli, start, 0}, identity.system_id);
+  file.bytes.resize(kWalSegmentSize, 0);
+  return file;
+}
+
+void put(SegmentFile& file, uint64_t at, ByteView bytes) {
+  std::copy(bytes.begin(), bytes.end(), file.bytes.begin() + static_cast<ptrdiff_t>(at));
+}
+
+}  // namespace
+
+std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& identity) const {
+  std::vector<SegmentFile> files;
+  files.push_back(empty_segment(identity, segment_start(stream_begin)));
+  if (Lsn page = page_start(stream_begin); page != stream_begin && segment_offset(page) != 0) {
+    Bytes header;
+    append_page_header(header, {0, identity.tli, page, 0}, identity.system_id);
+    put(files.back(), segment_offset(page), header);
+  }
+  ByteView left = wal;
+  Lsn at = stream_begin;
+  while (!left.empty()) {
+    if (segment_offset(at) == 0 && at != stream_begin) files.push_back(empty_segment(identity, at));
+    size_t n = std::min<size_t>(left.size(), kWalSegmentSize - segment_offset(at));
+    put(files.back(), segment_offset(at), left.first(n));
+    left = left.subspan(n);
+    at += n;
+  }
+  return files;
+}
+
+Result<FabricatedCheckpoint> fabricate_checkpoint(const WalIdentity& identity, const Checkpoint& tracked,
+                                                  Lsn s, Lsn previous) {
+  if (s.value < kWalSegmentSize || (page_offset(s) != 0 && !is_record_position(s)))
+    return Error(Code::Invalid, "no WAL record can start at " + to_string(s));
+  if (previous >= s)
+    return Error(Code::Invalid,
+                 "the record before " + to_string(s) + " cannot start at " + to_string(previous));
+  FabricatedCheckpoint made;
+  made.stream_begin = s;
+  made.checkpoint = tracked;
+  made.checkpoint.redo = record_start_at(s);
+  made.checkpoint.tli = made.checkpoint.prev_tli = identity.tli;
+  made.checkpoint.oldest_active_xid = kInvalidXid;
+  Bytes body;
+  encode_checkpoint(body, made.checkpoint);
+  WalWriter writer(identity, s, previous);
+  PlacedRecord placed = writer.append(RecordBuilder(Rmgr::Xlog, xlog::kCheckpointShutdown).main(body));
+  made.record = placed.start;
+  made.end = placed.end;
+  made.wal = writer.take();
+  return made;
+}
+
+ControlFile control_at(const ControlFile& base, const FabricatedCheckpoint& start,
+                       const ControlSettings& settings) {
+  ControlFile control = base;
+  control.state = ClusterState::ShutDown;
+  control.time = start.checkpoint.time;
+  control.checkpoint_lsn = start.record;
+  control.checkpoint = start.checkpoint;
+  control.min_recovery_point = Lsn();
+  control.min_recovery_tli = 0;
+  control.backup_start = Lsn();
+  control.backup_end = Lsn();
+  control.backup_end_required = false;
+  control.settings = settings;
+  return control;
+}
+
+}  // namespace argon::pg

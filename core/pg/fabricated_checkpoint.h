@@ -1,0 +1,52 @@
+// A shutdown checkpoint record made for a wanted LSN, from which a stock server starts there with no
+// WAL before it: without recovery, and with its WAL going on right behind the record.
+//
+// The record is a true part of the WAL from then on, and is what the compute sends first. Its bytes
+// are a pure function of the arguments: no clock, no randomness, so two computes that start at the
+// same place make the same bytes. It has the same length each time (114 bytes), so a record of a
+// former proposer behind it would decode as a true successor: what lies beyond must have been zeroed.
+//
+// Where S is a page boundary the stream begins with that page's header. The record may straddle a
+// page or a segment boundary; then two segments are made.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/ids.h"
+#include "core/pg/checkpoint.h"
+#include "core/pg/control_file.h"
+#include "core/pg/wal_page.h"
+
+namespace argon::pg {
+
+struct SegmentFile {
+  std::string name;  // "000000010000000000000001"
+  Bytes bytes;       // 16 MiB
+};
+
+struct FabricatedCheckpoint {
+  Lsn stream_begin;       // S: where the WAL stream of the compute begins
+  Lsn record;             // start of the record; behind the page header if S is a page boundary
+  Lsn end;                // where the server writes its first own record, or that page's header
+  Checkpoint checkpoint;  // as the record has it
+  Bytes wal;              // the bytes from stream_begin to end
+
+  // The segments a data directory needs in pg_wal, zeros elsewhere: one, or two if the record
+  // straddles their boundary. The first page of each, and S's own page, have their headers.
+  std::vector<SegmentFile> segments(const WalIdentity& identity) const;
+};
+
+// S: the end of the last record before, aligned; a page boundary included. `previous`: that record's
+// start, 0 at the beginning of a branch. Code::Invalid if no record can start at S, or previous is
+// not before it.
+Result<FabricatedCheckpoint> fabricate_checkpoint(const WalIdentity& identity, const Checkpoint& tracked,
+                                                  Lsn s, Lsn previous);
+
+// pg_control for that start: `base` with the checkpoint, cleanly shut down, no recovery in progress.
+ControlFile control_at(const ControlFile& base, const FabricatedCheckpoint& start,
+                       const ControlSettings& settings);
+
+}  // namespace argon::pg
