@@ -61,6 +61,7 @@ class Task {
   friend class Waiter;
   friend class Deadline;
   friend class Shield;
+  friend class Uninterruptible;
   virtual void woken(Waiter& waiter) = 0;
   virtual void set_deadline(MonotonicTime deadline) = 0;
   virtual void add_shield(int by) = 0;
@@ -93,6 +94,24 @@ class Shield {
 
  private:
   Task& task_;
+};
+
+// While it lives, the task's waits end by their waiters alone: neither cancellation nor a deadline
+// ends them. For a world whose thread uses the task's memory, and for the end of a scope. Whoever
+// holds one sees to it that the wait ends soon.
+class Uninterruptible {
+ public:
+  explicit Uninterruptible(Task& task) : shield_(task), task_(task), outer_(task.deadline()) {
+    task_.set_deadline(MonotonicTime::max());
+  }
+  ~Uninterruptible() { task_.set_deadline(outer_); }
+  Uninterruptible(const Uninterruptible&) = delete;
+  Uninterruptible& operator=(const Uninterruptible&) = delete;
+
+ private:
+  Shield shield_;
+  Task& task_;
+  MonotonicTime outer_;
 };
 
 inline void Waiter::wake() {

@@ -79,14 +79,11 @@ Status Scope::join(Task& task) {
     interrupted = waited;
     cancel();
     // From here on the children are stopping; waiting for them is part of an orderly end.
-    Shield shield(task);
-    MonotonicTime outer = task.deadline();
-    static_cast<fiber::Fiber&>(task).deadline_ = MonotonicTime::max();
+    Uninterruptible to_the_end(task);
     while (live_ > 0) {
       waited = joiners_.wait(task);
       CHECK(waited.ok());
     }
-    static_cast<fiber::Fiber&>(task).deadline_ = outer;
   }
   if (!error_.ok()) return error_;
   return interrupted;
@@ -94,7 +91,7 @@ Status Scope::join(Task& task) {
 
 Status Scope::stop(Task& task) {
   cancel();
-  Shield shield(task);
+  Uninterruptible to_the_end(task);
   return join(task);
 }
 
