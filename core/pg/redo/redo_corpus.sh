@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# usage: redo_corpus.sh REDO_VERIFY [SQL]
+#
+# Proves native redo on WAL that this script makes: a private stock server with
+# wal_consistency_checking = all runs the SQL; redo_verify replays all of it from the data directory
+# as it was before, comparing every page with the image in each record, and what is left over with
+# the data files of the server's own crash recovery. Then two negative controls, which must fail.
+# The server runs as the user postgres when started by root; it listens on no port.
+# KEEP=1 leaves the folder.
+set -euo pipefail
+verify=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+sql=$(realpath "${2:-$here/redo_corpus.sql}")
+bin=${PG_BIN:-/usr/lib/postgresql/15/bin}
+[ -x "$bin/initdb" ] || { echo "redo_corpus: no PostgreSQL 15 server in $bin: install postgresql-15"; exit 1; }
+
+work=$(mktemp -d /tmp/redo_corpus.XXXXXX)
+as_server=()
+if [ "$(id -u)" = 0 ]; then
+  chown postgres "$work"
+  as_server=(setpriv --reuid postgres --regid postgres --clear-groups)
+fi
+run() { (cd "$work" && "${as_server[@]}" env LC_ALL=C HOME="$work" "$@"); }
+stop_server() { [ ! -f "$work/$1/postmaster.pid" ] || run "$bin/pg_ctl" -D "$1" -m "$2" -w stop >/dev/null; }
+clean_up() {
+  stop_server data immediate || true
+  stop_server recovered immediate || true
+  [ "${KEEP:-}" = 1 ] && echo "kept: $work" || rm -rf "$work"
+}
+trap clean_up EXIT
+step() { printf '%4ds %s\n' "$SECONDS" "$*"; }
+
+cat > "$work/server.conf" <<CONF
+wal_consistency_checking = '${CONSISTENCY:-all}'
+listen_addresses = ''
+unix_socket_directories = '$work'
+fsync = off
+autovacuum = off
+full_page_writes = ${FULL_PAGE_WRITES:-on}
+wal_level = ${WAL_LEVEL:-replica}
+wal_log_hints = ${WAL_LOG_HINTS:-off}
+wal_compression = ${WAL_COMPRESSION:-off}
+track_commit_timestamp = on
+max_prepared_transactions = 5
+shared_buffers = 64MB
+max_wal_size = 20GB
+wal_keep_size = 20GB
+checkpoint_timeout = 1h
+wal_recycle = off
+CONF
+
+run "$bin/initdb" -D data --no-sync -A trust -U postgres -E UTF8 --no-locale --no-instructions \
+  ${CHECKSUMS:+--data-checksums} >"$work/initdb.log" || { cat "$work/initdb.log"; exit 1; }
+run sh -c 'cat server.conf >> data/postgresql.conf'
+start() { run "$bin/pg_ctl" -D "$1" -w -t 60 -l "$1.log" start >/dev/null || { tail -20 "$work/$1.log"; exit 1; }; }
+start data
+stop_server data immediate
+run cp -a data seed
+rm -f "$work/seed/postmaster.pid"
+start data
+step "server is up"
+run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -v copy_file="$work/copied" -f "$sql" \
+  >"$work/psql.out" 2>"$work/psql.err" || { tail -5 "$work/psql.err"; exit 1; }
+if grep -q 'ERROR' "$work/psql.err"; then grep 'ERROR' "$work/psql.err" | head -20; fi
+stop_server data immediate
+step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
+
+run cp -a seed recovered
+run rm -rf recovered/pg_wal
+run cp -a data/pg_wal recovered/pg_wal
+start recovered
+stop_server recovered fast
+step "stock recovery is done"
+
+status=0
+"$verify" "$work/seed" "$work/data/pg_wal" --data "$work/recovered" --min "${MIN:-20000}" || status=1
+step "native redo is done"
+for control in --flip-bit --without-vm-clears; do
+  if [ "${CONTROLS:-1}" = 1 ] && "$verify" "$work/seed" "$work/data/pg_wal" --min 1 $control >/dev/null 2>&1; then
+    echo "redo_corpus: negative control $control did not fail"
+    status=1
+  fi
+done
+step "controls are done"
+exit $status
