@@ -1,0 +1,260 @@
+// Against the stock server: its files read as we read them, and it starts from, goes on behind, and
+// reads back what we make.
+
+#include "core/pg/stock_server.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "core/base/codec.h"
+#include "core/pg/checkpoint_tracker.h"
+#include "core/pg/control_file.h"
+#include "core/pg/fabricated_checkpoint.h"
+#include "core/pg/page.h"
+#include "core/pg/record_types.h"
+#include "core/pg/relmap.h"
+#include "core/pg/wal_builder.h"
+#include "core/pg/wal_stream.h"
+
+namespace argon::pg {
+namespace {
+
+using test::Output;
+using test::StockCluster;
+namespace fs = std::filesystem;
+
+// The cluster's WAL files, from the segment of `from` on, fed to `decoder`; records go to `take`.
+// Ends at the first error, whose text is returned, or at the last segment's end.
+template <typename Take>
+std::string read_wal(const StockCluster& cluster, Lsn from, WalStreamDecoder& decoder, Take take) {
+  for (uint64_t n = segment_number(from);; n++) {
+    std::string path = cluster.path("pg_wal/" + segment_file_name(n));
+    if (!fs::exists(path)) return "no more segments";
+    Bytes bytes = test::read_file(path);
+    ByteView part =
+        n == segment_number(from) ? ByteView(bytes).subspan(segment_offset(from)) : ByteView(bytes);
+    decoder.feed(part);
+    DecodedRecord record;
+    for (;;) {
+      auto found = decoder.next(record);
+      if (!found.ok()) return found.error().message();
+      if (!*found) break;
+      take(record);
+    }
+  }
+}
+
+TEST(StockServer, ItsFilesReadBackAndWriteTheSame) {
+  StockCluster cluster("-k");
+  Bytes control_bytes = test::read_file(cluster.path("global/pg_control"));
+  auto control = decode_control_file(control_bytes);
+  ASSERT_TRUE(control.ok()) << control.error().to_string();
+  EXPECT_EQ(encode_control_file(*control), control_bytes);
+  EXPECT_EQ(control->state, ClusterState::ShutDown);
+  EXPECT_TRUE(control->data_checksums());
+  EXPECT_EQ(control->checkpoint.redo, control->checkpoint_lsn);
+  for (const char* map : {"global/pg_filenode.map", "base/5/pg_filenode.map"}) {
+    Bytes bytes = test::read_file(cluster.path(map));
+    auto decoded = decode_relmap(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().to_string();
+    EXPECT_EQ(encode_relmap(*decoded), bytes);
+    EXPECT_GT(decoded->entries.size(), 10u);
+  }
+  EXPECT_EQ(as_text(test::read_file(cluster.path("PG_VERSION"))), kVersionFile);
+}
+
+TEST(StockServer, ItsPageChecksumsAreOurs) {
+  StockCluster cluster("-k");
+  size_t pages = 0, filled = 0;
+  for (const auto& entry : fs::directory_iterator(cluster.path("base/5"))) {
+    if (!std::isdigit(entry.path().filename().string()[0])) continue;
+    Bytes file = test::read_file(entry.path());
+    for (size_t at = 0; at < file.size(); at += kBlockSize, pages++) {
+      ByteView page = ByteView(file).subspan(at, kBlockSize);
+      auto block = static_cast<BlockNumber>(at / kBlockSize);
+      Status status = check_page(page, block, true);
+      EXPECT_TRUE(status.ok()) << entry.path() << ": " << status.error().message();
+      filled += !page_is_new(page);
+    }
+  }
+  EXPECT_GT(filled, 500u);
+}
+
+TEST(StockServer, ItsWalDecodesToTheEndAndTheTrackerAgreesWithItsShutdown) {
+  StockCluster cluster;
+  auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(control.ok());
+  ASSERT_EQ(cluster.start("-c max_prepared_transactions=5 -c wal_compression=lz4").status, 0);
+  Output sql = cluster.sql(
+      "create table t(i int primary key, x text); insert into t select g, repeat('x', 500) from "
+      "generate_series(1,3000) g;"
+      "update t set x = 'y' where i % 3 = 0; delete from t where i % 7 = 0;");
+  ASSERT_EQ(sql.status, 0) << sql.text;
+  ASSERT_EQ(cluster.sql("begin; insert into t values (-1, 'p'); prepare transaction 'held'").status, 0);
+  ASSERT_EQ(cluster.sql("begin; savepoint a; insert into t values (-2, 'p'); rollback").status, 0);
+  ASSERT_EQ(cluster.sql("select pg_switch_wal()").status, 0);
+  ASSERT_EQ(cluster.sql("create table u as select 1 as one").status, 0);
+  ASSERT_EQ(cluster.stop().status, 0);
+  auto after = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(after.ok());
+
+  Lsn start = control->checkpoint_lsn;
+  CheckpointTracker tracker(*control);
+  WalStreamDecoder decoder(start, {control->system_id, 1});
+  size_t records = 0, images = 0;
+  Checkpoint before_shutdown;
+  std::string why = read_wal(cluster, start, decoder, [&](const DecodedRecord& record) {
+    records++;
+    before_shutdown = tracker.exact().checkpoint;
+    auto applied = tracker.apply(record);
+    EXPECT_TRUE(applied.ok()) << applied.error().message();
+    for (const DecodedBlock& block : record.blocks()) {
+      if (!block.has_image) continue;
+      Bytes page(kBlockSize);
+      Status restored = restore_image(block, page);
+      EXPECT_TRUE(restored.ok()) << restored.error().message();
+      EXPECT_TRUE(check_page(page, block.blkno, false).ok());
+      images++;
+    }
+  });
+  EXPECT_GT(records, 5000u);
+  EXPECT_GT(images, 20u);
+  EXPECT_EQ(*decoder.last_record(), after->checkpoint_lsn) << why;
+  // The shutdown checkpoint says what we knew before it, without having seen it.
+  EXPECT_EQ(before_shutdown.next_xid, after->checkpoint.next_xid);
+  EXPECT_GE(before_shutdown.next_oid, after->checkpoint.next_oid);
+  EXPECT_EQ(before_shutdown.next_multi, after->checkpoint.next_multi);
+  EXPECT_EQ(before_shutdown.oldest_xid, after->checkpoint.oldest_xid);
+  Checkpoint final_state = tracker.exact().checkpoint;
+  ASSERT_EQ(tracker.exact().prepared.size(), 1u);
+  EXPECT_EQ(final_state.oldest_active_xid, tracker.exact().prepared[0]);
+  final_state.redo = after->checkpoint.redo;
+  final_state.oldest_active_xid = 0;
+  EXPECT_EQ(final_state, after->checkpoint)
+      << to_string(final_state) << " / " << to_string(after->checkpoint);
+}
+
+// Lays a fabricated checkpoint at S into the cluster, in place of all its WAL.
+FabricatedCheckpoint start_at(const StockCluster& cluster, ControlFile control, Lsn s, Lsn previous) {
+  WalIdentity identity{control.system_id, 1};
+  auto made = fabricate_checkpoint(identity, control.checkpoint, s, previous);
+  CHECK(made.ok(), made.error().message());
+  for (const auto& entry : fs::directory_iterator(cluster.path("pg_wal")))
+    if (entry.is_regular_file()) fs::remove(entry.path());
+  for (const SegmentFile& file : made->segments(identity))
+    test::write_file(cluster.path("pg_wal/" + file.name), file.bytes);
+  test::write_file(cluster.path("global/pg_control"),
+                   encode_control_file(control_at(control, *made, control.settings)));
+  return *made;
+}
+
+TEST(StockServer, StartsAtAnyPositionAndWritesOnBehindIt) {
+  StockCluster cluster;
+  auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(control.ok());
+  uint64_t expected = 0;
+  // Each in a segment of its own, since WAL only goes forward.
+  uint64_t positions[] = {
+      0,                        // the start of a segment
+      3 * kWalBlockSize,        // the start of a page
+      5 * kWalBlockSize - 64,   // the record straddles a page boundary
+      7 * kWalBlockSize - 8,    // its header does
+      9 * kWalBlockSize - 120,  // it ends at the boundary
+      11 * kWalBlockSize + 24,  // right behind a page header
+      kWalSegmentSize - 64,     // it straddles a segment boundary
+      kWalSegmentSize - 120,    // it ends at one
+      123456,
+  };
+  uint64_t segment = 0;
+  for (uint64_t position : positions) {
+    segment += 2 * kWalSegmentSize;
+    uint64_t s = segment + position;
+    SCOPED_TRACE(to_string(Lsn(s)));
+    FabricatedCheckpoint made = start_at(cluster, *control, Lsn(s), Lsn(s - 4000));
+    Output started = cluster.start();
+    ASSERT_EQ(started.status, 0) << started.text;
+    EXPECT_EQ(cluster.log().find("recovery"), std::string::npos);
+    Output sql = cluster.sql(
+        "create table if not exists t(i int); insert into t select generate_series(1,1000);"
+        "select count(*) from t");
+    expected += 1000;
+    ASSERT_EQ(sql.status, 0) << sql.text;
+    EXPECT_NE(sql.text.find(std::to_string(expected) + "\n"), std::string::npos) << sql.text;
+    ASSERT_EQ(cluster.stop().status, 0);
+    auto after = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+    ASSERT_TRUE(after.ok());
+
+    // The WAL from S on is one stream, whose first record is the fabricated one.
+    WalStreamDecoder decoder(Lsn(s), {control->system_id, 1}, Lsn(s - 4000));
+    std::vector<Lsn> starts;
+    std::string why =
+        read_wal(cluster, Lsn(s), decoder, [&](const DecodedRecord& r) { starts.push_back(r.start_lsn); });
+    ASSERT_GT(starts.size(), 1000u) << why;
+    EXPECT_EQ(starts[0], made.record);
+    EXPECT_EQ(starts[1], record_start_at(made.end));
+    EXPECT_EQ(starts.back(), after->checkpoint_lsn);
+    control = after;
+  }
+}
+
+// What pg_waldump says of our records: one line each, "rmgr: Heap ... lsn: 0/02000028, prev ..., desc: ...".
+TEST(StockServer, PgWaldumpReadsWhatWeBuild) {
+  StockCluster cluster;
+  auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(control.ok());
+  Lsn begin(kWalSegmentSize * 2);
+  WalWriter writer({control->system_id, 1}, begin, Lsn(0));
+  RelTag rel{{kDefaultTablespace, 5, 16384}, Fork::Main};
+  Bytes page(kBlockSize);
+  init_page(page);
+  add_item(page, Bytes(100, 'z'));
+  struct Expected {
+    PlacedRecord placed;
+    Xid xid;
+    std::string text;
+  };
+  std::vector<Expected> expected;
+  auto add = [&](const RecordBuilder& record, Xid xid, const std::string& text) {
+    expected.push_back({writer.append(record), xid, text});
+  };
+  Bytes insert;
+  Writer(insert).le<uint16_t>(3).u8(0);
+  add(RecordBuilder(Rmgr::Heap, heap::kInsert | heap::kInitPage, 733)
+          .main(insert)
+          .block(0, rel, 7, true)
+          .data(Bytes(60, 1)),
+      733, "INSERT+INIT off 3 flags 0x00, blkref #0: rel 1663/5/16384 blk 7");
+  for (auto compression : {ImageCompression::None, ImageCompression::Lz4, ImageCompression::Zstd})
+    add(RecordBuilder(Rmgr::Xlog, xlog::kFpi).block(0, rel, 9).image(page, true, true, compression), 0,
+        "FPI , blkref #0: rel 1663/5/16384 blk 9 FPW");
+  Bytes oid;
+  Writer(oid).le<uint32_t>(24576);
+  for (int i = 0; i < 400; i++) add(RecordBuilder(Rmgr::Xlog, xlog::kNextOid).main(oid), 0, "NEXTOID 24576");
+  add(RecordBuilder(Rmgr::Xlog, xlog::kNoop, 5).main(Bytes(30000, 7)), 5, "NOOP");
+  Bytes commit;
+  Writer(commit).le<int64_t>(0);
+  add(RecordBuilder(Rmgr::Xact, xact::kCommit, 733).main(commit), 733, "COMMIT 2000-01-01");
+  expected.push_back({writer.append_switch(), 0, "SWITCH"});
+  test::write_file(cluster.path("pg_wal/" + segment_file_name(2)), writer.take());
+
+  Output dump = test::run("TZ=UTC " + test::program("pg_waldump") + " -p " + cluster.path("pg_wal") + " " +
+                          segment_file_name(2));
+  std::istringstream lines(dump.text);
+  std::string line;
+  for (const Expected& e : expected) {
+    ASSERT_TRUE(std::getline(lines, line)) << dump.text.substr(0, 2000);
+    char lsn[40];
+    std::snprintf(lsn, sizeof lsn, "lsn: %X/%08X", static_cast<unsigned>(e.placed.start.value >> 32),
+                  static_cast<unsigned>(e.placed.start.value));
+    EXPECT_NE(line.find(lsn), std::string::npos) << line;
+    EXPECT_NE(line.find("desc: " + e.text), std::string::npos) << line;
+    char xid[40];
+    std::snprintf(xid, sizeof xid, "tx: %10u", e.xid);
+    EXPECT_NE(line.find(xid), std::string::npos) << line;
+  }
+}
+
+}  // namespace
+}  // namespace argon::pg
