@@ -1,0 +1,161 @@
+// LayerStore's compaction: L0 into L1 layers, and image layers where reads grow long.
+
+#include <algorithm>
+
+#include "core/pageserver/layer_store.h"
+#include "core/pageserver/value.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+// Merges cursors over delta layers whose LSN ranges do not overlap.
+class Merge {
+ public:
+  explicit Merge(const std::vector<LayerStore::LayerPtr>& layers) {
+    for (const LayerStore::LayerPtr& layer : layers) cursors_.emplace_back(layer, KeyRange::all());
+  }
+
+  // The cursor at the smallest (key, LSN), or null at the end.
+  Result<LayerCursor*> next(Task& task) {
+    if (!started_) {
+      started_ = true;
+      for (LayerCursor& cursor : cursors_) {
+        TRY_ASSIGN(bool more, cursor.next(task));
+        live_.push_back(more ? &cursor : nullptr);
+      }
+    } else if (current_ != kNone) {
+      TRY_ASSIGN(bool more, live_[current_]->next(task));
+      if (!more) live_[current_] = nullptr;
+    }
+    current_ = kNone;
+    for (size_t i = 0; i < live_.size(); i++)
+      if (live_[i] != nullptr && (current_ == kNone || before(*live_[i], *live_[current_]))) current_ = i;
+    return current_ == kNone ? nullptr : live_[current_];
+  }
+
+ private:
+  static constexpr size_t kNone = SIZE_MAX;
+  static bool before(const LayerCursor& a, const LayerCursor& b) {
+    return std::pair(a.entry().key, a.entry().lsn) < std::pair(b.entry().key, b.entry().lsn);
+  }
+  std::vector<LayerCursor> cursors_;
+  std::vector<LayerCursor*> live_;
+  size_t current_ = kNone;
+  bool started_ = false;
+};
+
+}  // namespace
+
+Result<bool> LayerStore::compact_l0(Task& task) {
+  std::vector<LayerPtr> inputs;
+  for (const LayerPtr& layer : layers_)
+    if (layer->is_l0()) inputs.push_back(layer);
+  std::ranges::sort(inputs,
+                    [](const LayerPtr& a, const LayerPtr& b) { return a->name().begin < b->name().begin; });
+  if (inputs.size() > options_.compaction_limit) inputs.resize(options_.compaction_limit);
+  if (inputs.size() < 2) return false;
+  Lsn begin = inputs.front()->name().begin;
+  Lsn end = inputs.back()->name().end;
+
+  std::vector<LayerPtr> outputs;
+  std::unique_ptr<LayerBuilder> builder;
+  LayerName name;
+  Key last;
+  auto close = [&]() -> Status {
+    if (!builder) return {};
+    name.keys.end = last.next();
+    Bytes content;
+    env_.offload(task, [&] { content = builder->finish(name.keys.end); });
+    builder.reset();
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    outputs.push_back(std::move(layer));
+    return {};
+  };
+  Merge merge(inputs);
+  for (;;) {
+    TRY_ASSIGN(LayerCursor * cursor, merge.next(task));
+    if (cursor == nullptr) break;
+    const LayerEntry& entry = cursor->entry();
+    TRY_ASSIGN(ByteView value, cursor->value(task));
+    if (builder && builder->value_bytes() >= options_.compaction_target && entry.key != last) TRY(close());
+    if (!builder) {
+      // The first key is never Key::min(), so that an L1 layer is not taken for an L0.
+      name = new_name(LayerKind::Delta, {entry.key, Key::max()}, begin, end);
+      builder = std::make_unique<LayerBuilder>(index_.id, name);
+    }
+    builder->add(entry.key, entry.lsn, value);
+    last = entry.key;
+  }
+  TRY(close());
+  TRY(replace(task, std::move(inputs), std::move(outputs)));
+  return true;
+}
+
+// The most delta layers that lie above the newest image, over all keys of the range.
+uint32_t LayerStore::deltas_above_image(const KeyRange& range) const {
+  std::vector<Key> borders{range.begin};
+  for (const LayerPtr& layer : layers_) {
+    const KeyRange& keys = layer->name().keys;
+    if (keys.begin > range.begin && keys.begin < range.end) borders.push_back(keys.begin);
+    if (keys.end > range.begin && keys.end < range.end) borders.push_back(keys.end);
+  }
+  std::ranges::sort(borders);
+  borders.erase(std::unique(borders.begin(), borders.end()), borders.end());
+  uint32_t most = 0;
+  for (const Key& key : borders) {
+    Lsn image;
+    for (const LayerPtr& layer : layers_)
+      if (!layer->is_delta() && layer->name().keys.contains(key))
+        image = std::max(image, layer->name().begin);
+    uint32_t deltas = 0;
+    for (const LayerPtr& layer : layers_)
+      if (layer->is_delta() && !layer->is_l0() && layer->name().keys.contains(key) &&
+          layer->name().end > image + 1)
+        deltas++;
+    most = std::max(most, deltas);
+  }
+  return most;
+}
+
+std::optional<LayerStore::ImageNeed> LayerStore::image_need() const {
+  Lsn end;
+  for (const LayerPtr& layer : layers_)
+    if (layer->is_delta() && !layer->is_l0()) end = std::max(end, layer->name().end);
+  uint32_t most = 0;
+  std::optional<ImageNeed> need;
+  for (const LayerPtr& layer : layers_) {
+    if (!layer->is_delta() || layer->is_l0() || layer->name().end != end) continue;
+    uint32_t deltas = deltas_above_image(layer->name().keys);
+    if (deltas < options_.image_threshold || deltas <= most) continue;
+    most = deltas;
+    need = ImageNeed{layer->name().keys, end - 1};
+  }
+  return need;
+}
+
+Status LayerStore::create_image(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
+                                const Materialize& make) {
+  std::vector<LayerPtr> added;
+  Key begin = need.keys.begin;
+  size_t at = 0;
+  while (begin < need.keys.end) {
+    LayerName name = new_name(LayerKind::Image, {begin, need.keys.end}, need.lsn, need.lsn + 1);
+    LayerBuilder builder(index_.id, name);
+    for (; at < keys.size() && builder.value_bytes() < options_.compaction_target; at++) {
+      auto content = make(task, keys[at], need.lsn);
+      if (content.is(Code::NotFound)) continue;
+      if (!content.ok()) return content.error().with("make image layer of " + describe(keys[at]));
+      builder.add(keys[at], need.lsn, image_value(*content));
+    }
+    name.keys.end = at < keys.size() ? keys[at] : need.keys.end;
+    Bytes content;
+    env_.offload(task, [&] { content = builder.finish(name.keys.end); });
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    added.push_back(std::move(layer));
+    begin = name.keys.end;
+  }
+  return replace(task, {}, std::move(added));
+}
+
+}  // namespace argon::pageserver

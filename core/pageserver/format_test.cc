@@ -1,0 +1,221 @@
+// Codecs of keys, values, layer files and indexes: round trips, order, and refusal of damage.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+
+#include "core/base/random.h"
+#include "core/pageserver/layer_format.h"
+#include "core/pageserver/memory_layer.h"
+#include "core/pageserver/timeline_index.h"
+#include "core/pageserver/value.h"
+
+namespace argon::pageserver {
+namespace {
+
+Key random_key(Random& random) {
+  Key key;
+  key.f1 = static_cast<uint8_t>(random.below(4));
+  key.f2 = static_cast<uint32_t>(random.below(3));
+  key.f3 = static_cast<uint32_t>(random.next());
+  key.f4 = static_cast<uint32_t>(random.below(2));
+  key.f5 = static_cast<uint8_t>(random.below(256));
+  key.f6 = static_cast<uint32_t>(random.next());
+  return key;
+}
+
+const TenantTimelineId kOwner{{{1, 2, 3}}, {{4, 5, 6}}};
+const LayerName kName{LayerKind::Delta, KeyRange::all(), Lsn(10), Lsn(1u << 20), 77, Generation(3)};
+
+using Entries = std::map<std::pair<Key, Lsn>, Bytes>;
+
+Entries random_entries(Random& random, size_t count, size_t longest) {
+  Entries entries;
+  for (size_t i = 0; i < count; i++) {
+    Key key = random_key(random);
+    Lsn lsn(random.between(10, (1u << 20) - 1));
+    Bytes value(random.between(1, longest));
+    random.fill(value);
+    value[0] %= 7;
+    entries[{key, lsn}] = value;
+  }
+  return entries;
+}
+
+Bytes build(const Entries& entries) {
+  LayerBuilder builder(kOwner, kName);
+  for (const auto& [at, value] : entries) builder.add(at.first, at.second, value);
+  return builder.finish();
+}
+
+ByteView block_of_file(const Bytes& file, size_t number) {
+  return ByteView(file).subspan(number * kLayerBlock, kLayerBlock);
+}
+
+Bytes value_of(const Bytes& file, const LayerEntry& entry) {
+  Bytes out;
+  for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
+    out.push_back(file[(1 + at / kLayerPayload) * kLayerBlock + 4 + at % kLayerPayload]);
+  return out;
+}
+
+RC_GTEST_PROP(Key, OrderOfBytesIsOrderOfKeys, (uint64_t seed)) {
+  Random random(seed);
+  Key a = random_key(random);
+  Key b = random_key(random);
+  Bytes left(kKeyBytes);
+  Bytes right(kKeyBytes);
+  store_key(a, left);
+  store_key(b, right);
+  RC_ASSERT((a <=> b) == (left <=> right));
+  RC_ASSERT(load_key(left) == a);
+  RC_ASSERT(*parse_key(to_string(a)) == a);
+  RC_ASSERT(a < a.next());
+}
+
+TEST(Key, TextThatIsNoKeyIsRefused) {
+  EXPECT_EQ(parse_key("00").code(), Code::Invalid);
+  EXPECT_EQ(parse_key(std::string(36, 'g')).code(), Code::Invalid);
+}
+
+TEST(Value, PartsOfJoinedValuesComeOldestFirst) {
+  Bytes first = mutation_value(pg::redo::ClearVisibilityMapFlags{7, 3});
+  Bytes second = mutation_value(pg::redo::ClearVisibilityMapFlags{9, 3});
+  Bytes joined = join_values(join_values(first, second), first);
+  auto parts = parts_of(joined);
+  ASSERT_TRUE(parts.ok());
+  ASSERT_EQ(parts->size(), 3u);
+  EXPECT_TRUE(std::ranges::equal((*parts)[1].body, ByteView(second).subspan(1)));
+  EXPECT_FALSE(ends_chain(joined));
+  EXPECT_TRUE(ends_chain(join_values(mutation_value(pg::redo::ZeroPage{}), first)));
+  EXPECT_EQ(join_values(joined, image_value(as_bytes("x"))), image_value(as_bytes("x")));
+}
+
+TEST(Value, UnknownKindIsUnsupported) {
+  EXPECT_EQ(parts_of(Bytes{9, 1}).code(), Code::Unsupported);
+  EXPECT_EQ(parts_of(Bytes{5, 1}).code(), Code::Corrupt);
+  EXPECT_EQ(parts_of(Bytes{}).code(), Code::Corrupt);
+}
+
+RC_GTEST_PROP(LayerFormat, EveryEntryIsFoundAgain, (uint64_t seed)) {
+  Random random(seed);
+  size_t longest = random.chance({1, 2}) ? 40 : 20000;
+  size_t count = random.below(longest == 40 ? 3000 : 30);
+  Entries entries = random_entries(random, count, longest);
+  Bytes file = build(entries);
+  RC_ASSERT(file.size() % kLayerBlock == 0);
+  auto header = parse_layer_header(block_of_file(file, 0));
+  RC_ASSERT(header.ok());
+  RC_ASSERT(header->file_size() == file.size());
+  RC_ASSERT(header->entries == entries.size());
+  for (uint32_t b = 0; b < file.size() / kLayerBlock; b++)
+    RC_ASSERT(check_layer_block(block_of_file(file, b), kName.file_id, b));
+  auto expected = entries.begin();
+  for (uint32_t leaf = 0; leaf < header->leaves; leaf++) {
+    auto node = parse_layer_node(block_of_file(file, header->first_leaf() + leaf), *header);
+    RC_ASSERT(node.ok());
+    for (const LayerEntry& entry : node->entries) {
+      RC_ASSERT(expected != entries.end());
+      RC_ASSERT(std::pair(entry.key, entry.lsn) == expected->first);
+      RC_ASSERT(value_of(file, entry) == expected->second);
+      RC_ASSERT(entry.ends_chain == ends_chain(expected->second));
+      ++expected;
+    }
+  }
+  RC_ASSERT(expected == entries.end());
+}
+
+RC_GTEST_PROP(LayerFormat, AnyFlippedBitIsSeen, (uint64_t seed)) {
+  Random random(seed);
+  Bytes file = build(random_entries(random, 100, 300));
+  size_t at = random.below(file.size());
+  file[at] ^= static_cast<uint8_t>(1u << random.below(8));
+  auto number = static_cast<uint32_t>(at / kLayerBlock);
+  RC_ASSERT(!check_layer_block(block_of_file(file, number), kName.file_id, number));
+  if (number == 0) RC_ASSERT(!parse_layer_header(block_of_file(file, 0)).ok());
+}
+
+TEST(LayerFormat, ABlockInAnotherPlaceOrOfAnotherFileIsRefused) {
+  Random random(1);
+  Bytes file = build(random_entries(random, 2000, 100));
+  EXPECT_TRUE(check_layer_block(block_of_file(file, 2), kName.file_id, 2));
+  EXPECT_FALSE(check_layer_block(block_of_file(file, 2), kName.file_id, 1));
+  EXPECT_FALSE(check_layer_block(block_of_file(file, 2), kName.file_id + 1, 2));
+}
+
+TEST(LayerFormat, AnotherVersionIsUnsupported) {
+  Random random(1);
+  Bytes file = build(random_entries(random, 3, 100));
+  file[4 + 8] = 2;
+  EXPECT_EQ(parse_layer_header(block_of_file(file, 0)).code(), Code::Unsupported);
+}
+
+TEST(LayerName, RoundTrip) {
+  LayerName image{LayerKind::Image,
+                  {block_key({{{1663, 5, 16384}, pg::Fork::Vm}, 3}), Key::max()},
+                  Lsn(5),
+                  Lsn(6),
+                  9,
+                  {}};
+  for (const LayerName& name : {kName, image}) {
+    auto parsed = parse_layer_name(to_string(name));
+    ASSERT_TRUE(parsed.ok()) << to_string(name);
+    EXPECT_EQ(*parsed, name);
+  }
+  EXPECT_EQ(parse_layer_name("index").code(), Code::Invalid);
+  EXPECT_EQ(parse_layer_name(to_string(kName) + "0").code(), Code::Invalid);
+}
+
+TimelineIndex sample_index() {
+  TimelineIndex index;
+  index.id = kOwner;
+  index.generation = Generation(2);
+  index.sequence = 17;
+  index.ancestor = TimelineId{{9}};
+  index.ancestor_lsn = Lsn(0x1000);
+  index.start_lsn = Lsn(0x1000);
+  index.disk_consistent = Lsn(0x2000);
+  index.layers = {{kName, 81920}};
+  return index;
+}
+
+TEST(TimelineIndex, RoundTrip) {
+  auto decoded = decode_index(encode_index(sample_index()), "test");
+  ASSERT_TRUE(decoded.ok()) << decoded.error().to_string();
+  EXPECT_EQ(*decoded, sample_index());
+}
+
+TEST(TimelineIndex, AnyDamageIsAnError) {
+  Bytes good = encode_index(sample_index());
+  for (size_t at = 0; at < good.size(); at++) {
+    Bytes bad = good;
+    bad[at] ^= 0x10;
+    EXPECT_FALSE(decode_index(bad, "test").ok()) << at;
+    EXPECT_FALSE(decode_index(ByteView(good).first(at), "test").ok()) << at;
+  }
+  EXPECT_THAT(decode_index(ByteView(good).first(40), "FILE").error().message(), testing::HasSubstr("FILE"));
+}
+
+TEST(MemoryLayer, CollectStopsAtWhatEndsTheChain) {
+  MemoryLayer layer(Lsn(1));
+  Key key = checkpoint_key();
+  layer.put(key, Lsn(2), record_value(as_bytes("a"), false));
+  layer.put(key, Lsn(4), record_value(as_bytes("b"), true));
+  layer.put(key, Lsn(6), record_value(as_bytes("c"), false));
+  std::vector<Version> found;
+  EXPECT_TRUE(layer.collect(key, Lsn(0), Lsn(7), found));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].lsn, Lsn(6));
+  EXPECT_EQ(found[1].lsn, Lsn(4));
+  found.clear();
+  EXPECT_FALSE(layer.collect(key, Lsn(0), Lsn(4), found));
+  ASSERT_EQ(found.size(), 1u);
+  found.clear();
+  EXPECT_FALSE(layer.collect(key, Lsn(5), Lsn(7), found));
+  EXPECT_EQ(found.size(), 1u);
+}
+
+}  // namespace
+}  // namespace argon::pageserver

@@ -1,0 +1,215 @@
+#include "core/pageserver/layer_file.h"
+
+#include <algorithm>
+
+#include "core/env/io.h"
+
+namespace argon::pageserver {
+
+std::shared_ptr<const LayerNode> NodeCache::find(uint64_t file_id, uint32_t block) {
+  auto found = by_id_.find({file_id, block});
+  if (found == by_id_.end()) return nullptr;
+  slots_.splice(slots_.begin(), slots_, found->second);
+  return found->second->node;
+}
+
+void NodeCache::insert(uint64_t file_id, uint32_t block, std::shared_ptr<const LayerNode> node) {
+  Id id{file_id, block};
+  if (by_id_.contains(id)) return;
+  slots_.push_front({id, std::move(node)});
+  by_id_[id] = slots_.begin();
+  while (slots_.size() > capacity_) {
+    by_id_.erase(slots_.back().id);
+    slots_.pop_back();
+  }
+}
+
+void NodeCache::forget(uint64_t file_id) {
+  auto at = by_id_.lower_bound({file_id, 0});
+  while (at != by_id_.end() && at->first.first == file_id) {
+    slots_.erase(at->second);
+    at = by_id_.erase(at);
+  }
+}
+
+Error LayerFile::broken(const Error& error) const {
+  return error.with("layer " + path_ + " of " + to_string(owner_));
+}
+
+void LayerFile::close() {
+  file_.reset();
+}
+
+Status LayerFile::open_local(Task& task) {
+  TRY_ASSIGN(std::unique_ptr<File> file, task.env().disk().open(task, path_, OpenMode::Read));
+  TRY_ASSIGN(uint64_t size, file->size(task));
+  if (size != size_)
+    return Error(Code::Corrupt, "the file has " + std::to_string(size) + " bytes where the index says " +
+                                    std::to_string(size_));
+  Bytes block(kLayerBlock);
+  TRY(read_exact_at(task, *file, 0, block));
+  TRY_ASSIGN(LayerHeader header, parse_layer_header(block));
+  bool ours = header.owner == owner_ && header.kind == name_.kind && header.keys == name_.keys &&
+              header.begin == name_.begin && header.end == name_.end && header.file_id == name_.file_id &&
+              header.file_size() == size_;
+  if (!ours) return Error(Code::Corrupt, "block 0: the header is of another layer than the file's name");
+  header_ = header;
+  file_ = std::move(file);
+  return {};
+}
+
+Status LayerFile::open(Task& task) {
+  if (file_) return {};
+  Lock lock;
+  TRY(lock.acquire(task, opening_));
+  if (file_) return {};
+  Status status = open_local(task);
+  bool repairable = status.is(Code::NotFound) || status.is(Code::Corrupt);
+  if (status.ok() || !uploaded_ || !repairable) return status.ok() ? status : Status(broken(status.error()));
+  TRY(fetch_(task, *this));
+  status = open_local(task);
+  return status.ok() ? status : Status(broken(status.error()));
+}
+
+Result<Bytes> LayerFile::read_blocks_local(Task& task, uint32_t first, uint32_t count) {
+  TRY(open(task));
+  std::shared_ptr<File> file = file_;
+  Bytes blocks(size_t{count} * kLayerBlock);
+  uint64_t offset = uint64_t{first} * kLayerBlock;
+  TRY(read_exact_at(task, *file, offset, blocks).with("read at offset " + std::to_string(offset)));
+  for (uint32_t i = 0; i < count; i++) {
+    if (!check_layer_block(ByteView(&blocks[i * kLayerBlock], kLayerBlock), name_.file_id, first + i))
+      return Error(Code::Corrupt, "block " + std::to_string(first + i) + " (offset " +
+                                      std::to_string(offset + i * kLayerBlock) + "): wrong checksum");
+  }
+  return blocks;
+}
+
+Result<Bytes> LayerFile::read_blocks(Task& task, uint32_t first, uint32_t count) {
+  auto blocks = read_blocks_local(task, first, count);
+  if (blocks.ok()) return blocks;
+  if (!blocks.is(Code::Corrupt) || !uploaded_) return broken(blocks.error());
+  {
+    Lock lock;
+    TRY(lock.acquire(task, opening_));
+    file_.reset();
+    TRY(fetch_(task, *this));
+  }
+  auto again = read_blocks_local(task, first, count);
+  return again.ok() ? std::move(again) : Result<Bytes>(broken(again.error()));
+}
+
+Result<LayerHeader> LayerFile::header(Task& task) {
+  TRY(open(task));
+  return header_;
+}
+
+Result<std::shared_ptr<const LayerNode>> LayerFile::node(Task& task, uint32_t block) {
+  if (auto cached = cache_.find(name_.file_id, block)) return cached;
+  TRY(open(task));
+  if (block < header_.first_leaf() || block > header_.root())
+    return broken(Error(Code::Corrupt, "no index block " + std::to_string(block)));
+  TRY_ASSIGN(Bytes bytes, read_blocks(task, block, 1));
+  auto parsed = parse_layer_node(bytes, header_);
+  if (!parsed.ok()) return broken(parsed.error().with("block " + std::to_string(block)));
+  auto node = std::make_shared<const LayerNode>(std::move(*parsed));
+  cache_.insert(name_.file_id, block, node);
+  return node;
+}
+
+Result<Bytes> LayerFile::values(Task& task, uint64_t offset, uint64_t length) {
+  TRY(open(task));
+  if (length == 0 || offset > header_.value_bytes || length > header_.value_bytes - offset)
+    return broken(Error(Code::Corrupt, "values outside the file"));
+  auto first = static_cast<uint32_t>(offset / kLayerPayload);
+  auto last = static_cast<uint32_t>((offset + length - 1) / kLayerPayload);
+  TRY_ASSIGN(Bytes blocks, read_blocks(task, 1 + first, last - first + 1));
+  Bytes out;
+  out.reserve(length);
+  size_t skip = offset % kLayerPayload;
+  for (size_t at = 0; out.size() < length; at += kLayerBlock, skip = 0) {
+    size_t n = std::min<size_t>(kLayerPayload - skip, length - out.size());
+    append(out, ByteView(&blocks[at + 4 + skip], n));
+  }
+  return out;
+}
+
+Result<uint32_t> LayerFile::find_leaf(Task& task, const Key& key, Lsn lsn) {
+  TRY(open(task));
+  uint32_t block = header_.root();
+  for (int level = header_.levels - 1; level > 0; level--) {
+    TRY_ASSIGN(auto parsed, node(task, block));
+    if (parsed->level != level) return broken(Error(Code::Corrupt, "index block of the wrong level"));
+    const auto& children = parsed->children;
+    auto above = std::ranges::upper_bound(children, std::pair(key, lsn), {},
+                                          [](const LayerChild& c) { return std::pair(c.key, c.lsn); });
+    block = above == children.begin() ? children.front().block : std::prev(above)->block;
+  }
+  return block;
+}
+
+Result<bool> LayerFile::collect(Task& task, const Key& key, Lsn low, Lsn high, std::vector<Version>& out) {
+  TRY_ASSIGN(uint32_t leaf, find_leaf(task, key, high));
+  for (;; leaf--) {
+    TRY_ASSIGN(auto parsed, node(task, leaf));
+    if (parsed->level != 0) return broken(Error(Code::Corrupt, "index block of the wrong level"));
+    const auto& entries = parsed->entries;
+    auto end = std::ranges::lower_bound(entries, std::pair(key, high), {},
+                                        [](const LayerEntry& e) { return std::pair(e.key, e.lsn); });
+    auto begin = end;
+    bool ended = false;
+    while (begin != entries.begin() && !ended) {
+      const LayerEntry& before = *std::prev(begin);
+      if (before.key != key || before.lsn < low) break;
+      --begin;
+      ended = before.ends_chain;
+    }
+    if (begin != end) {
+      uint64_t from = begin->offset;
+      TRY_ASSIGN(Bytes bytes, values(task, from, std::prev(end)->offset + std::prev(end)->length - from));
+      for (auto at = end; at != begin;) {
+        --at;
+        const uint8_t* value = bytes.data() + (at->offset - from);
+        out.push_back({at->lsn, Bytes(value, value + at->length)});
+      }
+    }
+    if (ended) return true;
+    if (begin != entries.begin() || leaf == header_.first_leaf()) return false;
+  }
+}
+
+Result<bool> LayerCursor::next(Task& task) {
+  if (!started_) {
+    TRY_ASSIGN(leaf_, layer_->find_leaf(task, range_.begin, Lsn()));
+    TRY_ASSIGN(node_, layer_->node(task, leaf_));
+    at_ = 0;
+    while (at_ < node_->entries.size() && node_->entries[at_].key < range_.begin) at_++;
+    started_ = true;
+  } else {
+    at_++;
+  }
+  TRY_ASSIGN(LayerHeader header, layer_->header(task));
+  while (at_ >= node_->entries.size()) {
+    if (leaf_ + 1 >= header.first_leaf() + header.leaves) return false;
+    leaf_++;
+    TRY_ASSIGN(node_, layer_->node(task, leaf_));
+    at_ = 0;
+  }
+  entry_ = node_->entries[at_];
+  return entry_.key < range_.end;
+}
+
+Result<ByteView> LayerCursor::value(Task& task) {
+  bool inside =
+      entry_.offset >= buffer_offset_ && entry_.offset + entry_.length <= buffer_offset_ + buffer_.size();
+  if (!inside) {
+    TRY_ASSIGN(LayerHeader header, layer_->header(task));
+    uint64_t wanted = std::max<uint64_t>(entry_.length, read_ahead_);
+    wanted = std::min(wanted, header.value_bytes - entry_.offset);
+    TRY_ASSIGN(buffer_, layer_->values(task, entry_.offset, wanted));
+    buffer_offset_ = entry_.offset;
+  }
+  return ByteView(buffer_.data() + (entry_.offset - buffer_offset_), entry_.length);
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,125 @@
+// LayerFile: one layer on the node's disk, or only in the object store until somebody reads it.
+//
+// Every block read is checked; what is wrong is Code::Corrupt and names file and offset. Where the
+// layer is in the object store too, a file that is missing, cut or corrupt is fetched again, once,
+// before the error is given. Shared between the layer map and readers in progress: a layer that left
+// the map stays readable until the last of them let go.
+
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/env/env.h"
+#include "core/fiber/sync.h"
+#include "core/pageserver/layer_format.h"
+
+namespace argon::pageserver {
+
+// A version of a key, found while reading.
+struct Version {
+  Lsn lsn;
+  Bytes value;
+};
+
+// Parsed index nodes of all layers of a pageserver, least recently used out first.
+class NodeCache {
+ public:
+  explicit NodeCache(size_t capacity) : capacity_(capacity) {}
+  std::shared_ptr<const LayerNode> find(uint64_t file_id, uint32_t block);
+  void insert(uint64_t file_id, uint32_t block, std::shared_ptr<const LayerNode> node);
+  void forget(uint64_t file_id);
+
+ private:
+  using Id = std::pair<uint64_t, uint32_t>;
+  struct Slot {
+    Id id;
+    std::shared_ptr<const LayerNode> node;
+  };
+  size_t capacity_;
+  std::list<Slot> slots_;  // most recently used first
+  std::map<Id, std::list<Slot>::iterator> by_id_;
+};
+
+class LayerFile {
+ public:
+  // Brings the file's content from the object store to `path`, durably.
+  using Fetch = std::function<Status(Task&, const LayerFile&)>;
+
+  LayerFile(const TenantTimelineId& owner, const LayerName& name, std::string path, uint64_t size,
+            NodeCache& cache)
+      : owner_(owner), name_(name), path_(std::move(path)), size_(size), cache_(cache) {}
+
+  const LayerName& name() const { return name_; }
+  const std::string& path() const { return path_; }
+  uint64_t size() const { return size_; }
+  bool is_delta() const { return name_.kind == LayerKind::Delta; }
+  bool is_l0() const { return is_delta() && name_.keys == KeyRange::all(); }
+  // In the object store, under its name.
+  bool uploaded() const { return uploaded_; }
+  void set_uploaded(Fetch fetch) {
+    uploaded_ = true;
+    fetch_ = std::move(fetch);
+  }
+
+  // Appends the versions of key in [low, high), newest first, down to one that ends the chain; true
+  // if such a one was found.
+  Result<bool> collect(Task& task, const Key& key, Lsn low, Lsn high, std::vector<Version>& out);
+  Result<LayerHeader> header(Task& task);
+  Result<std::shared_ptr<const LayerNode>> node(Task& task, uint32_t block);
+  // Bytes [offset, offset + length) of the stream of values.
+  Result<Bytes> values(Task& task, uint64_t offset, uint64_t length);
+  // The block of the leaf that holds the first entry >= (key, lsn), or the one before it.
+  Result<uint32_t> find_leaf(Task& task, const Key& key, Lsn lsn);
+  // Closes the file; the next read opens it again.
+  void close();
+
+ private:
+  Status open(Task& task);
+  Status open_local(Task& task);
+  Result<Bytes> read_blocks(Task& task, uint32_t first, uint32_t count);
+  Result<Bytes> read_blocks_local(Task& task, uint32_t first, uint32_t count);
+  Error broken(const Error& error) const;
+
+  TenantTimelineId owner_;
+  LayerName name_;
+  std::string path_;
+  uint64_t size_;
+  NodeCache& cache_;
+  bool uploaded_ = false;
+  Fetch fetch_;
+  Mutex opening_;
+  std::shared_ptr<File> file_;
+  LayerHeader header_;
+};
+
+// Walks the entries of a layer in order of (key, LSN), reading values in large pieces.
+class LayerCursor {
+ public:
+  LayerCursor(std::shared_ptr<LayerFile> layer, const KeyRange& range, uint32_t read_ahead = 256 * 1024)
+      : layer_(std::move(layer)), range_(range), read_ahead_(read_ahead) {}
+
+  // The first, or next, entry of the range: true. At the end: false.
+  Result<bool> next(Task& task);
+  const LayerEntry& entry() const { return entry_; }
+  // The value of entry(). Borrowed until the next call.
+  Result<ByteView> value(Task& task);
+  LayerFile& layer() { return *layer_; }
+
+ private:
+  std::shared_ptr<LayerFile> layer_;
+  KeyRange range_;
+  uint32_t read_ahead_;
+  bool started_ = false;
+  uint32_t leaf_ = 0;
+  size_t at_ = 0;
+  std::shared_ptr<const LayerNode> node_;
+  LayerEntry entry_;
+  uint64_t buffer_offset_ = 0;
+  Bytes buffer_;
+};
+
+}  // namespace argon::pageserver

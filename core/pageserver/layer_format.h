@@ -1,0 +1,137 @@
+// The form of a layer file: building one, and taking its blocks apart. Pure: no I/O.
+//
+// A file is a row of blocks of 8192 bytes. Each begins with the CRC-32C of (file id u64, block
+// number u32, the other 8188 bytes, the payload); so a block of another file, or one in the wrong
+// place, is refused like a flipped bit. Integers are little-endian, keys as in key.h.
+//
+//   block 0         header: magic "ARGLAYER", u32 version 1, u8 kind (0 image, 1 delta), u64 file id,
+//                   tenant 16, timeline 16, first key 18, end key 18, first LSN u64, end LSN u64,
+//                   u64 value bytes, u32 value blocks, u32 index blocks, u32 leaves, u8 levels,
+//                   u64 entries; rest zero
+//   value blocks    the values back to back in order of (key, LSN), one stream over the payloads
+//   index blocks    all leaves, then each level above, the root last. A node: u16 entries, u8 level,
+//                   u8 0, u64 place of the first value in the stream (leaves), then the entries:
+//                   leaf   u8 bytes shared with the entry before, the rest of (key 18, LSN u64
+//                          big-endian), varint of (length << 1 | ends_chain); its value follows the
+//                          one of the entry before
+//                   inner  (key 18, LSN u64 big-endian) of the child's first entry, u32 child's block
+//
+// An image layer holds every key of its range that exists at its LSN, once; a delta layer holds all
+// versions in [first LSN, end LSN) of the keys of its range.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/ids.h"
+#include "core/pageserver/key.h"
+
+namespace argon::pageserver {
+
+inline constexpr size_t kLayerBlock = 8192;
+inline constexpr size_t kLayerPayload = kLayerBlock - 4;
+inline constexpr uint32_t kLayerVersion = 1;
+
+enum class LayerKind : uint8_t { Image = 0, Delta = 1 };
+
+// What identifies a layer; its file name says the same.
+struct LayerName {
+  LayerKind kind = LayerKind::Delta;
+  KeyRange keys;
+  Lsn begin;  // image: the LSN
+  Lsn end;    // exclusive; image: begin + 1
+  uint64_t file_id = 0;
+  Generation generation;
+
+  friend auto operator<=>(const LayerName&, const LayerName&) = default;
+};
+
+// "KEY-KEY__LSN-LSN-GEN-FILEID" (delta), "KEY-KEY__LSN-GEN-FILEID" (image), all in hex.
+std::string to_string(const LayerName& name);
+Result<LayerName> parse_layer_name(std::string_view text);
+
+struct LayerHeader {
+  LayerKind kind = LayerKind::Delta;
+  uint64_t file_id = 0;
+  TenantTimelineId owner;
+  KeyRange keys;
+  Lsn begin;
+  Lsn end;
+  uint64_t value_bytes = 0;
+  uint32_t value_blocks = 0;
+  uint32_t index_blocks = 0;
+  uint32_t leaves = 0;
+  uint8_t levels = 0;
+  uint64_t entries = 0;
+
+  uint32_t first_leaf() const { return 1 + value_blocks; }
+  uint32_t root() const { return value_blocks + index_blocks; }
+  uint64_t file_size() const { return (uint64_t{1} + value_blocks + index_blocks) * kLayerBlock; }
+};
+
+struct LayerEntry {
+  Key key;
+  Lsn lsn;
+  uint64_t offset = 0;  // in the stream of values
+  uint32_t length = 0;
+  bool ends_chain = false;
+};
+
+struct LayerChild {
+  Key key;
+  Lsn lsn;
+  uint32_t block = 0;
+};
+
+struct LayerNode {
+  uint8_t level = 0;
+  std::vector<LayerEntry> entries;   // level 0
+  std::vector<LayerChild> children;  // above
+};
+
+// Collects entries, makes the whole file.
+class LayerBuilder {
+ public:
+  // `name.keys` and LSNs must enclose all that is added.
+  LayerBuilder(const TenantTimelineId& owner, const LayerName& name);
+
+  // REQUIRES: (key, lsn) above the one added before, inside the layer's rectangle.
+  void add(const Key& key, Lsn lsn, ByteView value);
+  bool empty() const { return entries_ == 0; }
+  // Bytes of values so far.
+  uint64_t value_bytes() const { return value_bytes_; }
+  // The file; the layer's range of keys ends at `end`. Nothing can be added after.
+  Bytes finish(const Key& end);
+  Bytes finish() { return finish(header_.keys.end); }
+
+ private:
+  void append_value(ByteView value);
+  void close_leaf();
+  void write_node(uint8_t level, uint16_t count, uint64_t first_offset, ByteView body);
+  void build_upper_levels();
+  void write_header();
+  void seal();
+
+  LayerHeader header_;
+  Bytes file_;   // header and value blocks, checksums not yet set
+  Bytes index_;  // index blocks, likewise
+  uint64_t value_bytes_ = 0;
+  uint64_t entries_ = 0;
+  Bytes leaf_;  // entries of the leaf being filled
+  uint16_t leaf_count_ = 0;
+  uint64_t leaf_offset_ = 0;
+  std::vector<LayerChild> level_;  // first entries of the nodes of the level being made; blocks count from 0
+  LayerChild leaf_first_;
+  uint8_t last_[kKeyBytes + 8] = {};
+};
+
+// Whether the block's checksum is right. REQUIRES: block.size() == kLayerBlock.
+bool check_layer_block(ByteView block, uint64_t file_id, uint32_t number);
+// Code::Corrupt or Code::Unsupported; the message does not name the file. Only block 0 tells the
+// file's id. REQUIRES: block.size() == kLayerBlock, checked or not.
+Result<LayerHeader> parse_layer_header(ByteView block);
+// Of a checked block. Code::Corrupt for what does not fit the header.
+Result<LayerNode> parse_layer_node(ByteView block, const LayerHeader& header);
+
+}  // namespace argon::pageserver

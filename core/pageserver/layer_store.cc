@@ -1,0 +1,336 @@
+#include "core/pageserver/layer_store.h"
+
+#include <algorithm>
+
+#include "core/env/io.h"
+#include "core/pageserver/value.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr uint64_t kMaxIndexBytes = 256u << 20;
+constexpr std::string_view kTemporary = ".tmp";
+
+bool by_name(const LayerStore::LayerPtr& a, const LayerStore::LayerPtr& b) {
+  return a->name() < b->name();
+}
+
+}  // namespace
+
+LayerStore::LayerStore(Env& env, TenantTimelineId id, std::string folder, const StoreOptions& options,
+                       NodeCache& cache)
+    : env_(env), folder_(std::move(folder)), options_(options), cache_(cache) {
+  index_.id = id;
+  open_ = std::make_shared<MemoryLayer>(Lsn(0));
+}
+
+// ---- Opening
+
+Result<TimelineIndex> LayerStore::read_index(Task& task, Disk& disk, const std::string& folder) {
+  std::string path = join_path(folder, "index");
+  TRY_ASSIGN(Bytes bytes, read_file(task, disk, path, kMaxIndexBytes));
+  return decode_index(bytes, path);
+}
+
+Status LayerStore::create(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch) {
+  TRY(make_dirs(task, env_.disk(), folder_));
+  TRY(open(task, index, fetch));
+  return write_index(task);
+}
+
+Status LayerStore::open(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch) {
+  CHECK(index.id == index_.id);
+  index_ = index;
+  index_.layers.clear();
+  std::map<std::string, uint64_t> wanted;
+  for (const TimelineIndex::Layer& layer : index.layers) {
+    LayerPtr added = add_layer(layer.name, layer.size);
+    if (fetch) added->set_uploaded(fetch);
+    wanted[to_string(layer.name)] = layer.size;
+  }
+  TRY_ASSIGN(std::vector<DirEntry> files, env_.disk().list(task, folder_));
+  for (const DirEntry& file : files)
+    if (file.name != "index" && !file.is_directory && !wanted.contains(file.name))
+      TRY(env_.disk().unlink(task, join_path(folder_, file.name)));
+  prev_record_ = index.prev_record;
+  last_record_ = Watermark<Lsn>(index.disk_consistent);
+  open_ = std::make_shared<MemoryLayer>(index.disk_consistent + 1);
+  return {};
+}
+
+void LayerStore::set_generation(Generation generation) {
+  if (index_.generation < generation) {
+    index_.generation = generation;
+    index_.sequence = 0;
+  }
+}
+
+LayerStore::LayerPtr LayerStore::add_layer(const LayerName& name, uint64_t size) {
+  auto layer =
+      std::make_shared<LayerFile>(index_.id, name, join_path(folder_, to_string(name)), size, cache_);
+  layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+  return layer;
+}
+
+LayerName LayerStore::new_name(LayerKind kind, const KeyRange& keys, Lsn begin, Lsn end) {
+  uint64_t file_id = env_.random("pageserver.layer").next();
+  return {kind, keys, begin, end, file_id, index_.generation};
+}
+
+TimelineIndex LayerStore::index() const {
+  TimelineIndex index = index_;
+  for (const LayerPtr& layer : layers_) index.layers.push_back({layer->name(), layer->size()});
+  return index;
+}
+
+size_t LayerStore::l0_count() const {
+  return static_cast<size_t>(std::ranges::count_if(layers_, [](const LayerPtr& l) { return l->is_l0(); }));
+}
+
+uint64_t LayerStore::layer_bytes() const {
+  uint64_t sum = 0;
+  for (const LayerPtr& layer : layers_) sum += layer->size();
+  return sum;
+}
+
+uint64_t LayerStore::memory_bytes() const {
+  uint64_t sum = open_->bytes();
+  for (const Frozen& frozen : frozen_) sum += frozen.layer->bytes();
+  return sum;
+}
+
+Status LayerStore::write_index(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, index_writing_));
+  index_stale_ = true;
+  index_.sequence++;
+  uint64_t written = index_.sequence;
+  Bytes bytes = encode_index(index());
+  TRY(write_file_durably(task, env_.disk(), join_path(folder_, "index"), bytes));
+  index_stale_ = index_.sequence != written;
+  return {};
+}
+
+// ---- Writing
+
+Status LayerStore::wait_for_room(Task& task) {
+  while (frozen_.size() >= options_.max_frozen) TRY(room_.wait(task));
+  return {};
+}
+
+void LayerStore::put(const Key& key, Lsn lsn, ByteView value) {
+  CHECK(lsn > last_record_.value());
+  open_->put(key, lsn, value);
+}
+
+void LayerStore::advance(Lsn lsn, Lsn prev) {
+  CHECK(lsn >= last_record_.value());
+  prev_record_ = prev;
+  last_record_.advance(lsn);
+}
+
+void LayerStore::freeze() {
+  Lsn last = last_record_.value();
+  Lsn before = frozen_.empty() ? index_.disk_consistent : frozen_.back().last;
+  if (last <= before) return;
+  open_->freeze(last + 1);
+  frozen_.push_back({std::move(open_), last, prev_record_});
+  open_ = std::make_shared<MemoryLayer>(last + 1);
+}
+
+// ---- Reading
+
+Result<Chain> LayerStore::collect(Task& task, const Key& key, Lsn lsn) {
+  Chain chain;
+  for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
+    TRY_ASSIGN(chain.complete, store->collect_here(task, key, lsn, chain.versions));
+    if (chain.complete) break;
+    lsn = std::min(lsn, store->index_.ancestor_lsn);
+    if (store->ancestor_ != nullptr) TRY(store->ancestor_->last_record_.wait_for(task, lsn));
+  }
+  return chain;
+}
+
+Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out) {
+  // What to look at is fixed now, before anything suspends.
+  std::vector<LayerPtr> deltas;
+  LayerPtr image;
+  for (const LayerPtr& layer : layers_) {
+    const LayerName& name = layer->name();
+    if (!name.keys.contains(key) || name.begin > lsn) continue;
+    if (layer->is_delta())
+      deltas.push_back(layer);
+    else if (!image || image->name().begin < name.begin)
+      image = layer;
+  }
+  Lsn low = image ? image->name().begin + 1 : Lsn(0);
+  Lsn high = lsn + 1;
+  if (open_->collect(key, low, high, out)) return true;
+  for (auto frozen = frozen_.rbegin(); frozen != frozen_.rend(); ++frozen)
+    if (frozen->layer->collect(key, low, high, out)) return true;
+  std::ranges::sort(deltas,
+                    [](const LayerPtr& a, const LayerPtr& b) { return a->name().end > b->name().end; });
+  for (const LayerPtr& delta : deltas) {
+    if (delta->name().end <= low) continue;
+    TRY_ASSIGN(bool ended, delta->collect(task, key, low, high, out));
+    if (ended) return true;
+  }
+  if (!image) return false;
+  TRY_ASSIGN(bool ended, image->collect(task, key, image->name().begin, image->name().end, out));
+  // The image is of all keys there are: what it does not hold does not exist, here or in an ancestor.
+  (void)ended;
+  return true;
+}
+
+Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out) {
+  auto offer = [&](const Key& key, Lsn at, ByteView value) {
+    auto [slot, made] = out.try_emplace(key);
+    if (made || slot->second.lsn < at) slot->second = {at, to_bytes(value)};
+  };
+  auto from_memory = [&](const MemoryLayer& layer) {
+    for (auto at = layer.entries().lower_bound(range.begin);
+         at != layer.entries().end() && at->first < range.end; ++at)
+      for (const MemoryLayer::Entry& entry : at->second)
+        if (entry.lsn <= lsn) offer(at->first, entry.lsn, entry.value);
+  };
+  std::vector<LayerPtr> layers = layers_;
+  from_memory(*open_);
+  for (const Frozen& frozen : frozen_) from_memory(*frozen.layer);
+  std::ranges::sort(layers,
+                    [](const LayerPtr& a, const LayerPtr& b) { return a->name().end > b->name().end; });
+  for (const LayerPtr& layer : layers) {
+    if (!layer->name().keys.overlaps(range) || layer->name().begin > lsn) continue;
+    LayerCursor cursor(layer, range, 8192);
+    for (;;) {
+      TRY_ASSIGN(bool more, cursor.next(task));
+      if (!more) break;
+      const LayerEntry& entry = cursor.entry();
+      if (entry.lsn > lsn) continue;
+      auto known = out.find(entry.key);
+      if (known != out.end() && known->second.lsn >= entry.lsn) continue;
+      TRY_ASSIGN(ByteView value, cursor.value(task));
+      offer(entry.key, entry.lsn, value);
+    }
+  }
+  return {};
+}
+
+Result<std::map<Key, Bytes>> LayerStore::scan(Task& task, const KeyRange& range, Lsn lsn) {
+  std::map<Key, Version> newest;
+  for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
+    TRY(store->scan_here(task, range, lsn, newest));
+    lsn = std::min(lsn, store->index_.ancestor_lsn);
+    if (store->ancestor_ != nullptr) TRY(store->ancestor_->last_record_.wait_for(task, lsn));
+  }
+  std::map<Key, Bytes> out;
+  for (const auto& [key, version] : newest) {
+    if (version.value.empty() || version.value[0] != static_cast<uint8_t>(ValueKind::Image))
+      return Error(Code::Corrupt, describe(key) + " at " + to_string(version.lsn) + " of timeline " +
+                                      to_string(index_.id) + " is not an image");
+    if (version.value.size() > 1) out.emplace(key, Bytes(version.value.begin() + 1, version.value.end()));
+  }
+  return out;
+}
+
+// ---- Layers on disk
+
+Result<LayerStore::LayerPtr> LayerStore::write_layer(Task& task, const LayerName& name,
+                                                     const Bytes& content) {
+  Disk& disk = env_.disk();
+  std::string path = join_path(folder_, to_string(name));
+  std::string temporary = path + std::string(kTemporary);
+  auto write = [&]() -> Status {
+    TRY_ASSIGN(auto file, disk.open(task, temporary, OpenMode::CreateOrOpen));
+    TRY(write_all_at(task, *file, 0, content));
+    TRY(file->fdatasync(task));
+    file.reset();
+    TRY(disk.rename(task, temporary, path));
+    return disk.sync_dir(task, folder_);
+  };
+  Status written = write();
+  if (!written.ok()) {
+    ignore_result(disk.unlink(task, temporary));  // what is left is removed at the next start
+    ignore_result(disk.unlink(task, path));
+    return written.error().with("write layer " + path);
+  }
+  return std::make_shared<LayerFile>(index_.id, name, path, content.size(), cache_);
+}
+
+Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
+                           std::optional<std::pair<Lsn, Lsn>> consistent) {
+  for (const LayerPtr& layer : remove) std::erase(layers_, layer);
+  for (LayerPtr& layer : add) layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+  if (consistent) {
+    index_.disk_consistent = consistent->first;
+    index_.prev_record = consistent->second;
+    CHECK(!frozen_.empty());
+    frozen_.pop_front();
+    room_.notify_all();
+  }
+  for (LayerPtr& layer : remove) doomed_.push_back(std::move(layer));
+  return write_index(task);
+}
+
+Result<bool> LayerStore::flush_one(Task& task) {
+  if (frozen_.empty()) return false;
+  Frozen frozen = frozen_.front();
+  const MemoryLayer& memory = *frozen.layer;
+  std::vector<LayerPtr> added;
+  if (!memory.empty()) {
+    LayerName name = new_name(LayerKind::Delta, KeyRange::all(), memory.begin(), memory.end());
+    Bytes content;
+    env_.offload(task, [&] {
+      LayerBuilder builder(index_.id, name);
+      for (const auto& [key, versions] : memory.entries())
+        for (const MemoryLayer::Entry& entry : versions) builder.add(key, entry.lsn, entry.value);
+      content = builder.finish();
+    });
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    added.push_back(std::move(layer));
+  }
+  TRY(replace(task, {}, std::move(added), std::pair(frozen.last, frozen.prev)));
+  return true;
+}
+
+Status LayerStore::write_images(Task& task, Lsn lsn, const std::vector<std::pair<Key, Bytes>>& entries) {
+  std::vector<LayerPtr> added;
+  size_t at = 0;
+  Key begin = Key::min();
+  while (at < entries.size() || begin == Key::min()) {
+    LayerName name = new_name(LayerKind::Image, {begin, Key::max()}, lsn, lsn + 1);
+    LayerBuilder builder(index_.id, name);
+    while (at < entries.size() && builder.value_bytes() < options_.compaction_target) {
+      builder.add(entries[at].first, lsn, image_value(entries[at].second));
+      at++;
+    }
+    name.keys.end = at < entries.size() ? entries[at].first : Key::max();
+    Bytes content;
+    env_.offload(task, [&] { content = builder.finish(name.keys.end); });
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    added.push_back(std::move(layer));
+    begin = name.keys.end;
+  }
+  return replace(task, {}, std::move(added));
+}
+
+Status LayerStore::sweep(Task& task) {
+  if (doomed_.empty()) return {};
+  if (index_stale_) TRY(write_index(task));
+  std::vector<LayerPtr> keep;
+  std::vector<LayerPtr> doomed = std::move(doomed_);
+  doomed_.clear();
+  for (LayerPtr& layer : doomed) {
+    if (layer.use_count() > 1) {
+      doomed_.push_back(std::move(layer));
+      continue;
+    }
+    layer->close();
+    cache_.forget(layer->name().file_id);
+    Status gone = env_.disk().unlink(task, layer->path());
+    if (!gone.ok() && !gone.is(Code::NotFound)) return gone.error().with("remove layer " + layer->path());
+  }
+  return {};
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,154 @@
+// LayerStore: the storage engine of one timeline over the node's disk.
+//
+// Changes go into the open memory layer, which is frozen when it is big, flushed to a delta layer
+// over all keys (L0), and several L0 are merged into delta layers by key range (L1). Where many
+// delta layers lie above the last image of a range, an image layer is made. A read collects the
+// versions of a key from its LSN down to one that ends the chain, and goes on in the ancestor at
+// the branch LSN.
+//
+// Invariants:
+// 1. Everything up to disk_consistent() is in layers of the index file; what is above is in memory.
+// 2. The set of layers changes in one step without suspension, and the index file is replaced
+//    atomically after the new layers are durable and before old ones are removed.
+// 3. Delta layers of one key never overlap in LSN. A key an image layer's range contains and the
+//    layer does not hold does not exist at the layer's LSN.
+// 4. One flush, one compaction at a time: the caller sees to it (class Timeline).
+//
+// A read at LSN L must be asked for only when last_record() >= L: later puts are then above L.
+
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "core/env/env.h"
+#include "core/fiber/sync.h"
+#include "core/pageserver/layer_file.h"
+#include "core/pageserver/memory_layer.h"
+#include "core/pageserver/timeline_index.h"
+
+namespace argon::pageserver {
+
+struct StoreOptions {
+  uint64_t checkpoint_distance = 64u << 20;  // bytes of values in the open layer, before it is frozen
+  uint32_t max_frozen = 2;                   // memory layers waiting to be flushed, before writers wait
+  uint32_t compaction_threshold = 6;         // L0 layers that start a compaction
+  uint32_t compaction_limit = 12;            // L0 layers taken at once
+  uint64_t compaction_target = 64u << 20;    // bytes of values in an L1 or image layer
+  uint32_t image_threshold = 3;              // delta layers above the last image that ask for a new one
+};
+
+// The versions of a key, newest first, and whether the last of them ends the chain.
+struct Chain {
+  std::vector<Version> versions;
+  bool complete = false;
+};
+
+class LayerStore {
+ public:
+  using LayerPtr = std::shared_ptr<LayerFile>;
+  // Makes the value of a key from its chain, for image layers. NotFound: the key does not exist.
+  using Materialize = std::function<Result<Bytes>(Task&, const Key&, Lsn)>;
+
+  LayerStore(Env& env, TenantTimelineId id, std::string folder, const StoreOptions& options,
+             NodeCache& cache);
+
+  const TenantTimelineId& id() const { return index_.id; }
+  const std::string& folder() const { return folder_; }
+  // Makes the folder and writes the index: a new timeline, or one whose index came from the object
+  // store. Layers of it that are not on this disk are fetched when they are read.
+  Status create(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch);
+  // The index file of a folder. NotFound where there is none.
+  static Result<TimelineIndex> read_index(Task& task, Disk& disk, const std::string& folder);
+  // Opens what create() made, or an earlier life left, with the given index; removes files it does
+  // not name. `fetch` is set where all layers of it are known to be in the object store too.
+  Status open(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch);
+  // The ancestor outlives this store.
+  void set_ancestor(LayerStore* ancestor) { ancestor_ = ancestor; }
+  void set_generation(Generation generation);
+
+  // ---- Writing. None of these suspends but wait_for_room().
+  Status wait_for_room(Task& task);
+  // REQUIRES: lsn > last_record().
+  void put(const Key& key, Lsn lsn, ByteView value);
+  // All changes up to `lsn`, the end of the record that starts at `prev`, were put.
+  void advance(Lsn lsn, Lsn prev);
+  bool wants_freeze() const { return open_->bytes() >= options_.checkpoint_distance; }
+  // Closes the open layer, if it advanced since the last one.
+  void freeze();
+
+  Watermark<Lsn>& last_record() { return last_record_; }
+  Lsn prev_record() const { return prev_record_; }
+  Lsn disk_consistent() const { return index_.disk_consistent; }
+  Lsn start_lsn() const { return index_.start_lsn; }
+  uint64_t memory_bytes() const;
+  size_t frozen() const { return frozen_.size(); }
+
+  // ---- Reading.
+  Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
+  // The newest version of every key of a sparse range that exists at lsn (taken-back entries left out).
+  Result<std::map<Key, Bytes>> scan(Task& task, const KeyRange& range, Lsn lsn);
+
+  // ---- Background work.
+  // Flushes the oldest frozen layer; false if there is none.
+  Result<bool> flush_one(Task& task);
+  // Writes image layers that hold exactly `entries` (sorted) and together cover all keys, at `lsn`.
+  Status write_images(Task& task, Lsn lsn, const std::vector<std::pair<Key, Bytes>>& entries);
+  bool wants_compaction() const { return l0_count() >= options_.compaction_threshold; }
+  // Merges the oldest L0 layers; false if there are fewer than two.
+  Result<bool> compact_l0(Task& task);
+  // The range of keys that needs an image most, if any, and the LSN up to which deltas are compacted.
+  struct ImageNeed {
+    KeyRange keys;
+    Lsn lsn;
+  };
+  std::optional<ImageNeed> image_need() const;
+  // `keys`: all that exist in need.keys at need.lsn, sorted.
+  Status create_image(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
+                      const Materialize& make);
+  // Removes files of layers that left the index and that nobody reads any more.
+  Status sweep(Task& task);
+
+  // ---- What the uploader needs.
+  TimelineIndex index() const;
+  std::vector<LayerPtr> layers() const { return layers_; }
+  size_t l0_count() const;
+  uint64_t layer_bytes() const;
+
+ private:
+  LayerPtr add_layer(const LayerName& name, uint64_t size);
+  LayerName new_name(LayerKind kind, const KeyRange& keys, Lsn begin, Lsn end);
+  Result<LayerPtr> write_layer(Task& task, const LayerName& name, const Bytes& content);
+  Status replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
+                 std::optional<std::pair<Lsn, Lsn>> consistent = {});
+  Status write_index(Task& task);
+  Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
+  Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out);
+  uint32_t deltas_above_image(const KeyRange& range) const;
+
+  Env& env_;
+  std::string folder_;
+  StoreOptions options_;
+  NodeCache& cache_;
+  TimelineIndex index_;  // without its layers
+  LayerStore* ancestor_ = nullptr;
+  Watermark<Lsn> last_record_;
+  Lsn prev_record_;
+  std::shared_ptr<MemoryLayer> open_;
+  struct Frozen {
+    std::shared_ptr<MemoryLayer> layer;
+    Lsn last;
+    Lsn prev;
+  };
+  std::deque<Frozen> frozen_;
+  WaitList room_;
+  std::vector<LayerPtr> layers_;  // sorted by name
+  std::vector<LayerPtr> doomed_;
+  Mutex index_writing_;
+  bool index_stale_ = false;  // the last write of the index file failed
+};
+
+}  // namespace argon::pageserver
