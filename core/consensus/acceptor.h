@@ -108,6 +108,8 @@ class Acceptor {
   Result<AcceptorEffects> adopt_configuration(const Configuration& configuration);
 
   // ---- positions
+  // What an acknowledgement says now; the driver adds feedback and may send it to leader() any time.
+  AppendResponse response() const;
   const AcceptorState& state() const { return state_; }  // commit as in memory
   NodeId self() const { return self_; }
   bool has_wal() const { return state_.local_start.valid(); }
@@ -151,7 +153,6 @@ class Acceptor {
   Status check_server(const ServerInfo& server) const;
   bool same_generation(ConnectionId from, ConfigurationGeneration generation, AcceptorEffects& out) const;
   void raise_commit(AcceptorEffects& out);
-  AppendResponse response() const;
   void persist(AcceptorEffects& out) const { out.push_back(PersistState{state_}); }
 
   NodeId self_;
