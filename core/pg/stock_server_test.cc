@@ -13,6 +13,7 @@
 #include "core/pg/control_file.h"
 #include "core/pg/fabricated_checkpoint.h"
 #include "core/pg/page.h"
+#include "core/pg/record_makers.h"
 #include "core/pg/record_types.h"
 #include "core/pg/relmap.h"
 #include "core/pg/wal_builder.h"
@@ -219,23 +220,56 @@ TEST(StockServer, PgWaldumpReadsWhatWeBuild) {
   auto add = [&](const RecordBuilder& record, Xid xid, const std::string& text) {
     expected.push_back({writer.append(record), xid, text});
   };
-  Bytes insert;
-  Writer(insert).le<uint16_t>(3).u8(0);
-  add(RecordBuilder(Rmgr::Heap, heap::kInsert | heap::kInitPage, 733)
-          .main(insert)
-          .block(0, rel, 7, true)
-          .data(Bytes(60, 1)),
-      733, "INSERT+INIT off 3 flags 0x00, blkref #0: rel 1663/5/16384 blk 7");
+  // A tuple of one bigint: infomask2 1, infomask XMAX_INVALID, hoff 24.
+  Bytes tuple(kTupleHeader);
+  store_le<uint16_t>(tuple.data() + 18, 1);
+  store_le<uint16_t>(tuple.data() + 20, 0x0800);
+  tuple[22] = 24;
+  tuple.resize(32, 1);
+  HeapPlace place{rel, 7, 3}, next{rel, 7, 4}, elsewhere{rel, 8, 1};
+  std::string on7 = ", blkref #0: rel 1663/5/16384 blk 7", on8 = ", blkref #0: rel 1663/5/16384 blk 8";
+  add(heap_insert(733, place, tuple, false), 733, "INSERT off 3 flags 0x00" + on7);
+  add(heap_insert(733, elsewhere, tuple, true), 733, "INSERT+INIT off 1 flags 0x00" + on8);
+  add(heap_delete(733, place), 733, "DELETE off 3 flags 0x00 " + on7);
+  add(heap_update(733, place, next, tuple, true, false), 733,
+      "HOT_UPDATE off 3 xmax 733 flags 0x00 ; new off 4 xmax 0" + on7);
+  add(heap_update(733, place, elsewhere, tuple, false, true), 733,
+      "UPDATE+INIT off 3 xmax 733 flags 0x00 ; new off 1 xmax 0" + on8 +
+          ", blkref #1: rel 1663/5/16384 blk 7");
+  add(heap_lock(733, place, 0x02), 733, "LOCK off 3: xid 733: flags 0x00");
+  add(heap_visible(rel, 7, 700, 1), 0,
+      "VISIBLE cutoff xid 700 flags 0x01, blkref #0: rel 1663/5/16384 fork vm blk 0, blkref #1: rel "
+      "1663/5/16384 blk 7");
+  add(smgr_create(733, rel), 733, "CREATE base/5/16384");
+  add(smgr_truncate(733, rel.node, 5), 733, "TRUNCATE base/5/16384 to 5 blocks flags 7");
+  Xid subs[] = {734, 735};
+  RelFileNode dropped[] = {rel.node};
+  add(xact_commit(733, 0, subs, dropped), 733,
+      "COMMIT 2000-01-01 00:00:00.000000 UTC; rels: base/5/16384; subxacts: 734 735");
+  add(xact_abort(736, 0), 736, "ABORT 2000-01-01");
+  add(running_xacts(740, subs), 0,
+      "RUNNING_XACTS nextXid 740 latestCompletedXid 739 oldestRunningXid 734; 2 xacts: 734 735");
+  add(clog_zero_page(3), 0, "ZEROPAGE page 3");
+  Checkpoint checkpoint;
+  checkpoint.redo = Lsn(0x123456);
+  checkpoint.next_xid = 0x1'0000'0777;
+  add(checkpoint_online(checkpoint), 0,
+      "CHECKPOINT_ONLINE redo 0/123456; tli 1; prev tli 1; fpw false; xid 1:1911; oid 10000; multi 1");
+  add(checkpoint_shutdown(checkpoint), 0, "CHECKPOINT_SHUTDOWN redo 0/123456");
+  ControlSettings settings;
+  settings.max_connections = 77;
+  settings.track_commit_timestamp = true;
+  add(parameter_change(settings), 0,
+      "PARAMETER_CHANGE max_connections=77 max_worker_processes=8 max_wal_senders=10 max_prepared_xacts=0 "
+      "max_locks_per_xact=64 wal_level=replica wal_log_hints=off track_commit_timestamp=on");
+  ByteView two[] = {page, page};
+  add(full_page_images(rel, 20, two), 0,
+      "FPI , blkref #0: rel 1663/5/16384 blk 20 FPW, blkref #1: rel 1663/5/16384 blk 21 FPW");
   for (auto compression : {ImageCompression::None, ImageCompression::Lz4, ImageCompression::Zstd})
     add(RecordBuilder(Rmgr::Xlog, xlog::kFpi).block(0, rel, 9).image(page, true, true, compression), 0,
         "FPI , blkref #0: rel 1663/5/16384 blk 9 FPW");
-  Bytes oid;
-  Writer(oid).le<uint32_t>(24576);
-  for (int i = 0; i < 400; i++) add(RecordBuilder(Rmgr::Xlog, xlog::kNextOid).main(oid), 0, "NEXTOID 24576");
+  for (int i = 0; i < 400; i++) add(next_oid(24576), 0, "NEXTOID 24576");
   add(RecordBuilder(Rmgr::Xlog, xlog::kNoop, 5).main(Bytes(30000, 7)), 5, "NOOP");
-  Bytes commit;
-  Writer(commit).le<int64_t>(0);
-  add(RecordBuilder(Rmgr::Xact, xact::kCommit, 733).main(commit), 733, "COMMIT 2000-01-01");
   expected.push_back({writer.append_switch(), 0, "SWITCH"});
   test::write_file(cluster.path("pg_wal/" + segment_file_name(2)), writer.take());
 
