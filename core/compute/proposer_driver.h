@@ -45,6 +45,8 @@ struct PageserverPositions {
   Lsn remote_consistent;
 };
 
+class OldWalReader;
+
 class ProposerDriver {
  public:
   // Stores (term, start) durably before the term is used. May suspend.
@@ -91,7 +93,6 @@ class ProposerDriver {
     WaitList wake;
     Error close_reason{Code::Disconnected, ""};
   };
-  class OldWalReader;
 
   void reconcile_links();
   Status run_link(Task& task, Link& link);

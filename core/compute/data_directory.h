@@ -1,0 +1,22 @@
+// The data directory of an endpoint: made anew from the pageserver's base backup at every start.
+
+#pragma once
+
+#include <string>
+
+#include "core/compute/config.h"
+#include "core/env/env.h"
+
+namespace argon::compute {
+
+// Replaces DIRECTORY/pgdata by a base backup at `at` and the endpoint's own files: postgresql.conf,
+// pg_hba.conf, the extension. Unpacked by a `tar` child as the server's user, so that the files are
+// its own whoever runs the sidecar. Returns the path. Errors: the pageserver's; Io.
+Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at);
+
+// What postgresql.conf says; Argon's own settings first (DESIGN: the local disk is only a buffer).
+std::string postgresql_conf(const ComputeConfig& config, const std::string& data_directory);
+std::string pg_hba_conf();
+std::string socket_path(const ComputeConfig& config);
+
+}  // namespace argon::compute

@@ -1,0 +1,229 @@
+#include "core/compute/sidecar.h"
+
+#include "core/compute/compute_state.h"
+#include "core/compute/data_directory.h"
+#include "core/compute/postgres_server.h"
+#include "core/compute/proposer_driver.h"
+#include "core/compute/status_server.h"
+#include "core/compute/worker_link.h"
+#include "core/env/io.h"
+#include "core/fiber/scope.h"
+
+namespace argon::compute {
+namespace {
+
+constexpr uint32_t kSegmentSize = 16u << 20;
+constexpr Duration kElectionProgress = Duration::seconds(5);
+// The last WAL of a stopped server is waited for at most this long.
+constexpr Duration kDrainTimeout = Duration::seconds(10);
+// A server that ended sooner than this after it was ready counts as one that does not hold.
+constexpr Duration kStable = Duration::seconds(30);
+constexpr Duration kRetryPause = Duration::seconds(1);
+constexpr int kQuickEndsMax = 5;
+
+class Sidecar {
+ public:
+  Sidecar(Env& env, const ComputeConfig& config)
+      : env_(env),
+        config_(config),
+        log_(Logger(env.log())
+                 .with("endpoint", config.endpoint)
+                 .with("tenant", to_string(config.id.tenant))
+                 .with("timeline", to_string(config.id.timeline))) {}
+
+  Status run(Task& task);
+
+ private:
+  enum class End { Stopped, ServerEnded };
+
+  Result<End> run_once(Task& task);
+  Result<std::unique_ptr<ProposerDriver>> elect(Task& task, Scope& scope);
+  Result<End> run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at);
+  Result<End> watch(Task& task, PostgresServer& server, ProposerDriver* driver);
+  Status stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver);
+  std::string state_path() const { return join_path(config_.directory, "compute.state"); }
+
+  Env& env_;
+  const ComputeConfig& config_;
+  Logger log_;
+  EndpointStatus status_;
+  bool has_run_ = false;
+};
+
+Status Sidecar::run(Task& task) {
+  Scope services(task);
+  services.spawn("status", [this](Task& t) { return serve_status(t, env_, config_, status_); });
+  int quick_ends = 0;
+  Status result;
+  for (;;) {
+    MonotonicTime began = env_.now();
+    Result<End> end = run_once(task);
+    bool passing = end.is(Code::Unavailable) || end.is(Code::Disconnected) || end.is(Code::TimedOut);
+    if (!end.ok() && !(passing && has_run_)) {
+      if (!end.is(Code::Cancelled)) result = end.error();
+      break;
+    }
+    if (!end.ok()) {
+      // It ran before, so what is missing is expected to come back.
+      log_.warn("cannot start again yet: {}", end.error().to_string());
+      if (!task.sleep(kRetryPause).ok()) break;
+      continue;
+    }
+    if (*end == End::Stopped) break;
+    quick_ends = env_.now() - began < kStable ? quick_ends + 1 : 0;
+    if (quick_ends >= kQuickEndsMax) {
+      result = Error(Code::Unavailable, "the server ended " + std::to_string(quick_ends) +
+                                            " times in a row soon after its start; its log ends with:\n" +
+                                            PostgresServer::log_tail(task, env_, config_));
+      break;
+    }
+    log_.warn("the server ended; starting anew from a fresh base backup");
+    Status slept = task.sleep(Duration::milliseconds(100) * (1 << quick_ends));
+    if (!slept.ok()) break;
+  }
+  status_.state = "stopped";
+  ignore_result(services.stop(task));  // only ever the end of the status server
+  return result;
+}
+
+Result<Sidecar::End> Sidecar::run_once(Task& task) {
+  Scope scope(task);
+  std::unique_ptr<ProposerDriver> driver;
+  Lsn at = config_.static_lsn;
+  if (config_.mode == EndpointMode::Primary) {
+    status_.state = "electing";
+    Result<std::unique_ptr<ProposerDriver>> elected = elect(task, scope);
+    if (!elected.ok()) {
+      ignore_result(scope.stop(task));
+      return elected.error();
+    }
+    driver = *std::move(elected);
+    at = driver->proposer().start();
+  }
+  Result<End> end = run_server(task, scope, driver.get(), at);
+  if (driver) ignore_result(driver->stop(task));  // its connections only; what counts is in `end`
+  ignore_result(scope.stop(task));
+  return end;
+}
+
+// Tries until elected: a lost attempt (somebody else campaigns too) is followed by another after a random
+// pause, with a higher term.
+Result<std::unique_ptr<ProposerDriver>> Sidecar::elect(Task& task, Scope& scope) {
+  TRY_ASSIGN(ComputeState state, load_compute_state(task, env_.disk(), state_path()));
+  ProposerDriverConfig driver_config;
+  driver_config.proposer.id = config_.id;
+  driver_config.proposer.configuration = config_.safekeepers;
+  driver_config.proposer.server = {150'000, config_.system_id, kSegmentSize};
+  driver_config.proposer.min_term = state.term;
+  for (int attempt = 1;; attempt++) {
+    auto driver = std::make_unique<ProposerDriver>(
+        scope, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {
+          return store_compute_state(t, env_.disk(), state_path(), {term, start});
+        });
+    driver->start();
+    for (;;) {
+      Deadline deadline(task, kElectionProgress);
+      Result<consensus::Elected> elected = driver->elect(task);
+      if (elected.ok()) {
+        status_.term = elected->term;
+        status_.start = elected->start;
+        return driver;
+      }
+      if (!elected.is(Code::TimedOut)) {
+        TRY(driver->stop(task));
+        if (!elected.is(Code::Stale) || attempt >= 20) return elected.error();
+        break;
+      }
+      log_.info("waiting for a quorum of the safekeepers {}", consensus::to_string(config_.safekeepers));
+    }
+    driver_config.proposer.min_term = std::max(driver_config.proposer.min_term, driver->seen_term());
+    TRY(task.sleep(
+        env_.random("sidecar.election").between(Duration::milliseconds(50), Duration::milliseconds(500))));
+  }
+}
+
+Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at) {
+  status_.state = "preparing";
+  status_.driver = driver;
+  MonotonicTime began = env_.now();
+  WorkerLink link(env_, log_, config_, driver);
+  Scope serving(scope);
+  struct ClearStatus {
+    ~ClearStatus() { status.driver = nullptr; }
+    EndpointStatus& status;
+  } clear{status_};
+  auto finish = [&](Result<End> end) {
+    ignore_result(serving.stop(task));  // the socket's end says nothing more than `end`
+    return end;
+  };
+
+  Result<std::string> data_directory = make_data_directory(task, env_, config_, at);
+  if (!data_directory.ok()) return finish(data_directory.error());
+  serving.spawn("worker link", [&](Task& t) { return link.serve(t, socket_path(config_)); });
+  Result<std::unique_ptr<PostgresServer>> server =
+      PostgresServer::start(task, env_, log_, config_, *data_directory);
+  if (!server.ok()) return finish(server.error());
+  Status ready = (*server)->wait_ready(task);
+  if (!ready.ok()) {
+    Shield shield(task);
+    ignore_result((*server)->stop_now(task));  // it never served anybody
+    return finish(ready.error());
+  }
+  log_.info("ready for connections on {} at {} after {} ms (pid {})", argon::to_string(config_.listen),
+            to_string(at), (env_.now() - began).to_milliseconds(), (*server)->pid());
+  status_.state = "running";
+  has_run_ = true;
+  status_.pid = (*server)->pid();
+  Result<End> end = watch(task, **server, driver);
+  status_.pid = 0;
+  return finish(end);
+}
+
+// Until the server ends, another proposer takes over, or we are told to stop.
+Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, ProposerDriver* driver) {
+  Scope watching(task);
+  bool ended = false;
+  watching.spawn("watch server", [&](Task& t) -> Status {
+    TRY_ASSIGN(ExitStatus status, server.wait(t));
+    log_.warn("the server ended by itself: {}", to_string(status));
+    ended = true;
+    return Error(Code::Unavailable, "the server ended");
+  });
+  if (driver != nullptr)
+    watching.spawn("watch proposer", [&](Task& t) -> Status {
+      while (driver->lost().ok()) TRY(driver->wait_change(t, driver->changes()));
+      return driver->lost();
+    });
+  Status why = watching.join(task);
+  if (ended) return End::ServerEnded;
+  Shield shield(task);
+  if (why.is(Code::Cancelled)) {
+    status_.state = "stopping";
+    TRY(stop_in_order(task, server, driver));
+    return End::Stopped;
+  }
+  log_.error("stopping the server at once: {}", why.error().to_string());
+  TRY(server.stop_now(task));
+  return why.error();
+}
+
+Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver) {
+  TRY(server.stop(task));
+  if (driver == nullptr || !driver->lost().ok()) return {};
+  Deadline deadline(task, kDrainTimeout);
+  Status drained = driver->wait_committed(task, driver->end());
+  if (!drained.ok())
+    log_.warn("the last WAL up to {} is not committed yet: {}", to_string(driver->end()),
+              drained.error().to_string());
+  else
+    log_.info("all WAL is committed up to {}", to_string(driver->committed()));
+  return {};
+}
+
+}  // namespace
+
+Status run_compute(Task& task, Env& env, const ComputeConfig& config) {
+  return Sidecar(env, config).run(task);
+}
+
+}  // namespace argon::compute

@@ -1,0 +1,153 @@
+#include "core/compute/worker_link.h"
+
+#include "core/base/codec.h"
+#include "core/env/io.h"
+
+namespace argon::compute {
+namespace {
+
+constexpr uint32_t kProtocol = 1;
+// A WAL frame holds at most 128 KiB of WAL behind its position.
+constexpr uint32_t kFrameMax = 256 * 1024;
+constexpr Duration kPositionsInterval = Duration::seconds(1);
+constexpr uint32_t kOldestServer = 150'013;
+constexpr uint32_t kNewestServer = 159'999;
+
+struct Frame {
+  uint8_t tag = 0;
+  Bytes body;
+};
+
+Result<Frame> read_frame(Task& task, Stream& stream) {
+  uint8_t header[5];
+  TRY(read_exact(task, stream, header));
+  uint32_t length = load_be<uint32_t>(header);
+  if (length < 1 || length > kFrameMax)
+    return Error(Code::Corrupt, "a frame from the server claims " + std::to_string(length) + " bytes");
+  Frame frame{header[4], Bytes(length - 1)};
+  TRY(read_exact(task, stream, frame.body));
+  return frame;
+}
+
+Status write_frame(Task& task, Stream& stream, uint8_t tag, ByteView body) {
+  Bytes out;
+  Writer(out).be(static_cast<uint32_t>(body.size() + 1)).u8(tag).bytes(body);
+  return write_all(task, stream, out);
+}
+
+}  // namespace
+
+Status WorkerLink::serve(Task& task, const std::string& path) {
+  Status removed = env_.disk().unlink(task, path);
+  if (!removed.ok() && !removed.is(Code::NotFound)) return removed;
+  TRY_ASSIGN(std::unique_ptr<Listener> listener, env_.network().listen(task, Address::unix_socket(path)));
+  for (;;) {
+    Result<std::unique_ptr<Stream>> stream = listener->accept(task);
+    if (stream.is(Code::Io)) {
+      log_.warn("accept on {}: {}", path, stream.error().to_string());
+      TRY(task.sleep(Duration::milliseconds(100)));
+      continue;
+    }
+    TRY(stream);
+    Status ended = serve_connection(task, **stream);
+    (*stream)->close();
+    if (task.cancelled()) return Error(Code::Cancelled, "the sidecar stops");
+    log_.debug("connection of the server ended: {}", ended.ok() ? "closed" : ended.error().to_string());
+  }
+}
+
+Status WorkerLink::serve_connection(Task& task, Stream& stream) {
+  TRY_ASSIGN(Frame hello, read_frame(task, stream));
+  if (hello.tag != 'H') return Error(Code::Corrupt, "the server's first frame is not a hello");
+  TRY(greet(task, stream, hello.body));
+  Scope connection(task);
+  connection.spawn("read from postgres", [&](Task& t) { return read_frames(t, stream); });
+  connection.spawn("positions to postgres", [&](Task& t) { return send_positions(t, stream); });
+  return connection.join(task);
+}
+
+Status WorkerLink::greet(Task& task, Stream& stream, ByteView hello) {
+  Reader in(hello);
+  uint32_t protocol = in.be<uint32_t>();
+  uint32_t version = in.be<uint32_t>();
+  uint64_t system_id = in.be<uint64_t>();
+  Lsn start(in.be<uint64_t>());
+  std::string problem;
+  if (!in.finished() || protocol != kProtocol)
+    problem =
+        "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (1)";
+  else if (version < kOldestServer || version > kNewestServer)
+    problem = "server version " + std::to_string(version) + " is not PostgreSQL 15.13 or a newer 15";
+  else if (config_.system_id != 0 && system_id != config_.system_id)
+    problem = "the server's system identifier " + std::to_string(system_id) + " is not the timeline's";
+  else if (driver_ != nullptr && !driver_->lost().ok())
+    problem = "this endpoint may not write any more: " + driver_->lost().error().message();
+  Lsn ship_from = driver_ != nullptr ? driver_->end() : start;
+  Bytes answer;
+  Writer(answer).be(kProtocol).be(ship_from.value).u8(problem.empty()).bytes(as_bytes(problem));
+  TRY(write_frame(task, stream, 'h', answer));
+  if (!problem.empty()) return Error(Code::Invalid, problem);
+  greeted_ = true;
+  return {};
+}
+
+Status WorkerLink::read_frames(Task& task, Stream& stream) {
+  for (;;) {
+    TRY_ASSIGN(Frame frame, read_frame(task, stream));
+    Reader in(frame.body);
+    Lsn lsn(in.be<uint64_t>());
+    if (in.failed()) return Error(Code::Corrupt, "a frame from the server is too short");
+    switch (frame.tag) {
+      case 'W': {
+        if (driver_ == nullptr) return Error(Code::Invalid, "an endpoint that only reads sent WAL");
+        ByteView wal = in.rest();
+        // A new connection may repeat what came in over the last one.
+        if (lsn < driver_->end()) {
+          uint64_t known = driver_->end() - lsn;
+          if (known >= wal.size()) break;
+          wal = wal.subspan(known);
+          lsn += known;
+        }
+        TRY(driver_->append(task, lsn, wal));
+        received_ = driver_->end();
+        break;
+      }
+      case 'K':
+        break;
+      case 'C':
+        log_.info("the server wrote its last checkpoint; its WAL ends at {}", to_string(lsn));
+        break;
+      default:
+        return Error(Code::Corrupt, "unknown frame '" + std::string(1, static_cast<char>(frame.tag)) + "'");
+    }
+  }
+}
+
+Status WorkerLink::send_positions(Task& task, Stream& stream) {
+  for (;;) {
+    uint64_t seen = driver_ != nullptr ? driver_->changes() : 0;
+    if (driver_ != nullptr && !driver_->lost().ok()) {
+      ignore_result(write_frame(task, stream, 'X', as_bytes(driver_->lost().error().message())));
+      return driver_->lost();
+    }
+    PageserverPositions pageserver = driver_ != nullptr ? driver_->pageserver() : PageserverPositions();
+    Lsn committed = driver_ != nullptr ? driver_->committed() : Lsn();
+    Bytes body;
+    Writer(body)
+        .be(committed.value)
+        .be(pageserver.last_received.value)
+        .be(pageserver.disk_consistent.value)
+        .be(pageserver.remote_consistent.value);
+    TRY(write_frame(task, stream, 'P', body));
+    Status waited;
+    if (driver_ != nullptr) {
+      Deadline deadline(task, kPositionsInterval);
+      waited = driver_->wait_change(task, seen);
+    } else {
+      waited = task.sleep(kPositionsInterval);
+    }
+    if (!waited.ok() && !waited.is(Code::TimedOut)) return waited;
+  }
+}
+
+}  // namespace argon::compute

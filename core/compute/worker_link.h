@@ -1,0 +1,46 @@
+// WorkerLink: the sidecar's side of the Unix socket that pgext speaks.
+//
+// Frames in both directions: u32 length of what follows, u8 tag, body; big endian (table in README.md).
+// One connection at a time: first the postmaster's handshake, then the worker that ships WAL, at the
+// end the checkpointer with the shutdown checkpoint. The server may not start, and stops, without it.
+
+#pragma once
+
+#include <memory>
+
+#include "core/compute/config.h"
+#include "core/compute/proposer_driver.h"
+#include "core/env/env.h"
+#include "core/fiber/scope.h"
+
+namespace argon::compute {
+
+class WorkerLink {
+ public:
+  // driver: null for an endpoint that does not write. Everything outlives the link.
+  WorkerLink(Env& env, Logger log, const ComputeConfig& config, ProposerDriver* driver)
+      : env_(env), log_(std::move(log)), config_(config), driver_(driver) {}
+
+  // Listens on `path` and serves until cancelled. Errors: of listening only.
+  Status serve(Task& task, const std::string& path);
+
+  // The end of the WAL that the server has handed over.
+  Lsn received() const { return received_; }
+  // Any handshake succeeded.
+  bool greeted() const { return greeted_; }
+
+ private:
+  Status serve_connection(Task& task, Stream& stream);
+  Status greet(Task& task, Stream& stream, ByteView hello);
+  Status read_frames(Task& task, Stream& stream);
+  Status send_positions(Task& task, Stream& stream);
+
+  Env& env_;
+  Logger log_;
+  const ComputeConfig& config_;
+  ProposerDriver* driver_;
+  Lsn received_;
+  bool greeted_ = false;
+};
+
+}  // namespace argon::compute
