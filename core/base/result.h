@@ -137,7 +137,7 @@ void ignore_result(Result<T>&&) {}
 // TRY(expression): returns its error from the enclosing function; the value is dropped.
 #define TRY(...)                                                          \
   do {                                                                    \
-    if (auto try_result_ = (__VA_ARGS__); !try_result_.ok()) [[unlikely]] \
+    if (auto&& try_result_ = (__VA_ARGS__); !try_result_.ok()) [[unlikely]] \
       return try_result_.error();                                         \
   } while (false)
 
