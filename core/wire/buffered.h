@@ -12,7 +12,8 @@ namespace argon::wire {
 class BufferedReader {
  public:
   // `limit`: the most that one peek() may ask for. Memory used grows to what was asked for.
-  explicit BufferedReader(Stream& stream, size_t limit = (1u << 20) + 4096);
+  explicit BufferedReader(Stream& stream, size_t limit = (1u << 20) + 4096)
+      : stream_(stream), limit_(limit) {}
 
   // Suspends until n bytes are there, and shows them; they are valid until the next call that
   // suspends. Disconnected where the stream ends before; Unsupported where n is beyond the limit.
