@@ -1,0 +1,170 @@
+#include "sim/machine.h"
+
+namespace argon::sim {
+namespace {
+
+constexpr int64_t kEpoch = 1'767'225'600'000'000'000;  // 2026-01-01 UTC, when every world begins
+
+}  // namespace
+
+SimEnv::SimEnv(World& world, Machine& machine, uint32_t incarnation)
+    : world_(world),
+      machine_(machine),
+      incarnation_(incarnation),
+      seed_(machine.random_.fork(std::to_string(incarnation))),
+      network_(*this),
+      disk_(*this),
+      runtime_(*this) {}
+
+SimEnv::~SimEnv() = default;
+
+MonotonicTime SimEnv::now() const {
+  return {world_.now().ns + machine_.monotonic_offset_};
+}
+
+WallTime SimEnv::wall_now() {
+  int64_t offset = machine_.wall_offset_ns_;
+  if (machine_.faults.on(faults::Kind::WallClockOffset)) {
+    offset += machine_.faults.value(faults::Kind::WallClockOffset) * 1'000'000;
+    world_.counters.add(faults::Kind::WallClockOffset);
+  }
+  return {kEpoch + world_.now().ns + offset};
+}
+
+void SimEnv::post(Runnable& r) {
+  if (!dead_) world_.post(*this, r);
+}
+
+void SimEnv::arm(Timer& timer, MonotonicTime due) {
+  if (dead_) return;
+  timers_.arm(timer, due);
+  world_.next_due_ = std::min(world_.next_due_, due.ns - machine_.monotonic_offset_);
+}
+
+Random& SimEnv::random(std::string_view stream) {
+  auto found = streams_.find(stream);
+  if (found == streams_.end())
+    found = streams_.emplace(std::string(stream), std::make_unique<Random>(seed_.fork(stream))).first;
+  return *found->second;
+}
+
+void SimEnv::offload(Task& task, const std::function<void()>& work) {
+  work();
+  Shield shield(task);
+  // A deadline that passes meanwhile does not undo the work.
+  ignore_result(task.sleep(random("world.offload").exponential(Duration::microseconds(50))));
+}
+
+void SimEnv::probe(std::string_view name) {
+  if (dead_) return;
+  auto found = world_.probes_.find(name);
+  if (found == world_.probes_.end()) found = world_.probes_.emplace(std::string(name), 0).first;
+  found->second++;
+}
+
+void SimEnv::durable_claim(std::string_view key, uint64_t value) {
+  if (dead_) return;
+  auto found = world_.claims_.find(key);
+  if (found == world_.claims_.end()) found = world_.claims_.emplace(std::string(key), 0).first;
+  found->second = std::max(found->second, value);
+}
+
+bool SimEnv::enabled(LogLevel level) const {
+  return !dead_ && level >= world_.options().log_level;
+}
+
+void SimEnv::write(LogLevel level, std::string_view context, std::string_view message) {
+  world_.write_log(machine_, level, context, message);
+}
+
+Machine::Machine(World& world, uint16_t index, std::string name)
+    : world_(world), index_(index), name_(std::move(name)), random_(world.stream("machine:" + name_)) {
+  monotonic_offset_ = static_cast<int64_t>(random_.below(3'600'000'000'000));
+}
+
+Machine::~Machine() {
+  power_loss();
+}
+
+void Machine::boot(Main main) {
+  main_ = std::move(main);
+  start();
+}
+
+void Machine::restart() {
+  start();
+}
+
+void Machine::start() {
+  CHECK(!up(), name_ + " is up already");
+  CHECK(main_ != nullptr, name_ + " was never booted");
+  env_.reset();
+  exited_ = false;
+  powered_ = true;
+  exit_status_.reset();
+  boots_++;
+  env_ = std::make_unique<SimEnv>(world_, *this, boots_);
+  world_.record(EventKind::Boot, index_, boots_, 0);
+  env_->runtime().root().spawn(name_, [this, main = main_](Task& task) {
+    Status ended = main(task, task.env());
+    exit_status_ = ended;
+    return Status();
+  });
+}
+
+void Machine::spawn(std::string name, std::function<Status(Task&)> body) {
+  CHECK(up(), name_ + " is down");
+  env_->runtime().root().spawn(std::move(name), std::move(body));
+}
+
+void Machine::process_ended() {
+  exited_ = true;
+  bool failed = exit_status_.has_value() && !exit_status_->ok();
+  world_.record(EventKind::Exit, index_, failed ? 1 : 0, 0);
+  if (failed) world_.write_log(*this, LogLevel::Error, "exit", exit_status_->error().to_string());
+  if (!failed || !restart_delay_.has_value()) return;
+  world_.after(*restart_delay_, [this, incarnation = boots_] {
+    if (exited_ && boots_ == incarnation) start();
+  });
+}
+
+void Machine::ask_to_stop() {
+  if (up()) env_->runtime().root().cancel();
+}
+
+void Machine::power_loss() {
+  if (!powered_) return;
+  using faults::Kind;
+  powered_ = false;
+  world_.record(EventKind::PowerLoss, index_, boots_, 0);
+  if (env_ != nullptr) {
+    world_.net().power_lost(*this);
+    env_->dead_ = true;
+    world_.drop_ready(*env_);
+    parked_.clear();
+    while (!env_->timers_.empty()) env_->timers_.pop();
+    env_->runtime().kill();
+    env_.reset();
+  }
+  exit_status_.reset();
+  exited_ = false;
+  stalled_until_ = 0;
+  CrashRules rules{faults.on(Kind::UnsyncedDataLost), faults.on(Kind::TornSectors),
+                   faults.on(Kind::UnsyncedNamesLost)};
+  CrashLoss loss = storage_.crash(random_, rules);
+  world_.counters.add(Kind::UnsyncedDataLost, loss.files);
+  world_.counters.add(Kind::TornSectors, loss.torn_files);
+  world_.counters.add(Kind::UnsyncedNamesLost, loss.names);
+  world_.record(EventKind::DiskCrash, index_, loss.sectors, loss.names);
+}
+
+void Machine::stall_until(Duration time) {
+  stalled_until_ = std::max(stalled_until_, time.ns);
+  world_.at(time, [this] {
+    if (stalled()) return;
+    for (auto [task, env] : parked_) world_.post(*env, *task);
+    parked_.clear();
+  });
+}
+
+}  // namespace argon::sim

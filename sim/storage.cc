@@ -1,0 +1,338 @@
+#include "sim/storage.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/base/check.h"
+
+namespace argon::sim {
+
+Inode::Inode(uint64_t id, bool is_directory, uint64_t& pages_in_use)
+    : id_(id), is_directory_(is_directory), pages_in_use_(pages_in_use) {}
+
+Inode::~Inode() {
+  for (const auto& page : pages_)
+    if (page != nullptr) pages_in_use_--;
+}
+
+size_t Inode::read(uint64_t offset, ByteSpan into) const {
+  if (offset >= size_) return 0;
+  size_t n = static_cast<size_t>(std::min<uint64_t>(into.size(), size_ - offset));
+  for (size_t done = 0; done < n;) {
+    size_t index = (offset + done) / kPageSize;
+    size_t from = (offset + done) % kPageSize;
+    size_t part = std::min(n - done, kPageSize - from);
+    const Page* page = index < pages_.size() ? pages_[index].get() : nullptr;
+    if (page != nullptr)
+      std::memcpy(into.data() + done, page->data.data() + from, part);
+    else
+      std::memset(into.data() + done, 0, part);
+    done += part;
+  }
+  return n;
+}
+
+uint64_t Inode::pages_needed(uint64_t offset, size_t n) const {
+  uint64_t needed = 0;
+  for (uint64_t index = offset / kPageSize; index <= (offset + n - 1) / kPageSize; index++)
+    if (index >= pages_.size() || pages_[index] == nullptr) needed++;
+  return needed;
+}
+
+Inode::Page& Inode::page_for_write(size_t index) {
+  if (index >= pages_.size()) pages_.resize(index + 1);
+  if (pages_[index] == nullptr) {
+    pages_[index] = std::make_unique<Page>();
+    pages_in_use_++;
+  }
+  return *pages_[index];
+}
+
+void Inode::clean(Page& page, uint8_t sectors) {
+  page.dirty &= static_cast<uint8_t>(~sectors);
+  if ((page.dirty | page.dropped) == 0) page.medium.reset();
+}
+
+// Keeps what the medium holds of a sector that is about to change.
+void Inode::remember(Page& page, size_t sector) {
+  const uint8_t* now = page.data.data() + sector * kSectorSize;
+  if (page.medium == nullptr) {
+    if (std::all_of(now, now + kSectorSize, [](uint8_t b) { return b == 0; })) return;
+    page.medium = std::make_unique<std::array<uint8_t, kPageSize>>();
+  }
+  std::memcpy(page.medium->data() + sector * kSectorSize, now, kSectorSize);
+}
+
+// Changes bytes [from, to) of a page to the given ones, or to zeros where `bytes` is null.
+void Inode::change(size_t index, size_t from, size_t to, const uint8_t* bytes) {
+  bool zeros = bytes == nullptr;
+  if (!zeros && (index >= pages_.size() || pages_[index] == nullptr))
+    zeros = std::all_of(bytes, bytes + (to - from), [](uint8_t b) { return b == 0; });
+  if (zeros && (index >= pages_.size() || pages_[index] == nullptr)) return;
+  Page& page = page_for_write(index);
+  // A sync in progress covers what was written before it began: the kernel has written it by now.
+  if (syncs_ > 0 && page.dirty != 0 && page.epoch < epoch_) clean(page, page.dirty);
+  for (size_t sector = from / kSectorSize; sector <= (to - 1) / kSectorSize; sector++) {
+    uint8_t bit = static_cast<uint8_t>(1u << sector);
+    if (((page.dirty | page.dropped) & bit) == 0) remember(page, sector);
+    page.dirty |= bit;
+    page.dropped &= static_cast<uint8_t>(~bit);
+  }
+  page.epoch = epoch_;
+  if (bytes != nullptr)
+    std::memcpy(page.data.data() + from, bytes, to - from);
+  else
+    std::memset(page.data.data() + from, 0, to - from);
+  if (!page.listed) {
+    page.listed = true;
+    dirty_pages_.push_back(static_cast<uint32_t>(index));
+  }
+}
+
+void Inode::write(uint64_t offset, ByteView from) {
+  for (size_t done = 0; done < from.size();) {
+    size_t at = (offset + done) % kPageSize;
+    size_t part = std::min(from.size() - done, kPageSize - at);
+    change((offset + done) / kPageSize, at, at + part, from.data() + done);
+    done += part;
+  }
+  size_ = std::max<uint64_t>(size_, offset + from.size());
+}
+
+void Inode::truncate(uint64_t size) {
+  if (size < size_) {
+    for (size_t index = size / kPageSize; index < pages_.size(); index++) {
+      size_t from = index == size / kPageSize ? size % kPageSize : 0;
+      if (from < kPageSize) change(index, from, kPageSize, nullptr);
+    }
+  }
+  size_ = size;
+}
+
+Inode::SyncToken Inode::begin_sync() {
+  syncs_++;
+  return {epoch_++, size_};
+}
+
+template <typename F>
+void Inode::finish_sync(const SyncToken& token, F&& per_page) {
+  CHECK(syncs_ > 0);
+  syncs_--;
+  std::vector<uint32_t> later;
+  for (uint32_t index : dirty_pages_) {
+    Page& page = *pages_[index];
+    if (page.dirty != 0 && page.epoch > token.epoch) {
+      later.push_back(index);
+      continue;
+    }
+    if (page.dirty != 0) per_page(page);
+    page.listed = false;
+  }
+  dirty_pages_ = std::move(later);
+}
+
+void Inode::end_sync(const SyncToken& token) {
+  finish_sync(token, [this](Page& page) { clean(page, page.dirty); });
+  durable_size_ = token.size;
+  if (syncs_ == 0 && dirty_pages_.empty()) trim();
+}
+
+void Inode::fail_sync(const SyncToken& token) {
+  finish_sync(token, [](Page& page) {
+    page.dropped |= page.dirty;
+    page.dirty = 0;
+  });
+}
+
+// Forgets pages that lie beyond the file's end, now and on the medium.
+void Inode::trim() {
+  size_t keep = (std::max(size_, durable_size_) + kPageSize - 1) / kPageSize;
+  while (pages_.size() > keep) {
+    if (pages_.back() != nullptr) {
+      if (pages_.back()->dropped != 0) return;
+      pages_in_use_--;
+    }
+    pages_.pop_back();
+  }
+}
+
+// Sets sectors back to what the medium holds. How many of them changed by it.
+uint32_t Inode::restore(Page& page, uint8_t sectors) {
+  static constexpr std::array<uint8_t, kSectorSize> kZeros{};
+  uint32_t changed = 0;
+  for (size_t sector = 0; sector < kPageSize / kSectorSize; sector++) {
+    if ((sectors >> sector & 1) == 0) continue;
+    uint8_t* now = page.data.data() + sector * kSectorSize;
+    const uint8_t* old = page.medium != nullptr ? page.medium->data() + sector * kSectorSize : kZeros.data();
+    if (std::memcmp(now, old, kSectorSize) == 0) continue;
+    std::memcpy(now, old, kSectorSize);
+    changed++;
+  }
+  return changed;
+}
+
+void Inode::crash(Random& random, const CrashRules& rules, CrashLoss& loss) {
+  syncs_ = 0;
+  uint64_t fate = random.below(4);
+  bool tear = rules.tear_sectors && fate >= 2;
+  bool lose = rules.lose_data && (fate == 0 || (fate >= 2 && !rules.tear_sectors));
+  uint32_t lost = 0;
+  bool kept = false;
+  for (auto& held : pages_) {
+    if (held == nullptr) continue;
+    Page& page = *held;
+    uint8_t back = 0;
+    if (lose) back = page.dirty;
+    if (tear && page.dirty != 0) {
+      uint64_t coins = random.next();
+      back = static_cast<uint8_t>(page.dirty & coins);
+      kept = kept || (page.dirty & ~coins) != 0;
+    }
+    lost += restore(page, static_cast<uint8_t>(back | page.dropped));
+    page.dirty = page.dropped = 0;
+    page.medium.reset();
+    page.listed = false;
+  }
+  dirty_pages_.clear();
+  if (size_ != durable_size_ && (lose || tear)) {
+    bool old_size = lose || random.below(2) == 0;
+    if (old_size) {
+      lost++;
+      size_ = durable_size_;
+      for (size_t index = size_ / kPageSize; index < pages_.size(); index++) {
+        size_t from = index == size_ / kPageSize ? size_ % kPageSize : 0;
+        if (pages_[index] != nullptr) std::memset(pages_[index]->data.data() + from, 0, kPageSize - from);
+      }
+    }
+  }
+  // Whatever the medium gave back beyond the end is not part of the file.
+  if (size_ % kPageSize != 0 && size_ / kPageSize < pages_.size() && pages_[size_ / kPageSize] != nullptr)
+    std::memset(pages_[size_ / kPageSize]->data.data() + size_ % kPageSize, 0, kPageSize - size_ % kPageSize);
+  durable_size_ = size_;
+  trim();
+  loss.sectors += lost;
+  if (lost > 0 && lose) loss.files++;
+  if (lost > 0 && tear && kept) loss.torn_files++;
+}
+
+Storage::Storage() {
+  root_ = make(true);
+}
+
+std::shared_ptr<Inode> Storage::make(bool is_directory) {
+  return std::make_shared<Inode>(next_id_++, is_directory, pages_in_use_);
+}
+
+std::shared_ptr<Inode> Storage::find(std::string_view path) const {
+  std::shared_ptr<Inode> at = root_;
+  while (!path.empty()) {
+    size_t slash = path.find('/');
+    std::string_view name = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
+    if (name.empty() || name == ".") continue;
+    if (!at->is_directory()) return nullptr;
+    auto entry = at->entries.find(name);
+    if (entry == at->entries.end()) return nullptr;
+    at = entry->second;
+  }
+  return at;
+}
+
+std::shared_ptr<Inode> Storage::parent(std::string_view path, std::string& last_name) const {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  size_t slash = path.rfind('/');
+  last_name = slash == std::string_view::npos ? path : path.substr(slash + 1);
+  std::shared_ptr<Inode> directory = slash == std::string_view::npos ? root_ : find(path.substr(0, slash));
+  if (directory == nullptr || !directory->is_directory() || last_name.empty()) return nullptr;
+  return directory;
+}
+
+void Storage::link(const std::shared_ptr<Inode>& directory, const std::string& name,
+                   std::shared_ptr<Inode> inode) {
+  if (inode != nullptr)
+    directory->entries[name] = inode;
+  else
+    directory->entries.erase(name);
+  pending_.push_back({{directory, name, std::move(inode)}});
+}
+
+void Storage::rename(const std::shared_ptr<Inode>& from, const std::string& old_name,
+                     const std::shared_ptr<Inode>& to, const std::string& new_name) {
+  std::shared_ptr<Inode> inode = from->entries.at(old_name);
+  from->entries.erase(old_name);
+  to->entries[new_name] = inode;
+  pending_.push_back({{from, old_name, nullptr}, {to, new_name, inode}});
+}
+
+bool Storage::overlap(const Change& a, const Change& b) {
+  for (const Binding& x : a)
+    for (const Binding& y : b)
+      if (x.directory == y.directory && x.name == y.name) return true;
+  return false;
+}
+
+void Storage::apply(const Change& change) {
+  for (const Binding& binding : change) {
+    if (binding.inode != nullptr)
+      binding.directory->durable_entries[binding.name] = binding.inode;
+    else
+      binding.directory->durable_entries.erase(binding.name);
+  }
+}
+
+void Storage::sync_names(const Inode& directory) {
+  // A change of this directory goes with the earlier changes of the same names elsewhere.
+  std::vector<bool> wanted(pending_.size());
+  for (size_t i = pending_.size(); i-- > 0;) {
+    for (const Binding& binding : pending_[i]) wanted[i] = wanted[i] || binding.directory.get() == &directory;
+    for (size_t later = i + 1; later < pending_.size() && !wanted[i]; later++)
+      wanted[i] = wanted[later] && overlap(pending_[i], pending_[later]);
+  }
+  std::vector<Change> left;
+  for (size_t i = 0; i < pending_.size(); i++) {
+    if (wanted[i])
+      apply(pending_[i]);
+    else
+      left.push_back(std::move(pending_[i]));
+  }
+  pending_ = std::move(left);
+}
+
+CrashLoss Storage::crash(Random& random, const CrashRules& rules) {
+  CrashLoss loss;
+  uint64_t mode = random.below(4);  // all kept, all lost, a prefix, any
+  size_t prefix = random.below(pending_.size() + 1);
+  std::vector<const Change*> dropped;
+  for (size_t i = 0; i < pending_.size(); i++) {
+    bool keep = !rules.lose_names || mode == 0;
+    if (rules.lose_names && mode == 2) keep = i < prefix;
+    if (rules.lose_names && mode == 3) keep = random.below(2) == 0;
+    for (const Change* d : dropped) keep = keep && !overlap(*d, pending_[i]);
+    if (keep) {
+      apply(pending_[i]);
+    } else {
+      dropped.push_back(&pending_[i]);
+      loss.names++;
+    }
+  }
+  pending_.clear();
+  settle(root_, random, rules, loss);
+  return loss;
+}
+
+void Storage::settle(const std::shared_ptr<Inode>& inode, Random& random, const CrashRules& rules,
+                     CrashLoss& loss) {
+  if (!inode->is_directory()) {
+    inode->crash(random, rules, loss);
+    return;
+  }
+  inode->entries = inode->durable_entries;
+  for (auto& [name, child] : inode->entries) settle(child, random, rules, loss);
+}
+
+void Storage::wipe() {
+  pending_.clear();
+  root_ = make(true);
+}
+
+}  // namespace argon::sim

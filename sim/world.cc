@@ -1,0 +1,219 @@
+#include "sim/world.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <typeinfo>
+
+#include "sim/machine.h"
+#include "sim/net.h"
+
+namespace argon::sim {
+
+// A closure with a time. Kept by the world until it has fired.
+struct World::Alarm final : public Timer {
+  Alarm(World& w, std::function<void()> a) : world(w), act(std::move(a)) {}
+  void fire() override {
+    auto taken = std::move(act);
+    taken();
+  }
+  World& world;
+  std::function<void()> act;
+};
+
+WorldOptions WorldOptions::drawn(uint64_t seed) {
+  WorldOptions o;
+  o.seed = seed;
+  Random random = Random(seed).fork("world options");
+  uint64_t schedule = random.below(4);
+  o.schedule = schedule == 0 ? Schedule::Fifo : schedule == 1 ? Schedule::Priorities : Schedule::Random;
+  o.run_cost = Duration::nanoseconds(static_cast<int64_t>(random.log_uniform(50, 4000)));
+  o.priority_change = Duration::microseconds(static_cast<int64_t>(random.log_uniform(200, 1'000'000)));
+  o.net.latency_min = Duration::microseconds(static_cast<int64_t>(random.log_uniform(5, 500)));
+  o.net.latency_mean = Duration::microseconds(static_cast<int64_t>(random.log_uniform(5, 2000)));
+  o.net.capacity = random.log_uniform(16 * 1024, 1024 * 1024);
+  o.disk.read = Duration::microseconds(static_cast<int64_t>(random.log_uniform(2, 200)));
+  o.disk.write = Duration::microseconds(static_cast<int64_t>(random.log_uniform(2, 100)));
+  o.disk.sync = Duration::microseconds(static_cast<int64_t>(random.log_uniform(50, 8000)));
+  o.buggify = random.below(2) == 0;
+  return o;
+}
+
+World::World(WorldOptions options)
+    : options_(options),
+      root_(options.seed),
+      schedule_(root_.fork("schedule")),
+      log_(options.keep_events),
+      net_(std::make_unique<Net>(*this)) {
+  CHECK(options_.run_cost.ns > 0);
+  priority_change_ = schedule_.exponential(options_.priority_change).ns;
+}
+
+World::~World() {
+  for (auto& machine : machines_) machine->power_loss();
+}
+
+Machine& World::add_machine(std::string name) {
+  CHECK(find_machine(name) == nullptr, name);
+  machines_.push_back(
+      std::make_unique<Machine>(*this, static_cast<uint16_t>(machines_.size() + 1), std::move(name)));
+  return *machines_.back();
+}
+
+Machine* World::find_machine(std::string_view name) {
+  for (auto& machine : machines_)
+    if (machine->name() == name) return machine.get();
+  return nullptr;
+}
+
+void World::at(Duration time, std::function<void()> act) {
+  // Fired alarms are dropped here, so that none dies while it fires.
+  if (alarms_.size() > 64)
+    std::erase_if(alarms_, [](const auto& a) { return !a->armed() && a->act == nullptr; });
+  alarms_.push_back(std::make_unique<Alarm>(*this, std::move(act)));
+  arm(*alarms_.back(), std::max(time.ns, now_));
+}
+
+void World::arm(Timer& timer, int64_t due) {
+  timers_.arm(timer, {due});
+  next_due_ = std::min(next_due_, due);
+}
+
+void World::post(SimEnv& env, Runnable& task) {
+  uint64_t priority = 0;
+  if (options_.schedule == Schedule::Priorities) {
+    uint64_t parts[3] = {priority_epoch_, env.machine().index(), 0};
+    if (typeid(task) == typeid(fiber::Fiber))
+      parts[2] = hash64(as_bytes(static_cast<fiber::Fiber&>(task).name()));
+    priority = hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts});
+  }
+  ready_.push_back({&env, &task, priority});
+}
+
+void World::drop_ready(const SimEnv& env) {
+  std::erase_if(ready_, [&](const Ready& r) { return r.env == &env; });
+}
+
+// When the earliest timer is due, INT64_MAX where there is none.
+int64_t World::next_due() {
+  int64_t due = timers_.empty() ? INT64_MAX : timers_.next_due().ns;
+  for (auto& machine : machines_) {
+    if (machine->env_ == nullptr || machine->env_->timers_.empty()) continue;
+    int64_t theirs = machine->env_->timers_.next_due().ns - machine->monotonic_offset_;
+    due = std::min(due, std::max(theirs, machine->stalled_until_));
+  }
+  return due;
+}
+
+// Fires what is due by now, the world's own first. False where nothing was.
+bool World::fire_due() {
+  if (next_due_ > now_) return false;
+  bool fired = false;
+  while (!timers_.empty() && timers_.next_due().ns <= now_) {
+    timers_.pop().fire();
+    fired = true;
+  }
+  for (size_t i = 0; i < machines_.size(); i++) {
+    Machine& machine = *machines_[i];
+    if (machine.env_ == nullptr || machine.stalled_until_ > now_) continue;
+    TimerHeap& heap = machine.env_->timers_;
+    while (!heap.empty() && heap.next_due().ns - machine.monotonic_offset_ <= now_) {
+      heap.pop().fire();
+      fired = true;
+    }
+  }
+  next_due_ = next_due();
+  return fired;
+}
+
+void World::run_one() {
+  size_t pick = 0;
+  if (options_.schedule == Schedule::Random && ready_.size() > 1) pick = schedule_.below(ready_.size());
+  if (options_.schedule == Schedule::Priorities) {
+    if (now_ >= priority_change_) {
+      priority_epoch_++;
+      priority_change_ = now_ + schedule_.exponential(options_.priority_change).ns;
+    }
+    // Now and then the longest waiting one runs, so that no task waits for ever.
+    if (schedule_.below(16) != 0)
+      for (size_t i = 1; i < ready_.size(); i++)
+        if (ready_[i].priority > ready_[pick].priority) pick = i;
+  }
+  Ready chosen = ready_[pick];
+  ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(pick));
+  Machine& machine = chosen.env->machine();
+  if (machine.stalled_until_ > now_) {
+    machine.parked_.emplace_back(chosen.task, chosen.env);
+    return;
+  }
+  uint64_t name = 0;
+  if (typeid(*chosen.task) == typeid(fiber::Fiber)) {
+    std::string_view text = static_cast<fiber::Fiber*>(chosen.task)->name();
+    name = hash64(as_bytes(text));
+    if (log_.keeps_events()) log_.name(name, text);
+  }
+  record(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_.size()), name);
+  chosen.task->run();
+  now_ += options_.run_cost.ns;
+  if (chosen.env->runtime_.idle()) machine.process_ended();
+}
+
+void World::run_for(Duration time) {
+  run_until([] { return false; }, time);
+}
+
+bool World::run_until(const std::function<bool()>& done, Duration limit) {
+  int64_t end = now_ + limit.ns;
+  stopped_ = false;
+  for (;;) {
+    if (done()) return true;
+    if (stopped_ || now_ >= end) return false;
+    fire_due();
+    if (!ready_.empty()) {
+      run_one();
+      continue;
+    }
+    next_due_ = next_due();
+    if (next_due_ <= now_) continue;
+    now_ = std::min(next_due_, end);
+  }
+}
+
+Status World::run(Machine& machine, std::function<Status(Task&)> body, Duration limit) {
+  std::optional<Status> result;
+  machine.spawn("run", [&result, body = std::move(body)](Task& task) {
+    result = body(task);
+    return Status();
+  });
+  uint32_t boots = machine.boots();
+  run_until([&] { return result.has_value() || !machine.up() || machine.boots() != boots; }, limit);
+  if (result.has_value()) return *result;
+  bool died = !machine.up() || machine.boots() != boots;
+  // The body refers to this frame: nothing of it may go on.
+  if (!died) machine.power_loss();
+  if (died) return Error(Code::Disconnected, machine.name() + " went down");
+  return Error(Code::TimedOut, "not done within the limit of virtual time");
+}
+
+void World::write_log(const Machine& machine, LogLevel level, std::string_view context,
+                      std::string_view message) {
+  std::string line =
+      fmt::format("{:>6}.{:06} {:<12} {:<5} {}{}{}", now_ / 1'000'000'000, now_ / 1000 % 1'000'000,
+                  machine.name(), to_string(level), context, context.empty() ? "" : ": ", message);
+  if (options_.echo_log) std::fprintf(stderr, "%s\n", line.c_str());
+  log_lines_.push_back(std::move(line));
+  if (log_lines_.size() > options_.log_lines) log_lines_.pop_front();
+}
+
+// A site is active in a quarter of the runs, and then taken once in sixteen.
+bool World::buggify(std::string_view point) {
+  if (!options_.buggify) return false;
+  auto site = buggify_sites_.find(point);
+  if (site == buggify_sites_.end()) {
+    Random random = root_.fork("buggify").fork(point);
+    bool active = random.below(4) == 0;
+    site = buggify_sites_.emplace(std::string(point), BuggifySite{active, random}).first;
+  }
+  return site->second.active && site->second.random.below(16) == 0;
+}
+
+}  // namespace argon::sim

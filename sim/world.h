@@ -1,0 +1,183 @@
+// World: a made-up world, drawn from one seed. Virtual clock, schedule, machines, network, faults.
+//
+// One loop runs everything: due timers fire, then one of the ready tasks runs (which one is drawn),
+// and each run moves the clock on by a little; when nothing is ready the clock jumps to the next
+// timer. Nothing reads a real clock. The same seed gives the same events, and so the same hash.
+//
+// The caller drives it from outside (run_for, run_until), never from inside a task.
+
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/env/env.h"
+#include "core/env/timer_heap.h"
+#include "faults/kind.h"
+#include "sim/event_log.h"
+
+namespace argon::sim {
+
+class Machine;
+class Net;
+class SimEnv;
+
+enum class Schedule : uint8_t { Fifo, Random, Priorities };
+
+struct NetConfig {
+  Duration latency_min = Duration::microseconds(40);
+  Duration latency_mean = Duration::microseconds(120);  // added, exponential
+  Duration latency_tail = Duration::milliseconds(800);  // the most that a tail adds
+  uint64_t capacity = 256 * 1024;                       // bytes under way or unread, each direction
+};
+
+struct DiskConfig {
+  Duration read = Duration::microseconds(30);  // means, exponential
+  Duration write = Duration::microseconds(15);
+  Duration sync = Duration::microseconds(700);
+  Duration name = Duration::microseconds(20);
+  uint64_t capacity = 8ull << 30;  // bytes
+};
+
+struct WorldOptions {
+  uint64_t seed = 1;
+  Schedule schedule = Schedule::Random;
+  Duration run_cost = Duration::nanoseconds(200);         // virtual time of one run of a task; not 0
+  Duration priority_change = Duration::milliseconds(50);  // mean time between changes of priorities
+  NetConfig net;
+  DiskConfig disk;
+  bool buggify = false;      // rare branches of the product code are taken now and then
+  bool keep_events = false;  // for comparing runs
+  LogLevel log_level = LogLevel::Info;
+  size_t log_lines = 400;  // the latest are kept
+  bool echo_log = false;   // also to standard error
+
+  // Schedule, latencies, sizes and rare branches as the seed says.
+  static WorldOptions drawn(uint64_t seed);
+};
+
+// Which faults are in force somewhere. They nest: a kind is on while any fault of it lasts.
+class FaultState {
+ public:
+  void begin(faults::Kind kind, int64_t value) {
+    Active& a = active_[static_cast<size_t>(kind)];
+    a.count++;
+    a.value = value;
+  }
+  void end(faults::Kind kind) {
+    Active& a = active_[static_cast<size_t>(kind)];
+    if (a.count > 0) a.count--;
+  }
+  bool on(faults::Kind kind) const { return active_[static_cast<size_t>(kind)].count > 0; }
+  int64_t value(faults::Kind kind) const { return active_[static_cast<size_t>(kind)].value; }
+  // Does this one of "one in `value`" fail? Draws only while the kind is on.
+  bool strikes(faults::Kind kind, Random& random) const {
+    if (!on(kind)) return false;
+    int64_t one_in = value(kind);
+    return one_in <= 1 || random.below(static_cast<uint64_t>(one_in)) == 0;
+  }
+
+ private:
+  struct Active {
+    uint32_t count = 0;
+    int64_t value = 0;
+  };
+  std::array<Active, faults::kKinds> active_{};
+};
+
+class World {
+ public:
+  explicit World(WorldOptions options);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // A machine that is off. Its name is its host name. The world owns it.
+  Machine& add_machine(std::string name);
+  Machine* find_machine(std::string_view name);
+  const std::vector<std::unique_ptr<Machine>>& machines() const { return machines_; }
+
+  // Virtual time since the world began.
+  Duration now() const { return {now_}; }
+  void run_for(Duration time);
+  // Until done() (asked after every event), or the limit has passed. True where done.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+  // Runs body on the machine (which is up) to its end. TimedOut after `limit`.
+  Status run(Machine& machine, std::function<Status(Task&)> body, Duration limit = Duration::seconds(3600));
+  // Calls act at that time, from outside all tasks.
+  void at(Duration time, std::function<void()> act);
+  void after(Duration delay, std::function<void()> act) { at(now() + delay, std::move(act)); }
+  // Ends run_for and run_until after the present event.
+  void stop() { stopped_ = true; }
+  bool stopped() const { return stopped_; }
+
+  // An independent generator of the seed, for the scenario's own use.
+  Random stream(std::string_view name) const { return root_.fork(name); }
+  const WorldOptions& options() const { return options_; }
+  Net& net() { return *net_; }
+  EventLog& log() { return log_; }
+  Hash128 hash() const { return log_.hash(); }
+  void record(EventKind kind, uint16_t node, uint32_t a, uint64_t b) { log_.add({now_, b, a, kind, node}); }
+
+  // Faults: those of the whole world, and what they did.
+  FaultState faults;
+  faults::Counters counters;
+
+  // The latest log lines, oldest first.
+  const std::deque<std::string>& log_lines() const { return log_lines_; }
+  // "This rare path was hit", by name.
+  const std::map<std::string, uint64_t, std::less<>>& probes() const { return probes_; }
+  // The largest value claimed durable, by key.
+  const std::map<std::string, uint64_t, std::less<>>& durable_claims() const { return claims_; }
+
+ private:
+  friend class SimEnv;
+  friend class Machine;
+  friend class Net;
+  friend struct Pipe;
+  friend struct Connection;
+  struct Ready {
+    SimEnv* env;
+    Runnable* task;
+    uint64_t priority;
+  };
+  struct Alarm;
+  struct BuggifySite {
+    bool active;
+    Random random;
+  };
+
+  void step();
+  bool fire_due();
+  int64_t next_due();
+  void run_one();
+  void drop_ready(const SimEnv& env);
+  void post(SimEnv& env, Runnable& task);
+  void arm(Timer& timer, int64_t due);
+  void write_log(const Machine& machine, LogLevel level, std::string_view context, std::string_view message);
+  bool buggify(std::string_view point);
+
+  WorldOptions options_;
+  Random root_;
+  Random schedule_;
+  int64_t now_ = 0;
+  int64_t next_due_ = INT64_MAX;  // no timer is due before
+  uint64_t priority_epoch_ = 0;
+  int64_t priority_change_ = 0;
+  bool stopped_ = false;
+  EventLog log_;
+  TimerHeap timers_;  // of the world itself: deliveries, alarms
+  std::deque<Ready> ready_;
+  std::vector<std::unique_ptr<Alarm>> alarms_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::unique_ptr<Net> net_;
+  std::deque<std::string> log_lines_;
+  std::map<std::string, uint64_t, std::less<>> probes_;
+  std::map<std::string, uint64_t, std::less<>> claims_;
+  std::map<std::string, BuggifySite, std::less<>> buggify_sites_;
+};
+
+}  // namespace argon::sim
