@@ -189,7 +189,8 @@ class NetStream final : public Stream {
     Net& net = connection_->net;
     for (;;) {
       TRY(check_open());
-      CHECK(!pipe.end_sent, "write after shutdown_write");
+      if (pipe.end_sent)
+        return Error(Code::Disconnected, "write to " + peer() + ": after the end of the stream");
       if (pipe.unread() < connection_->capacity) {
         size_t n = std::min<size_t>(from.size(), connection_->capacity - pipe.unread());
         if (n > 1 && net.world_.faults.strikes(Kind::ShortWrites, net.random_)) {

@@ -3,11 +3,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
-#include "core/env/env.h"
+#include "core/env/io.h"
 #include "daemons/posix/sockaddr.h"
 
 namespace argon::posix {
@@ -75,6 +76,15 @@ bool abandoned(const SocketAddress& address) {
   return fd.valid() && connect(fd.get(), address.get(), address.length) != 0 && errno == ECONNREFUSED;
 }
 
+// A socket belongs to the owner of its directory: a daemon run by root serves a server that is not, and
+// no other user can connect.
+int give_to_owner_of_directory(const std::string& path) {
+  struct stat directory{};
+  if (geteuid() != 0) return 0;
+  if (::stat(parent_path(path).c_str(), &directory) != 0) return -1;
+  return ::lchown(path.c_str(), directory.st_uid, directory.st_gid);
+}
+
 Result<Fd> bind_and_listen(const SocketAddress& to, const Address& address) {
   std::string what = "listen on " + to_string(address);
   Fd fd(socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -86,6 +96,7 @@ Result<Fd> bind_and_listen(const SocketAddress& to, const Address& address) {
     ::unlink(address.unix_path.c_str());
     rc = bind(fd.get(), to.get(), to.length);
   }
+  if (rc == 0 && address.is_unix()) rc = give_to_owner_of_directory(address.unix_path);
   if (rc != 0 || ::listen(fd.get(), 1024) != 0) return os_error(what, errno);
   return fd;
 }
