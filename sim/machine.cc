@@ -122,6 +122,8 @@ void Machine::process_ended() {
   bool failed = exit_status_.has_value() && !exit_status_->ok();
   world_.record(EventKind::Exit, index_, failed ? 1 : 0, 0);
   if (failed) world_.write_log(*this, LogLevel::Error, "exit", exit_status_->error().to_string());
+  // Clean pages may be dropped at any time; a new process does not find what never reached the medium.
+  storage_.forget_dropped();
   if (!failed || !restart_delay_.has_value()) return;
   world_.after(*restart_delay_, [this, incarnation = boots_] {
     if (exited_ && boots_ == incarnation) start();

@@ -295,12 +295,22 @@ bool Net::blocked(uint16_t from, uint16_t to) const {
   return from < links_.size() && to < links_[from].size() && links_[from][to].blocks > 0;
 }
 
-void Net::begin_block(uint16_t from, uint16_t to) {
-  if (from != to) link(from, to).blocks++;
+bool Net::held_up(uint16_t from, uint16_t to) {
+  if (!blocked(from, to)) return false;
+  for (const auto& [kind, count] : link(from, to).kinds)
+    if (count > 0) world_.counters.add(kind);
+  return true;
 }
 
-void Net::end_block(uint16_t from, uint16_t to) {
-  if (from == to || !blocked(from, to)) return;
+void Net::begin_block(uint16_t from, uint16_t to, Kind kind) {
+  if (from == to) return;
+  link(from, to).blocks++;
+  link(from, to).kinds[kind]++;
+}
+
+void Net::end_block(uint16_t from, uint16_t to, Kind kind) {
+  if (from == to || !blocked(from, to) || link(from, to).kinds[kind] == 0) return;
+  link(from, to).kinds[kind]--;
   if (--link(from, to).blocks > 0) return;
   for (auto& [id, connection] : connections_)
     for (Pipe& pipe : connection->to)
@@ -415,7 +425,8 @@ Status NodeNetwork::reach(Task& task, Machine& target, const Address& address) {
   for (int attempt = 0; attempt < kConnectAttempts; attempt++) {
     TRY(task.sleep(net.latency(env_.machine(), target)));
     bool hangs = target.faults.on(Kind::ConnectHang) && here != there;
-    if (target.powered() && !net.blocked(here, there) && !net.blocked(there, here) && !hangs) return {};
+    bool lost = net.held_up(here, there) || net.held_up(there, here);
+    if (target.powered() && !lost && !hangs) return {};
     if (hangs) world.counters.add(Kind::ConnectHang);
     TRY(task.sleep(Duration::milliseconds(1000) * (int64_t{1} << attempt)));
   }

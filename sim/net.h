@@ -90,9 +90,9 @@ class Net {
  public:
   explicit Net(World& world);
 
-  // Blocks and slows a direction. They nest.
-  void begin_block(uint16_t from, uint16_t to);
-  void end_block(uint16_t from, uint16_t to);
+  // Blocks and slows a direction. They nest. The kind's counter counts what is held up.
+  void begin_block(uint16_t from, uint16_t to, faults::Kind kind = faults::Kind::OneWayPartition);
+  void end_block(uint16_t from, uint16_t to, faults::Kind kind = faults::Kind::OneWayPartition);
   bool blocked(uint16_t from, uint16_t to) const;
   void begin_slow(uint16_t from, uint16_t to, int64_t factor);
   void end_slow(uint16_t from, uint16_t to);
@@ -110,12 +110,15 @@ class Net {
   friend class NetStream;
   struct Link {
     uint32_t blocks = 0;
+    std::map<faults::Kind, uint32_t> kinds;  // of the blocks
     uint32_t slow = 0;
     int64_t factor = 1;
   };
   using Port = std::pair<uint16_t, Address>;  // machine; host is empty
 
   Link& link(uint16_t from, uint16_t to);
+  // blocked(), and counts it.
+  bool held_up(uint16_t from, uint16_t to);
   Duration latency(const Machine& from, const Machine& to);
   Machine* resolve(Machine& from, const Address& address);
 

@@ -215,6 +215,16 @@ void Inode::crash(Random& random, const CrashRules& rules, CrashLoss& loss) {
   if (lost > 0 && tear && kept) loss.torn_files++;
 }
 
+void Inode::forget_dropped() {
+  for (auto& page : pages_) {
+    if (page == nullptr || page->dropped == 0) continue;
+    restore(*page, page->dropped);
+    page->dropped = 0;
+    clean(*page, 0);
+  }
+  for (auto& [name, child] : entries) child->forget_dropped();
+}
+
 Storage::Storage() {
   root_ = make(true);
 }
@@ -328,6 +338,10 @@ void Storage::settle(const std::shared_ptr<Inode>& inode, Random& random, const 
   }
   inode->entries = inode->durable_entries;
   for (auto& [name, child] : inode->entries) settle(child, random, rules, loss);
+}
+
+void Storage::forget_dropped() {
+  root_->forget_dropped();
 }
 
 void Storage::wipe() {

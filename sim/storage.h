@@ -70,6 +70,8 @@ class Inode {
   bool dirty() const { return !dirty_pages_.empty() || size_ != durable_size_; }
 
   void crash(Random& random, const CrashRules& rules, CrashLoss& loss);
+  // The medium's content where a failed sync has dropped pages: the cache has forgotten them.
+  void forget_dropped();
 
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> entries;  // of a directory, now
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> durable_entries;
@@ -121,6 +123,8 @@ class Storage {
   void sync_names(const Inode& directory);
 
   CrashLoss crash(Random& random, const CrashRules& rules);
+  // Of every file that has a name.
+  void forget_dropped();
   // Everything is gone.
   void wipe();
   uint64_t bytes_in_use() const { return pages_in_use_ * kPageSize; }

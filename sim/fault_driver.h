@@ -1,0 +1,41 @@
+// FaultDriver: makes a plan's faults happen in a world, and can end them all.
+
+#pragma once
+
+#include <memory>
+#include <set>
+
+#include "faults/plan.h"
+#include "sim/world.h"
+
+namespace argon::sim {
+
+class FaultDriver {
+ public:
+  // The plan's nodes are the world's machines; faults of unknown machines are left out. The driver
+  // lives as long as the world runs.
+  FaultDriver(World& world, faults::Plan plan);
+  FaultDriver(const FaultDriver&) = delete;
+  FaultDriver& operator=(const FaultDriver&) = delete;
+
+  // Schedules everything. Times are relative to the world's beginning; what is past begins at once.
+  void start();
+  // Ends every fault in force, forgets those to come, and starts every machine that is down.
+  void heal();
+
+ private:
+  void begin(size_t index);
+  void end(size_t index);
+  void crash_again(size_t index);
+  void crash(Machine& machine);
+  static void revive(Machine& machine);
+  void partition(const faults::Fault& fault, bool begin);
+
+  World& world_;
+  faults::Plan plan_;
+  Random random_;
+  bool healed_ = false;
+  std::set<size_t> active_;
+};
+
+}  // namespace argon::sim
