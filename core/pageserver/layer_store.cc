@@ -33,20 +33,24 @@ Result<TimelineIndex> LayerStore::read_index(Task& task, Disk& disk, const std::
   return decode_index(bytes, path);
 }
 
-Status LayerStore::create(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch) {
+Status LayerStore::create(Task& task, const TimelineIndex& index) {
   TRY(make_dirs(task, env_.disk(), folder_));
-  TRY(open(task, index, fetch));
+  TRY(open(task, index));
   return write_index(task);
 }
 
-Status LayerStore::open(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch) {
+void LayerStore::set_uploaded(const std::set<LayerName>& names, const LayerFile::Fetch& fetch) {
+  for (const LayerPtr& layer : layers_)
+    if (names.contains(layer->name())) layer->set_uploaded(fetch);
+}
+
+Status LayerStore::open(Task& task, const TimelineIndex& index) {
   CHECK(index.id == index_.id);
   index_ = index;
   index_.layers.clear();
   std::map<std::string, uint64_t> wanted;
   for (const TimelineIndex::Layer& layer : index.layers) {
-    LayerPtr added = add_layer(layer.name, layer.size);
-    if (fetch) added->set_uploaded(fetch);
+    add_layer(layer.name, layer.size);
     wanted[to_string(layer.name)] = layer.size;
   }
   TRY_ASSIGN(std::vector<DirEntry> files, env_.disk().list(task, folder_));
@@ -104,11 +108,9 @@ Status LayerStore::write_index(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, index_writing_));
   index_stale_ = true;
-  index_.sequence++;
-  uint64_t written = index_.sequence;
-  Bytes bytes = encode_index(index());
+  Bytes bytes = encode_index(next_index());
   TRY(write_file_durably(task, env_.disk(), join_path(folder_, "index"), bytes));
-  index_stale_ = index_.sequence != written;
+  index_stale_ = false;
   return {};
 }
 

@@ -23,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "core/env/env.h"
 #include "core/fiber/sync.h"
@@ -58,14 +59,16 @@ class LayerStore {
 
   const TenantTimelineId& id() const { return index_.id; }
   const std::string& folder() const { return folder_; }
-  // Makes the folder and writes the index: a new timeline, or one whose index came from the object
-  // store. Layers of it that are not on this disk are fetched when they are read.
-  Status create(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch);
+  // Makes the folder, opens as open() does, and writes the index file: a new timeline, or one whose
+  // index came from the object store.
+  Status create(Task& task, const TimelineIndex& index);
   // The index file of a folder. NotFound where there is none.
   static Result<TimelineIndex> read_index(Task& task, Disk& disk, const std::string& folder);
   // Opens what create() made, or an earlier life left, with the given index; removes files it does
-  // not name. `fetch` is set where all layers of it are known to be in the object store too.
-  Status open(Task& task, const TimelineIndex& index, const LayerFile::Fetch& fetch);
+  // not name.
+  Status open(Task& task, const TimelineIndex& index);
+  // These layers are in the object store: what is missing or damaged here is fetched by reads.
+  void set_uploaded(const std::set<LayerName>& names, const LayerFile::Fetch& fetch);
   // The ancestor outlives this store.
   void set_ancestor(LayerStore* ancestor) { ancestor_ = ancestor; }
   void set_generation(Generation generation);
@@ -114,6 +117,11 @@ class LayerStore {
 
   // ---- What the uploader needs.
   TimelineIndex index() const;
+  // The same under a sequence number of its own.
+  TimelineIndex next_index() {
+    index_.sequence++;
+    return index();
+  }
   std::vector<LayerPtr> layers() const { return layers_; }
   size_t l0_count() const;
   uint64_t layer_bytes() const;

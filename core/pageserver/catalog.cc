@@ -1,0 +1,172 @@
+#include "core/pageserver/catalog.h"
+
+#include <algorithm>
+
+#include "core/pageserver/reconstruct.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr size_t kKnownSizesMax = 200'000;
+
+Result<uint32_t> blocks_of(const Key& key, ByteView content) {
+  if (content.size() != 4) return Error(Code::Corrupt, describe(key) + ": the value has the wrong length");
+  return load_le<uint32_t>(content.data());
+}
+
+}  // namespace
+
+const Catalog::Size* Catalog::known(const pg::RelTag& rel) const {
+  auto found = sizes_.find(rel);
+  return found == sizes_.end() ? nullptr : &found->second;
+}
+
+void Catalog::know(const pg::RelTag& rel, const Size& size) {
+  if (sizes_.size() >= kKnownSizesMax) sizes_.clear();
+  sizes_[rel] = size;
+}
+
+void Catalog::forget_database(pg::Oid spc, pg::Oid db) {
+  auto first = sizes_.lower_bound({{spc, db, 0}, pg::Fork::Main});
+  auto last = first;
+  while (last != sizes_.end() && last->first.node.spc == spc && last->first.node.db == db) ++last;
+  sizes_.erase(first, last);
+}
+
+Result<std::optional<uint32_t>> Catalog::relation_size(Task& task, const pg::RelTag& rel, Lsn lsn) {
+  const Size* size = known(rel);
+  if (size != nullptr && size->since <= lsn) return size->blocks;
+  Key key = relation_size_key(rel);
+  auto content = file(task, key, lsn);
+  if (content.is(Code::NotFound)) return std::optional<uint32_t>();
+  if (!content.ok()) return content.error();
+  TRY_ASSIGN(uint32_t blocks, blocks_of(key, *content));
+  return std::optional(blocks);
+}
+
+Result<std::optional<uint32_t>> Catalog::newest_size(Task& task, const pg::RelTag& rel) {
+  if (const Size* size = known(rel)) return size->blocks;
+  Key key = relation_size_key(rel);
+  TRY_ASSIGN(Chain chain, store_.collect(task, key, store_.last_record().value()));
+  Size size{{}, chain.versions.empty() ? Lsn() : chain.versions.front().lsn};
+  auto content = newest_image(key, chain);
+  if (content.ok()) {
+    TRY_ASSIGN(uint32_t blocks, blocks_of(key, *content));
+    size.blocks = blocks;
+  } else if (!content.is(Code::NotFound)) {
+    return content.error();
+  }
+  know(rel, size);
+  return size.blocks;
+}
+
+Result<std::optional<uint32_t>> Catalog::slru_segment_size(Task& task, pg::redo::Slru slru, uint32_t segment,
+                                                           Lsn lsn) {
+  Key key = slru_size_key(slru, segment);
+  auto content = file(task, key, lsn);
+  if (content.is(Code::NotFound)) return std::optional<uint32_t>();
+  if (!content.ok()) return content.error();
+  TRY_ASSIGN(uint32_t blocks, blocks_of(key, *content));
+  return std::optional(blocks);
+}
+
+Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
+  if (!is_block_key(key) && !is_slru_block_key(key)) return file(task, key, lsn);
+  TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
+  return reconstruct_page(key, chain, settings_);
+}
+
+Result<Bytes> Catalog::page(Task& task, const pg::BlockTag& block, Lsn lsn) {
+  TRY_ASSIGN(auto size, relation_size(task, block.rel, lsn));
+  if (!size || block.block >= *size) return Bytes(pg::kBlockSize);
+  auto page = materialize(task, block_key(block), lsn);
+  if (page.is(Code::NotFound))
+    return Error(Code::Corrupt, page.error().message() + " at " + to_string(lsn) + ", though the fork has " +
+                                    std::to_string(*size) + " blocks");
+  return page;
+}
+
+Result<Bytes> Catalog::file(Task& task, const Key& key, Lsn lsn) {
+  TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
+  return newest_image(key, chain);
+}
+
+Result<Catalog::Sizes> Catalog::relations(Task& task, const KeyRange& range, Lsn lsn) {
+  TRY_ASSIGN(auto found, store_.scan(task, range, lsn));
+  Sizes sizes;
+  for (const auto& [key, content] : found) {
+    TRY_ASSIGN(uint32_t blocks, blocks_of(key, content));
+    sizes.emplace(block_of(key).rel, blocks);
+  }
+  return sizes;
+}
+
+Result<std::map<uint32_t, uint32_t>> Catalog::slru_segments(Task& task, pg::redo::Slru slru, Lsn lsn) {
+  TRY_ASSIGN(auto found, store_.scan(task, slru_sizes_of(slru), lsn));
+  std::map<uint32_t, uint32_t> segments;
+  for (const auto& [key, content] : found) {
+    TRY_ASSIGN(uint32_t blocks, blocks_of(key, content));
+    segments.emplace(key.f4, blocks);
+  }
+  return segments;
+}
+
+Result<std::set<std::pair<pg::Oid, pg::Oid>>> Catalog::databases(Task& task, Lsn lsn) {
+  TRY_ASSIGN(auto found, store_.scan(task, pageserver::databases(), lsn));
+  std::set<std::pair<pg::Oid, pg::Oid>> out;
+  for (const auto& [key, content] : found) out.emplace(key.f2, key.f3);
+  return out;
+}
+
+Result<uint64_t> Catalog::database_bytes(Task& task, pg::Oid db, Lsn lsn) {
+  TRY_ASSIGN(auto all, databases(task, lsn));
+  uint64_t bytes = 0;
+  for (const auto& [spc, id] : all) {
+    if (id != db) continue;
+    TRY_ASSIGN(Sizes sizes, relations(task, relation_sizes_of(spc, db), lsn));
+    for (const auto& [rel, blocks] : sizes) bytes += uint64_t{blocks} * pg::kBlockSize;
+  }
+  return bytes;
+}
+
+Result<pg::ControlFile> Catalog::control(Task& task, Lsn lsn) {
+  TRY_ASSIGN(Bytes content, file(task, control_key(), lsn));
+  return pg::decode_control_file(content);
+}
+
+Result<pg::TrackedState> Catalog::tracked(Task& task, Lsn lsn) {
+  TRY_ASSIGN(Bytes content, file(task, checkpoint_key(), lsn));
+  return pg::decode_tracked_state(content);
+}
+
+Result<std::vector<Key>> Catalog::keys(Task& task, const KeyRange& range, Lsn lsn) {
+  std::vector<Key> keys;
+  auto offer = [&](const Key& key) {
+    if (range.contains(key)) keys.push_back(key);
+  };
+  TRY_ASSIGN(Sizes sizes, relations(task, relation_sizes(), lsn));
+  for (const auto& [rel, blocks] : sizes) {
+    if (!range.overlaps({block_key({rel, 0}), block_key({rel, blocks}).next()})) continue;
+    for (uint32_t block = 0; block < blocks; block++) offer(block_key({rel, block}));
+  }
+  TRY_ASSIGN(auto all, databases(task, lsn));
+  for (const auto& [spc, db] : all) offer(relation_map_key(spc, db));
+  for (uint8_t slru = 0; slru <= pg::redo::kLastSlru; slru++) {
+    auto kind = static_cast<pg::redo::Slru>(slru);
+    TRY_ASSIGN(auto segments, slru_segments(task, kind, lsn));
+    for (const auto& [segment, blocks] : segments)
+      for (uint32_t block = 0; block < blocks; block++) offer(slru_block_key(kind, segment, block));
+  }
+  offer(control_key());
+  offer(checkpoint_key());
+  KeyRange sparse{std::max(range.begin, Key{0x60, 0, 0, 0, 0, 0}), range.end};
+  if (sparse.begin < sparse.end) {
+    TRY_ASSIGN(auto entries, store_.scan(task, sparse, lsn));
+    for (const auto& [key, content] : entries) keys.push_back(key);
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,66 @@
+// Catalog: what exists in a timeline at an LSN: relations and sizes, SLRU segments, databases; and the
+// pages themselves. The reading side of the key space, over a LayerStore.
+//
+// Every LSN given must be reached already (last_record() >= lsn): see Timeline::effective_lsn().
+
+#pragma once
+
+#include <optional>
+#include <set>
+
+#include "core/pageserver/layer_store.h"
+#include "core/pg/checkpoint_tracker.h"
+#include "core/pg/control_file.h"
+#include "core/pg/redo/settings.h"
+
+namespace argon::pageserver {
+
+class Catalog {
+ public:
+  explicit Catalog(LayerStore& store) : store_(store) {}
+
+  void set_redo_settings(const pg::redo::RedoSettings& settings) { settings_ = settings; }
+  const pg::redo::RedoSettings& redo_settings() const { return settings_; }
+
+  // Nothing where the fork does not exist.
+  Result<std::optional<uint32_t>> relation_size(Task& task, const pg::RelTag& rel, Lsn lsn);
+  Result<std::optional<uint32_t>> slru_segment_size(Task& task, pg::redo::Slru slru, uint32_t segment,
+                                                    Lsn lsn);
+  // A block at or beyond the fork's end, or of a fork that does not exist, reads as zeros.
+  Result<Bytes> page(Task& task, const pg::BlockTag& block, Lsn lsn);
+  // The page of a block that exists.
+  Result<Bytes> materialize(Task& task, const Key& key, Lsn lsn);
+  // The content of a key other than a page.
+  Result<Bytes> file(Task& task, const Key& key, Lsn lsn);
+
+  using Sizes = std::map<pg::RelTag, uint32_t>;
+  Result<Sizes> relations(Task& task, const KeyRange& range, Lsn lsn);
+  // Segment number to blocks.
+  Result<std::map<uint32_t, uint32_t>> slru_segments(Task& task, pg::redo::Slru slru, Lsn lsn);
+  // (tablespace, database), the shared (1664, 0) among them.
+  Result<std::set<std::pair<pg::Oid, pg::Oid>>> databases(Task& task, Lsn lsn);
+  // Bytes of all forks of all relations of a database.
+  Result<uint64_t> database_bytes(Task& task, pg::Oid db, Lsn lsn);
+  Result<pg::ControlFile> control(Task& task, Lsn lsn);
+  Result<pg::TrackedState> tracked(Task& task, Lsn lsn);
+  // Every key that exists in the range at lsn, sorted.
+  Result<std::vector<Key>> keys(Task& task, const KeyRange& range, Lsn lsn);
+
+  // What ingest knows of the newest sizes, so that reads at the end of the timeline need no search.
+  struct Size {
+    std::optional<uint32_t> blocks;
+    Lsn since;
+  };
+  const Size* known(const pg::RelTag& rel) const;
+  void know(const pg::RelTag& rel, const Size& size);
+  // Looks the newest size up, and remembers it. For ingest alone.
+  Result<std::optional<uint32_t>> newest_size(Task& task, const pg::RelTag& rel);
+  void forget_database(pg::Oid spc, pg::Oid db);
+
+ private:
+  LayerStore& store_;
+  pg::redo::RedoSettings settings_;
+  std::map<pg::RelTag, Size> sizes_;
+};
+
+}  // namespace argon::pageserver

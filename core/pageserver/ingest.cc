@@ -1,0 +1,258 @@
+#include "core/pageserver/ingest.h"
+
+#include <array>
+
+#include "core/pageserver/value.h"
+#include "core/pg/page.h"
+#include "core/pg/record_types.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr size_t kKnownSlruMax = 10'000;
+constexpr size_t kUpperOffset = 14;  // pd_upper
+
+std::array<uint8_t, 4> le32(uint32_t value) {
+  std::array<uint8_t, 4> raw;
+  store_le(raw.data(), value);
+  return raw;
+}
+
+Bytes zero_page() {
+  return mutation_value(pg::redo::ZeroPage{});
+}
+
+}  // namespace
+
+pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {
+  return {state.data_checksums, state.settings.wal_log_hints, state.settings.track_commit_timestamp};
+}
+
+Ingest::Ingest(LayerStore& store, Catalog& catalog, const pg::TrackedState& state)
+    : store_(store), catalog_(catalog), tracker_(state) {
+  catalog_.set_redo_settings(redo_settings_of(state));
+}
+
+Bytes Ingest::image_value_of(ByteView content) {
+  return image_value(content);
+}
+
+Status Ingest::apply(Task& task, const pg::WalRecord& record) {
+  if (record.end <= store_.last_record().value()) return {};
+  TRY(store_.wait_for_room(task));
+  Status applied = apply_new(task, record);
+  if (applied.ok()) return applied;
+  slru_sizes_.clear();  // it may hold what was not put
+  return applied.error().with("ingest record at " + to_string(record.start));
+}
+
+Status Ingest::apply_new(Task& task, const pg::WalRecord& record) {
+  TRY(pg::decode_record(record.bytes, record.start, record.end, decoded_));
+  staged_.clear();
+  staged_sizes_.clear();
+  effects_.clear();
+  TRY(pg::redo::nonblock_effects(decoded_, catalog_.redo_settings(), effects_));
+  TRY(block_references(task, decoded_));
+  for (const pg::redo::Effect& one : effects_)
+    TRY(std::visit([&](const auto& e) { return effect(task, e); }, one));
+  TRY_ASSIGN(bool changed, tracker_.apply(decoded_));
+  if (changed) {
+    pg::TrackedState state = tracker_.published();
+    stage_image(checkpoint_key(), pg::encode_tracked_state(state));
+    catalog_.set_redo_settings(redo_settings_of(state));
+  }
+  commit(decoded_);
+  return {};
+}
+
+void Ingest::commit(const pg::DecodedRecord& record) {
+  for (const auto& [rel, blocks] : staged_sizes_) {
+    if (blocks)
+      stage_image(relation_size_key(rel), le32(*blocks));
+    else
+      stage_image(relation_size_key(rel), {});
+    catalog_.know(rel, {blocks, record.end_lsn});
+  }
+  for (const auto& [key, value] : staged_) store_.put(key, record.end_lsn, value);
+  store_.advance(record.end_lsn, record.start_lsn);
+  if (store_.wants_freeze()) store_.freeze();
+}
+
+void Ingest::stage(const Key& key, Bytes value) {
+  auto [slot, made] = staged_.try_emplace(key);
+  slot->second = made ? std::move(value) : join_values(slot->second, value);
+}
+
+// ---- Sizes
+
+Result<std::optional<uint32_t>> Ingest::size_of(Task& task, const pg::RelTag& rel) {
+  auto staged = staged_sizes_.find(rel);
+  if (staged != staged_sizes_.end()) return staged->second;
+  return catalog_.newest_size(task, rel);
+}
+
+void Ingest::set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks) {
+  staged_sizes_[rel] = blocks;
+}
+
+// Makes sure the block exists. is_new: it did not, so no older version of it counts.
+Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page, bool& is_new) {
+  TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, block.rel));
+  uint32_t blocks = size.value_or(0);
+  is_new = block.block >= blocks;
+  if (!is_new) return {};
+  for (uint32_t gap = blocks; gap < block.block; gap++) stage(block_key({block.rel, gap}), zero_page());
+  if (!makes_page) stage(block_key(block), zero_page());
+  set_size(block.rel, block.block + 1);
+  return {};
+}
+
+Status Ingest::block_references(Task& task, const pg::DecodedRecord& record) {
+  for (const pg::DecodedBlock& block : record.blocks()) {
+    bool makes_page = block.will_init || block.apply_image;
+    bool is_new = false;
+    TRY(extend(task, block.tag(), makes_page, is_new));
+    bool plain_image =
+        record.is(pg::Rmgr::Xlog) && block.apply_image && !block.compressed() && !block.image.empty();
+    if (plain_image) {
+      Bytes page(pg::kBlockSize);
+      TRY(pg::restore_image(block, page));
+      // An all-new page (pd_upper is 0) carries no LSN.
+      if (load_le<uint16_t>(page.data() + kUpperOffset) != 0) pg::set_page_lsn(page, record.end_lsn);
+      stage(block_key(block.tag()), image_value(page));
+    } else {
+      stage(block_key(block.tag()), record_value(record.raw, makes_page));
+    }
+  }
+  return {};
+}
+
+// ---- Pages without a block reference
+
+Status Ingest::effect(Task& task, const pg::redo::BlockMutation& e) {
+  TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.block.rel));
+  if (size && e.block.block < *size) stage(block_key(e.block), mutation_value(e.mutation));
+  return {};
+}
+
+Result<std::optional<uint32_t>> Ingest::slru_size_of(Task& task, Slru slru, uint32_t segment) {
+  auto known = slru_sizes_.find({slru, segment});
+  if (known != slru_sizes_.end()) return std::optional(known->second);
+  TRY_ASSIGN(auto size, catalog_.slru_segment_size(task, slru, segment, store_.last_record().value()));
+  if (slru_sizes_.size() >= kKnownSlruMax) slru_sizes_.clear();
+  if (size) slru_sizes_[{slru, segment}] = *size;
+  return size;
+}
+
+Status Ingest::effect(Task& task, const pg::redo::SlruMutation& e) {
+  uint32_t segment = e.page / pg::kSlruPagesPerSegment;
+  uint32_t block = e.page % pg::kSlruPagesPerSegment;
+  TRY_ASSIGN(std::optional<uint32_t> size, slru_size_of(task, e.slru, segment));
+  uint32_t blocks = size.value_or(0);
+  for (uint32_t gap = blocks; gap < block; gap++) stage(slru_block_key(e.slru, segment, gap), zero_page());
+  Key key = slru_block_key(e.slru, segment, block);
+  if (block >= blocks) {
+    if (!pg::redo::will_init(e.mutation)) stage(key, zero_page());
+    stage_image(slru_size_key(e.slru, segment), le32(block + 1));
+    slru_sizes_[{e.slru, segment}] = block + 1;
+  }
+  stage(key, mutation_value(e.mutation));
+  return {};
+}
+
+Status Ingest::effect(Task& task, const pg::redo::SlruTruncate& e) {
+  TRY_ASSIGN(auto segments, catalog_.slru_segments(task, e.slru, store_.last_record().value()));
+  for (const auto& [segment, blocks] : segments) {
+    if (!pg::redo::slru_truncates(e, segment)) continue;
+    stage_image(slru_size_key(e.slru, segment), {});
+    slru_sizes_.erase({e.slru, segment});
+  }
+  return {};
+}
+
+// ---- Relations
+
+Status Ingest::effect(Task& task, const pg::redo::RelationCreate& e) {
+  TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.rel));
+  if (!size) set_size(e.rel, 0);
+  return {};
+}
+
+Status Ingest::effect(Task& task, const pg::redo::RelationTruncate& e) {
+  TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.rel));
+  if (size && *size > e.blocks) set_size(e.rel, e.blocks);
+  return {};
+}
+
+Status Ingest::effect(Task& task, const pg::redo::RelationDrop& e) {
+  for (uint8_t fork = 0; fork <= pg::kLastFork; fork++) {
+    pg::RelTag rel{e.rel, static_cast<pg::Fork>(fork)};
+    TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, rel));
+    if (size) set_size(rel, {});
+  }
+  return {};
+}
+
+Status Ingest::effect(Task&, const pg::redo::RelationMapUpdate& e) {
+  stage_image(relation_map_key(e.tablespace, e.db), e.content);
+  return {};
+}
+
+// ---- Prepared transactions, databases, tablespaces
+
+Status Ingest::effect(Task&, const pg::redo::TwoPhaseAdd& e) {
+  stage_image(two_phase_key(e.xid), pg::redo::two_phase_file(e.state));
+  return {};
+}
+
+Status Ingest::effect(Task&, const pg::redo::TwoPhaseRemove& e) {
+  stage_image(two_phase_key(e.xid), {});
+  return {};
+}
+
+Status Ingest::effect(Task&, const pg::redo::DatabaseCreate& e) {
+  stage_image(database_key(e.tablespace, e.db), Bytes{1});
+  return {};
+}
+
+Status Ingest::effect(Task& task, const pg::redo::DatabaseCopy& e) {
+  Lsn lsn = store_.last_record().value();
+  stage_image(database_key(e.tablespace, e.db), Bytes{1});
+  auto map = catalog_.file(task, relation_map_key(e.source_tablespace, e.source_db), lsn);
+  if (map.ok())
+    stage_image(relation_map_key(e.tablespace, e.db), *map);
+  else if (!map.is(Code::NotFound))
+    return map.error();
+  TRY_ASSIGN(Catalog::Sizes sizes,
+             catalog_.relations(task, relation_sizes_of(e.source_tablespace, e.source_db), lsn));
+  for (const auto& [from, blocks] : sizes) {
+    pg::RelTag to{{e.tablespace, e.db, from.node.rel}, from.fork};
+    set_size(to, blocks);
+    for (uint32_t block = 0; block < blocks; block++) {
+      TRY_ASSIGN(Bytes page, catalog_.page(task, {from, block}, lsn));
+      stage_image(block_key({to, block}), page);
+    }
+  }
+  return {};
+}
+
+Status Ingest::effect(Task& task, const pg::redo::DatabaseDrop& e) {
+  Lsn lsn = store_.last_record().value();
+  TRY_ASSIGN(Catalog::Sizes sizes, catalog_.relations(task, relation_sizes_of(e.tablespace, e.db), lsn));
+  for (const auto& [rel, blocks] : sizes) set_size(rel, {});
+  stage_image(database_key(e.tablespace, e.db), {});
+  return {};
+}
+
+Status Ingest::effect(Task&, const pg::redo::TablespaceCreate& e) {
+  stage_image(tablespace_key(e.tablespace), as_bytes(e.path));
+  return {};
+}
+
+Status Ingest::effect(Task&, const pg::redo::TablespaceDrop& e) {
+  stage_image(tablespace_key(e.tablespace), {});
+  return {};
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,79 @@
+// Ingest: WAL records into changes of keys, by the rules of PostgreSQL's own recovery.
+//
+// One per timeline, driven by one task. Every change of a record is filed under the record's end LSN.
+// A record is applied as a whole: all that has to be read is read first, then everything is put and
+// the timeline advances in one step, so that a reader never sees half of a record, and a failure
+// leaves nothing of it.
+//
+// Per block reference: the fork is made, or extended (blocks between become zero pages); a full-page
+// image of the XLOG resource manager is stored as an image, everything else as the record itself.
+// Everything beyond block references comes from core/pg/redo/nonblock.h.
+
+#pragma once
+
+#include <vector>
+
+#include "core/pageserver/catalog.h"
+#include "core/pg/checkpoint_tracker.h"
+#include "core/pg/redo/nonblock.h"
+#include "core/pg/wal_stream.h"
+
+namespace argon::pageserver {
+
+class Ingest {
+ public:
+  // Borrows both. `state` is the tracked state at the end of the timeline.
+  Ingest(LayerStore& store, Catalog& catalog, const pg::TrackedState& state);
+
+  // Records at or below the timeline's end are passed over. Suspends for back-pressure and for reads.
+  // Errors: Corrupt names the record; those of the disk.
+  Status apply(Task& task, const pg::WalRecord& record);
+
+ private:
+  using Slru = pg::redo::Slru;
+  Status apply_new(Task& task, const pg::WalRecord& record);
+  Status block_references(Task& task, const pg::DecodedRecord& record);
+  Status extend(Task& task, const pg::BlockTag& block, bool makes_page, bool& is_new);
+  Status effect(Task& task, const pg::redo::BlockMutation& e);
+  Status effect(Task& task, const pg::redo::SlruMutation& e);
+  Status effect(Task& task, const pg::redo::SlruTruncate& e);
+  Status effect(Task& task, const pg::redo::RelationCreate& e);
+  Status effect(Task& task, const pg::redo::RelationTruncate& e);
+  Status effect(Task& task, const pg::redo::RelationDrop& e);
+  Status effect(Task& task, const pg::redo::RelationMapUpdate& e);
+  Status effect(Task& task, const pg::redo::TwoPhaseAdd& e);
+  Status effect(Task& task, const pg::redo::TwoPhaseRemove& e);
+  Status effect(Task& task, const pg::redo::DatabaseCopy& e);
+  Status effect(Task& task, const pg::redo::DatabaseCreate& e);
+  Status effect(Task& task, const pg::redo::DatabaseDrop& e);
+  Status effect(Task& task, const pg::redo::TablespaceCreate& e);
+  Status effect(Task& task, const pg::redo::TablespaceDrop& e);
+  // The rest concerns counters and settings, which the checkpoint tracker keeps.
+  template <typename Other>
+  Status effect(Task&, const Other&) {
+    return {};
+  }
+
+  // The size with what this record changed already.
+  Result<std::optional<uint32_t>> size_of(Task& task, const pg::RelTag& rel);
+  void set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks);
+  Result<std::optional<uint32_t>> slru_size_of(Task& task, Slru slru, uint32_t segment);
+  void stage(const Key& key, Bytes value);
+  void stage_image(const Key& key, ByteView content) { stage(key, image_value_of(content)); }
+  static Bytes image_value_of(ByteView content);
+  void commit(const pg::DecodedRecord& record);
+
+  LayerStore& store_;
+  Catalog& catalog_;
+  pg::CheckpointTracker tracker_;
+  pg::DecodedRecord decoded_;
+  std::vector<pg::redo::Effect> effects_;
+  // Of the record being applied, in the order of its changes.
+  std::map<Key, Bytes> staged_;
+  std::map<pg::RelTag, std::optional<uint32_t>> staged_sizes_;
+  std::map<std::pair<Slru, uint32_t>, uint32_t> slru_sizes_;  // known newest sizes, across records
+};
+
+pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state);
+
+}  // namespace argon::pageserver

@@ -1,0 +1,98 @@
+#include "core/pageserver/reconstruct.h"
+
+#include <algorithm>
+
+#include "core/pageserver/value.h"
+#include "core/pg/redo/redo.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+class Builder {
+ public:
+  Builder(const Key& key, const pg::redo::RedoSettings& settings)
+      : key_(key), settings_(settings), page_(pg::kBlockSize) {}
+
+  Status apply(Lsn lsn, const ValueView& part) {
+    switch (part.kind) {
+      case ValueKind::Image:
+        return image(part.body);
+      case ValueKind::Record:
+      case ValueKind::RecordWillInit:
+        return record(lsn, part.body, part.kind == ValueKind::RecordWillInit);
+      default:
+        return mutation(part.body);
+    }
+  }
+  Bytes take() { return std::move(page_); }
+
+ private:
+  Status image(ByteView body) {
+    if (body.size() != pg::kBlockSize)
+      return Error(Code::Corrupt, "an image of " + std::to_string(body.size()) + " bytes");
+    std::ranges::copy(body, page_.begin());
+    has_base_ = true;
+    return {};
+  }
+
+  Status record(Lsn lsn, ByteView body, bool will_init) {
+    if (!has_base_ && !will_init) return Error(Code::Corrupt, "a record without a page below it");
+    if (!is_block_key(key_)) return Error(Code::Corrupt, "a record for what is not a relation's block");
+    // Only the end of a record is stored; the start is for messages, and right where it lies on one page.
+    Lsn start(lsn.value - std::min<uint64_t>(lsn.value, pg::align8(body.size())));
+    TRY(pg::decode_record(body, start, lsn, decoded_));
+    pg::BlockTag tag = block_of(key_);
+    for (const pg::DecodedBlock& block : decoded_.blocks()) {
+      if (block.tag() != tag) continue;
+      has_base_ = true;
+      return pg::redo::apply(decoded_, block, page_, settings_);
+    }
+    return Error(Code::Corrupt, "a record that does not concern the block: " + pg::to_string(decoded_));
+  }
+
+  Status mutation(ByteView body) {
+    TRY_ASSIGN(pg::redo::Mutation mutation, pg::redo::decode_mutation(body));
+    bool init = pg::redo::will_init(mutation);
+    if (!has_base_ && !init && !pg::redo::starts_from_zeros(mutation))
+      return Error(Code::Corrupt, pg::redo::to_string(mutation) + " without a page below it");
+    has_base_ = true;
+    return pg::redo::apply_mutation(mutation, page_);
+  }
+
+  const Key& key_;
+  const pg::redo::RedoSettings& settings_;
+  Bytes page_;
+  bool has_base_ = false;
+  pg::DecodedRecord decoded_;
+};
+
+}  // namespace
+
+Result<Bytes> reconstruct_page(const Key& key, const Chain& chain, const pg::redo::RedoSettings& settings) {
+  if (chain.versions.empty()) return Error(Code::NotFound, describe(key) + " does not exist");
+  Builder builder(key, settings);
+  for (auto version = chain.versions.rbegin(); version != chain.versions.rend(); ++version) {
+    auto where = [&] { return describe(key) + " at " + to_string(version->lsn); };
+    auto parts = parts_of(version->value);
+    if (!parts.ok()) return parts.error().with(where());
+    for (const ValueView& part : *parts) {
+      Status applied = builder.apply(version->lsn, part);
+      if (!applied.ok()) return applied.error().with(where());
+    }
+  }
+  return builder.take();
+}
+
+Result<Bytes> newest_image(const Key& key, const Chain& chain) {
+  if (chain.versions.empty()) return Error(Code::NotFound, describe(key) + " does not exist");
+  const Version& newest = chain.versions.front();
+  if (newest.value.empty() || newest.value[0] != static_cast<uint8_t>(ValueKind::Image))
+    return Error(Code::Corrupt,
+                 describe(key) + " at " + to_string(newest.lsn) + ": the value is not an image");
+  if (newest.value.size() == 1 && is_sparse(key))
+    return Error(Code::NotFound, describe(key) + " was removed");
+  return Bytes(newest.value.begin() + 1, newest.value.end());
+}
+
+}  // namespace argon::pageserver

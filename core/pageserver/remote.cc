@@ -1,0 +1,175 @@
+#include "core/pageserver/remote.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/env/io.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+using objstore::ObjectStore;
+using objstore::PutMode;
+
+constexpr std::string_view kIndexPrefix = "index-";
+constexpr int kClaimAttempts = 100;
+
+Result<uint64_t> parse_hex(std::string_view text) {
+  uint64_t value = 0;
+  if (text.empty() || text.size() > 16) return Error(Code::Invalid, "no hex number");
+  for (char c : text) {
+    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return Error(Code::Invalid, "no hex number");
+    value = value * 16 + static_cast<uint64_t>(digit);
+  }
+  return value;
+}
+
+// Checks every block of a layer file held in memory.
+Status check_layer(ByteView bytes, const LayerName& name, uint64_t size) {
+  if (bytes.size() != size || size % kLayerBlock != 0)
+    return Error(Code::Corrupt, "the layer has " + std::to_string(bytes.size()) +
+                                    " bytes where the index says " + std::to_string(size));
+  for (uint32_t block = 0; block < size / kLayerBlock; block++)
+    if (!check_layer_block(bytes.subspan(uint64_t{block} * kLayerBlock, kLayerBlock), name.file_id, block))
+      return Error(Code::Corrupt, "block " + std::to_string(block) + " (offset " +
+                                      std::to_string(uint64_t{block} * kLayerBlock) + "): wrong checksum");
+  return {};
+}
+
+void note_object(std::map<TenantId, RemoteTenant>& tenants, std::string_view key) {
+  constexpr std::string_view kRoot = "tenants/";
+  constexpr std::string_view kTimelines = "/timelines/";
+  if (!key.starts_with(kRoot) || key.size() < kRoot.size() + 33) return;
+  auto tenant = parse_tenant_id(key.substr(kRoot.size(), 32));
+  if (!tenant.ok()) return;
+  std::string_view rest = key.substr(kRoot.size() + 32);
+  if (rest.starts_with("/generation-")) {
+    auto generation = parse_hex(rest.substr(12));
+    if (!generation.ok()) return;
+    RemoteTenant& known = tenants[*tenant];
+    known.newest = std::max(known.newest, Generation(static_cast<uint32_t>(*generation)));
+    return;
+  }
+  if (!rest.starts_with(kTimelines) || rest.size() < kTimelines.size() + 33) return;
+  auto timeline = parse_timeline_id(rest.substr(kTimelines.size(), 32));
+  if (!timeline.ok() || !rest.substr(kTimelines.size() + 33).starts_with(kIndexPrefix)) return;
+  // Both numbers have a fixed width: the greatest name is the newest index.
+  std::string& newest = tenants[*tenant].newest_index[*timeline];
+  newest = std::max(newest, std::string(key));
+}
+
+}  // namespace
+
+Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, ObjectStore& store) {
+  std::map<TenantId, RemoteTenant> tenants;
+  std::string after;
+  for (;;) {
+    TRY_ASSIGN(objstore::Listing page, store.list(task, "tenants/", after, objstore::kPageMax));
+    for (const objstore::ObjectInfo& object : page.objects) note_object(tenants, object.key);
+    if (!page.next) return tenants;
+    after = *page.next;
+  }
+}
+
+Result<Generation> claim_generation(Task& task, ObjectStore& store, const TenantId& tenant,
+                                    Generation above) {
+  for (int i = 1; i <= kClaimAttempts; i++) {
+    Generation generation(above.value + static_cast<uint32_t>(i));
+    std::string key = objstore::tenant_prefix(tenant) + fmt::format("generation-{:08x}", generation.value);
+    Status put = store.put(task, key, as_bytes("claimed"), PutMode::IfAbsent);
+    if (put.ok()) return generation;
+    // Where it may have been applied, or is somebody else's, the next number is as good.
+    if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied))
+      return put.error().with("claim a generation of tenant " + to_string(tenant));
+  }
+  return Error(Code::Unavailable,
+               "claim a generation of tenant " + to_string(tenant) + ": too many attempts");
+}
+
+Result<TimelineIndex> get_index(Task& task, ObjectStore& store, const std::string& key,
+                                const TenantTimelineId& id) {
+  auto bytes = store.get(task, key);
+  if (!bytes.ok()) return bytes.error().with("read " + key);
+  TRY_ASSIGN(TimelineIndex index, decode_index(*bytes, key));
+  if (index.id != id) return Error(Code::Corrupt, "index " + key + " is of timeline " + to_string(index.id));
+  return index;
+}
+
+std::string Remote::key_of(const LayerName& name) const {
+  return objstore::timeline_prefix(id_) + to_string(name);
+}
+
+void Remote::set_present(const TimelineIndex& index, const std::string& key) {
+  for (const TimelineIndex::Layer& layer : index.layers) present_.insert(layer.name);
+  index_key_ = key;
+  uploaded_consistent_ = index.disk_consistent;
+}
+
+bool Remote::behind(const LayerStore& layers) const {
+  if (index_key_.empty() || layers.disk_consistent() != uploaded_consistent_) return true;
+  TimelineIndex index = layers.index();
+  if (index.layers.size() != present_.size()) return true;
+  return !std::ranges::all_of(index.layers, [&](const auto& layer) { return present_.contains(layer.name); });
+}
+
+Status Remote::upload_layer(Task& task, LayerFile& layer) {
+  TRY(uploads_.acquire(task));
+  struct Release {
+    ~Release() { semaphore.release(); }
+    Semaphore& semaphore;
+  } release{uploads_};
+  auto bytes = read_file(task, task.env().disk(), layer.path());
+  if (!bytes.ok()) return bytes.error().with("upload layer " + layer.path());
+  if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
+    return good.error().with("upload layer " + layer.path());
+  return store_.put(task, key_of(layer.name()), *bytes, PutMode::Replace);
+}
+
+Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
+  TimelineIndex index = layers.next_index();
+  std::vector<LayerStore::LayerPtr> files = layers.layers();
+  std::set<LayerName> named;
+  for (const LayerStore::LayerPtr& file : files) {
+    named.insert(file->name());
+    if (present_.contains(file->name())) continue;
+    TRY(upload_layer(task, *file));
+    present_.insert(file->name());
+  }
+  std::string key = objstore::timeline_prefix(id_) +
+                    fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
+  TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
+  for (const LayerStore::LayerPtr& file : files) file->set_uploaded(fetch());
+  uploaded_consistent_ = index.disk_consistent;
+  if (!index_key_.empty()) garbage_.push_back(index_key_);
+  index_key_ = key;
+  for (auto name = present_.begin(); name != present_.end();) {
+    if (named.contains(*name)) {
+      ++name;
+      continue;
+    }
+    garbage_.push_back(key_of(*name));
+    name = present_.erase(name);
+  }
+  // A failed removal is repeated with the next upload.
+  size_t n = std::min(garbage_.size(), objstore::kPageMax);
+  std::vector<std::string> batch(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
+  if (n > 0 && store_.remove(task, batch).ok())
+    garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
+  return index;
+}
+
+LayerFile::Fetch Remote::fetch() {
+  return [this](Task& task, const LayerFile& layer) -> Status {
+    std::string key = key_of(layer.name());
+    auto bytes = store_.get(task, key);
+    if (!bytes.ok()) return bytes.error().with("download " + key);
+    if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
+      return good.error().with("download " + key);
+    return write_file_durably(task, task.env().disk(), layer.path(), *bytes);
+  };
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,65 @@
+// Remote: a timeline in the object store.
+//
+// Objects below tenants/TENANT/timelines/TIMELINE/: each layer under its file name, and indexes
+// "index-GENERATION-SEQUENCE" (8 and 16 hex digits) of which the greatest is the truth. An object is
+// written once and never changed: a put that is carried out late, even by a former life of this
+// pageserver, makes at most garbage. Layers come before the index that names them, the index before
+// anything is told to anybody, and what it no longer names is removed only after it is durable.
+//
+// Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
+// of a pageserver has one of its own.
+
+#pragma once
+
+#include <set>
+
+#include "core/objstore/keys.h"
+#include "core/pageserver/layer_store.h"
+
+namespace argon::pageserver {
+
+// What the object store knows of a tenant.
+struct RemoteTenant {
+  Generation newest;                               // the highest one claimed
+  std::map<TimelineId, std::string> newest_index;  // key of each timeline's truth
+};
+
+// All tenants with all timelines. Suspends.
+Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, objstore::ObjectStore& store);
+// A generation higher than every other one claimed.
+Result<Generation> claim_generation(Task& task, objstore::ObjectStore& store, const TenantId& tenant,
+                                    Generation above);
+Result<TimelineIndex> get_index(Task& task, objstore::ObjectStore& store, const std::string& key,
+                                const TenantTimelineId& id);
+
+class Remote {
+ public:
+  // `uploads` bounds how many layers are in memory for upload at once, over all timelines.
+  Remote(objstore::ObjectStore& store, const TenantTimelineId& id, Semaphore& uploads)
+      : store_(store), id_(id), uploads_(uploads) {}
+
+  // What the object store has already.
+  void set_present(const TimelineIndex& index, const std::string& key);
+  const std::set<LayerName>& present() const { return present_; }
+  // Uploads layers and index of `store` as they are now, then removes what the last upload named and
+  // this one does not. Returns the index uploaded; everything in it is durable.
+  Result<TimelineIndex> upload(Task& task, LayerStore& layers);
+  // Downloads one layer to its place on disk, checked.
+  LayerFile::Fetch fetch();
+  // Something in the layers is not in the object store.
+  bool behind(const LayerStore& layers) const;
+
+ private:
+  Status upload_layer(Task& task, LayerFile& layer);
+  std::string key_of(const LayerName& name) const;
+
+  objstore::ObjectStore& store_;
+  TenantTimelineId id_;
+  Semaphore& uploads_;
+  std::set<LayerName> present_;
+  std::vector<std::string> garbage_;  // keys that may be removed
+  std::string index_key_;
+  Lsn uploaded_consistent_;
+};
+
+}  // namespace argon::pageserver
