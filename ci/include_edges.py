@@ -12,9 +12,9 @@ BASE = {"core/base"}
 ENV = BASE | {"core/env"}
 FIBER = ENV | {"core/fiber"}
 WIRE = FIBER | {"core/wire"}
-HTTP = FIBER | {"core/http"}
+HTTP = WIRE | {"core/http"}
 PG = WIRE | {"core/pg"}
-OBJSTORE = FIBER | {"core/objstore", "core/http"}
+OBJSTORE = WIRE | {"core/objstore", "core/http"}
 CONSENSUS = WIRE | {"core/consensus"}
 DAEMON_BASE = PG | OBJSTORE | CONSENSUS | HTTP | {"core/rpc"}
 CORE = DAEMON_BASE | {"core/broker", "core/safekeeper", "core/pageserver", "core/compute"}
@@ -25,7 +25,7 @@ ALLOWED = {
     "core/fiber": ENV,
     "core/wire": FIBER,
     "core/rpc": WIRE,
-    "core/http": FIBER,
+    "core/http": WIRE,
     "core/pg": BASE,
     "core/pg/redo": BASE | {"core/pg"},
     "core/objstore": OBJSTORE,

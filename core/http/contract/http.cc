@@ -1,0 +1,103 @@
+// The HTTP server and client over the streams of every world.
+
+#include <nlohmann/json.hpp>
+
+#include "core/env/contract/contract.h"
+#include "core/http/client.h"
+#include "core/http/server.h"
+
+namespace argon::contract {
+namespace {
+
+using nlohmann::json;
+
+struct HttpServer : Contract {};
+
+Status with_server(Contract& test, Task& task, Env& env, const std::function<Status(const Address&)>& use) {
+  TRY_ASSIGN(auto listener, env.network().listen(task, test.world().any_address()));
+  Metrics metrics;
+  metrics.counter("argon_test_total", "Test.").add(5);
+  http::Router router;
+  router.add("GET", "/v1/tenant/:tenant/timeline/:timeline", [](Task&, const http::Request& r) -> Result<http::Response> {
+    return http::json_response({{"tenant", r.parameter("tenant")}, {"timeline", r.parameter("timeline")}});
+  });
+  router.add("POST", "/v1/echo", [](Task&, const http::Request& r) -> Result<http::Response> {
+    TRY_ASSIGN(json body, r.json());
+    return http::json_response(body, 201);
+  });
+  router.add("GET", "/v1/broken", [](Task&, const http::Request&) -> Result<http::Response> {
+    return Error(Code::Unavailable, "not now");
+  });
+  router.add_metrics(metrics);
+  http::ServerLimits limits;
+  limits.body_bytes = 100'000;
+  Scope scope(task);
+  scope.spawn("server", [&](Task& t) -> Status {
+    ignore_result(http::serve(t, *listener, router, limits));
+    return {};
+  });
+  Status used = use(listener->address());
+  TRY(scope.stop(task));
+  return used;
+}
+
+CONTRACT(HttpServer, RoutesTakeParametersAndJson) {
+  return with_server(test, task, env, [&](const Address& at) -> Status {
+    TRY_ASSIGN(json got, http::fetch_json(task, at, "GET", "/v1/tenant/a%20b/timeline/c?x=1", nullptr));
+    EXPECT_EQ(got, (json{{"tenant", "a b"}, {"timeline", "c"}}));
+    json big = {{"text", std::string(50'000, 'x')}};
+    TRY_ASSIGN(json echoed, http::fetch_json(task, at, "POST", "/v1/echo", big));
+    EXPECT_EQ(echoed, big);
+    return {};
+  });
+}
+
+CONTRACT(HttpServer, ErrorsHaveStatusAndText) {
+  return with_server(test, task, env, [&](const Address& at) -> Status {
+    auto broken = http::fetch_json(task, at, "GET", "/v1/broken", nullptr);
+    EXPECT_EQ(outcome(broken), "Unavailable");
+    EXPECT_NE(broken.error().message().find("not now"), std::string::npos);
+    EXPECT_EQ(outcome(http::fetch_json(task, at, "GET", "/v1/nothing", nullptr)), "NotFound");
+    TRY_ASSIGN(http::Response wrong, http::fetch(task, at, {"POST", "/v1/broken", {}, "", ""}));
+    EXPECT_EQ(wrong.status, 405);
+    TRY_ASSIGN(http::Response bad, http::fetch(task, at, {"POST", "/v1/echo", {}, "{", ""}));
+    EXPECT_EQ(bad.status, 400);
+    TRY_ASSIGN(http::Response big, http::fetch(task, at, {"POST", "/v1/echo", {}, std::string(100'001, ' '), ""}));
+    EXPECT_EQ(big.status, 413);
+    return {};
+  });
+}
+
+CONTRACT(HttpServer, MetricsAndHeadAreServed) {
+  return with_server(test, task, env, [&](const Address& at) -> Status {
+    TRY_ASSIGN(http::Response metrics, http::fetch(task, at, {"GET", "/metrics", {}, "", ""}));
+    EXPECT_NE(metrics.body.find("argon_test_total 5\n"), std::string::npos);
+    TRY_ASSIGN(http::Response head, http::fetch(task, at, {"HEAD", "/metrics", {}, "", ""}));
+    EXPECT_EQ(head.status, 200);
+    EXPECT_TRUE(head.body.empty());
+    return {};
+  });
+}
+
+CONTRACT(HttpServer, OneConnectionServesPipelinedRequests) {
+  return with_server(test, task, env, [&](const Address& at) -> Status {
+    TRY_ASSIGN(auto stream, env.network().connect(task, at));
+    std::string one = "POST /v1/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}";
+    TRY(write_all(task, *stream, as_bytes(one + one + "nonsense\r\n\r\n")));
+    Bytes all;
+    Bytes chunk(4096);
+    while (true) {
+      TRY_ASSIGN(size_t n, stream->read(task, chunk));
+      if (n == 0) break;
+      append(all, ByteView(chunk).first(n));
+    }
+    std::string text(as_text(all));
+    EXPECT_EQ(text.find("HTTP/1.1 201 Created"), 0u);
+    EXPECT_NE(text.find("HTTP/1.1 201 Created", 1), std::string::npos);
+    EXPECT_NE(text.find("HTTP/1.1 400 Bad Request"), std::string::npos);
+    return {};
+  });
+}
+
+}  // namespace
+}  // namespace argon::contract

@@ -1,0 +1,156 @@
+// What every object store promises (object_store.h), on every world. A further kind of store adds a line
+// to kStores.
+
+#include <algorithm>
+
+#include "core/env/contract/contract.h"
+#include "core/objstore/keys.h"
+#include "core/objstore/local_store.h"
+
+namespace argon::contract {
+namespace {
+
+using objstore::Listing;
+using objstore::ObjectInfo;
+using objstore::ObjectStore;
+using objstore::PutMode;
+
+struct ObjectStores : Contract {};
+
+Result<std::unique_ptr<ObjectStore>> open_store(Contract& test, Task& task, Env& env,
+                                                const std::string& owner = "owner-1") {
+  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), test.path("store"), owner));
+  return std::unique_ptr<ObjectStore>(std::move(store));
+}
+
+std::vector<std::string> keys_of(const Listing& listing) {
+  std::vector<std::string> keys;
+  for (const ObjectInfo& object : listing.objects) keys.push_back(object.key);
+  return keys;
+}
+
+CONTRACT(ObjectStores, GiveBackWhatWasPut) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  Bytes big(3'000'001);
+  for (size_t i = 0; i < big.size(); i++) big[i] = static_cast<uint8_t>(i * 13 + i / 77);
+  TRY(store->put(task, "a/b/big", big));
+  TRY(store->put(task, "a/empty", ByteView()));
+  EXPECT_EQ(*store->get(task, "a/b/big"), big);
+  EXPECT_TRUE(store->get(task, "a/empty")->empty());
+  EXPECT_EQ(store->head(task, "a/b/big")->size, big.size());
+  TRY(store->put(task, "a/b/big", as_bytes("replaced")));
+  EXPECT_EQ(as_text(*store->get(task, "a/b/big")), "replaced");
+  EXPECT_EQ(outcome(store->get(task, "a/b")), "NotFound");
+  EXPECT_EQ(outcome(store->get(task, "nothing")), "NotFound");
+  EXPECT_EQ(outcome(store->head(task, "nothing")), "NotFound");
+  return {};
+}
+
+CONTRACT(ObjectStores, GiveRanges) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  TRY(store->put(task, "k", as_bytes("0123456789")));
+  EXPECT_EQ(as_text(*store->get(task, "k", {2, 3})), "234");
+  EXPECT_EQ(as_text(*store->get(task, "k", {8, 100})), "89");
+  EXPECT_TRUE(store->get(task, "k", {10, 1})->empty());
+  EXPECT_EQ(outcome(store->get(task, "k", {11, 1})), "Invalid");
+  return {};
+}
+
+CONTRACT(ObjectStores, OneOfManyPutsIfAbsentWins) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  int won = 0;
+  std::string winner;
+  Scope scope(task);
+  for (int i = 0; i < 8; i++) {
+    scope.spawn("put", [&, i](Task& t) -> Status {
+      std::string text = "writer " + std::to_string(i);
+      Status put = store->put(t, "one/key", as_bytes(text), PutMode::IfAbsent);
+      EXPECT_TRUE(put.ok() || put.is(Code::AlreadyExists)) << put.error().to_string();
+      if (put.ok()) {
+        won++;
+        winner = text;
+      }
+      return {};
+    });
+  }
+  TRY(scope.join(task));
+  EXPECT_EQ(won, 1);
+  EXPECT_EQ(as_text(*store->get(task, "one/key")), winner);
+  return {};
+}
+
+CONTRACT(ObjectStores, ListInKeyOrderPageByPage) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  std::vector<std::string> keys = {"a-b", "a/b", "a/c/d", "a/c-d", "a0", "b/1", "b/10", "b/2", "c"};
+  for (const std::string& key : keys) TRY(store->put(task, key, as_bytes(key)));
+  std::sort(keys.begin(), keys.end());
+  for (size_t page_size = 1; page_size <= keys.size() + 1; page_size++) {
+    std::vector<std::string> seen;
+    std::string after;
+    while (true) {
+      TRY_ASSIGN(Listing page, store->list(task, "", after, page_size));
+      EXPECT_LE(page.objects.size(), page_size);
+      for (const ObjectInfo& object : page.objects) EXPECT_EQ(object.size, object.key.size());
+      for (std::string& key : keys_of(page)) seen.push_back(std::move(key));
+      if (!page.next) break;
+      after = *page.next;
+    }
+    EXPECT_EQ(seen, keys);
+  }
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(keys_of(*store->list(task, "a/", "", 10)), (Keys{"a/b", "a/c-d", "a/c/d"}));
+  EXPECT_EQ(keys_of(*store->list(task, "b/1", "", 10)), (Keys{"b/1", "b/10"}));
+  EXPECT_EQ(keys_of(*store->list(task, "a/c", "a/c-d", 10)), (Keys{"a/c/d"}));
+  EXPECT_EQ(keys_of(*store->list(task, "", "b", 10)), (Keys{"b/1", "b/10", "b/2", "c"}));
+  EXPECT_TRUE(store->list(task, "zzz", "", 10)->objects.empty());
+  return {};
+}
+
+CONTRACT(ObjectStores, RemoveManyAndWhatIsNotThere) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  for (int i = 0; i < 30; i++) TRY(store->put(task, "d/" + std::to_string(i), as_bytes("x")));
+  std::vector<std::string> some = {"d/3", "d/4", "d/nothing", "nothing/at/all"};
+  TRY(store->remove(task, some));
+  EXPECT_EQ(outcome(store->get(task, "d/3")), "NotFound");
+  TRY_ASSIGN(size_t removed, objstore::remove_all(task, *store, "d/1"));
+  EXPECT_EQ(removed, 11u);
+  EXPECT_EQ(objstore::list_all(task, *store, "d/")->size(), 17u);
+  return {};
+}
+
+CONTRACT(ObjectStores, RefuseKeysOfTheWrongForm) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  for (const char* bad : {"", "../x", "a//b", "a/", ".a"}) {
+    EXPECT_EQ(outcome(store->put(task, bad, as_bytes("x"))), "Invalid") << bad;
+    EXPECT_EQ(outcome(store->get(task, bad)), "Invalid") << bad;
+  }
+  TRY(store->put(task, "a", as_bytes("x")));
+  EXPECT_EQ(outcome(store->put(task, "a/b", as_bytes("x"))), "Invalid");
+  return {};
+}
+
+CONTRACT(ObjectStores, KeepObjectsWhenOpenedAgain) {
+  {
+    TRY_ASSIGN(auto store, open_store(test, task, env));
+    TRY(store->put(task, "kept", as_bytes("x")));
+  }
+  TRY_ASSIGN(auto again, open_store(test, task, env));
+  TRY_ASSIGN(auto other, open_store(test, task, env, "owner-2"));
+  EXPECT_EQ(as_text(*again->get(task, "kept")), "x");
+  TRY(other->put(task, "theirs", as_bytes("y")));
+  EXPECT_EQ(as_text(*again->get(task, "theirs")), "y");
+  return {};
+}
+
+CONTRACT(ObjectStores, TheLatestGenerationUpToOursIsFound) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  for (uint32_t g : {1u, 5u, 9u})
+    TRY(store->put(task, objstore::with_generation("t/index.json", Generation(g)), as_bytes("x")));
+  TRY_ASSIGN(auto found, objstore::find_latest(task, *store, "t/", "index.json", Generation(8)));
+  EXPECT_EQ(found.second, Generation(5));
+  EXPECT_EQ(outcome(objstore::find_latest(task, *store, "t/", "index.json", Generation(0))), "NotFound");
+  return {};
+}
+
+}  // namespace
+}  // namespace argon::contract
