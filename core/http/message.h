@@ -39,7 +39,7 @@ struct Response {
 
 Response json_response(const nlohmann::json& body, int status = 200);
 Response text_response(std::string body, int status = 200);
-// {"msg": "…", "code": "NotFound"} with the status that fits the code.
+// {"msg": "…", "code": "not found"} with the status that fits the code.
 Response error_response(const Error& error);
 int status_of(Code code);
 // Of a client: the error that a response with status >= 400 tells; ok below.

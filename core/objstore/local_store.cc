@@ -74,7 +74,8 @@ Status LocalStore::publish(Task& task, const std::string& incoming, const std::s
 }
 
 Result<Bytes> LocalStore::get(Task& task, const std::string& key, Range range) {
-  TRY(check_key(key));
+  // A folder of other keys is no object.
+  TRY(head(task, key));
   Result<std::unique_ptr<File>> file = disk_.open(task, path_of(key), OpenMode::Read);
   if (file.is(Code::NotFound)) return Error(Code::NotFound, "no object " + key);
   if (!file.ok()) return file.error();

@@ -18,9 +18,11 @@ Status with_server(Contract& test, Task& task, Env& env, const std::function<Sta
   Metrics metrics;
   metrics.counter("argon_test_total", "Test.").add(5);
   http::Router router;
-  router.add("GET", "/v1/tenant/:tenant/timeline/:timeline", [](Task&, const http::Request& r) -> Result<http::Response> {
-    return http::json_response({{"tenant", r.parameter("tenant")}, {"timeline", r.parameter("timeline")}});
-  });
+  router.add("GET", "/v1/tenant/:tenant/timeline/:timeline",
+             [](Task&, const http::Request& r) -> Result<http::Response> {
+               return http::json_response(
+                   {{"tenant", r.parameter("tenant")}, {"timeline", r.parameter("timeline")}});
+             });
   router.add("POST", "/v1/echo", [](Task&, const http::Request& r) -> Result<http::Response> {
     TRY_ASSIGN(json body, r.json());
     return http::json_response(body, 201);
@@ -55,14 +57,15 @@ CONTRACT(HttpServer, RoutesTakeParametersAndJson) {
 CONTRACT(HttpServer, ErrorsHaveStatusAndText) {
   return with_server(test, task, env, [&](const Address& at) -> Status {
     auto broken = http::fetch_json(task, at, "GET", "/v1/broken", nullptr);
-    EXPECT_EQ(outcome(broken), "Unavailable");
+    EXPECT_EQ(outcome(broken), "unavailable");
     EXPECT_NE(broken.error().message().find("not now"), std::string::npos);
-    EXPECT_EQ(outcome(http::fetch_json(task, at, "GET", "/v1/nothing", nullptr)), "NotFound");
+    EXPECT_EQ(outcome(http::fetch_json(task, at, "GET", "/v1/nothing", nullptr)), "not found");
     TRY_ASSIGN(http::Response wrong, http::fetch(task, at, {"POST", "/v1/broken", {}, "", ""}));
     EXPECT_EQ(wrong.status, 405);
     TRY_ASSIGN(http::Response bad, http::fetch(task, at, {"POST", "/v1/echo", {}, "{", ""}));
     EXPECT_EQ(bad.status, 400);
-    TRY_ASSIGN(http::Response big, http::fetch(task, at, {"POST", "/v1/echo", {}, std::string(100'001, ' '), ""}));
+    TRY_ASSIGN(http::Response big,
+               http::fetch(task, at, {"POST", "/v1/echo", {}, std::string(100'001, ' '), ""}));
     EXPECT_EQ(big.status, 413);
     return {};
   });

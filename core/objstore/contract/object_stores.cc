@@ -40,9 +40,9 @@ CONTRACT(ObjectStores, GiveBackWhatWasPut) {
   EXPECT_EQ(store->head(task, "a/b/big")->size, big.size());
   TRY(store->put(task, "a/b/big", as_bytes("replaced")));
   EXPECT_EQ(as_text(*store->get(task, "a/b/big")), "replaced");
-  EXPECT_EQ(outcome(store->get(task, "a/b")), "NotFound");
-  EXPECT_EQ(outcome(store->get(task, "nothing")), "NotFound");
-  EXPECT_EQ(outcome(store->head(task, "nothing")), "NotFound");
+  EXPECT_EQ(outcome(store->get(task, "a/b")), "not found");
+  EXPECT_EQ(outcome(store->get(task, "nothing")), "not found");
+  EXPECT_EQ(outcome(store->head(task, "nothing")), "not found");
   return {};
 }
 
@@ -52,7 +52,7 @@ CONTRACT(ObjectStores, GiveRanges) {
   EXPECT_EQ(as_text(*store->get(task, "k", {2, 3})), "234");
   EXPECT_EQ(as_text(*store->get(task, "k", {8, 100})), "89");
   EXPECT_TRUE(store->get(task, "k", {10, 1})->empty());
-  EXPECT_EQ(outcome(store->get(task, "k", {11, 1})), "Invalid");
+  EXPECT_EQ(outcome(store->get(task, "k", {11, 1})), "invalid");
   return {};
 }
 
@@ -111,7 +111,7 @@ CONTRACT(ObjectStores, RemoveManyAndWhatIsNotThere) {
   for (int i = 0; i < 30; i++) TRY(store->put(task, "d/" + std::to_string(i), as_bytes("x")));
   std::vector<std::string> some = {"d/3", "d/4", "d/nothing", "nothing/at/all"};
   TRY(store->remove(task, some));
-  EXPECT_EQ(outcome(store->get(task, "d/3")), "NotFound");
+  EXPECT_EQ(outcome(store->get(task, "d/3")), "not found");
   TRY_ASSIGN(size_t removed, objstore::remove_all(task, *store, "d/1"));
   EXPECT_EQ(removed, 11u);
   EXPECT_EQ(objstore::list_all(task, *store, "d/")->size(), 17u);
@@ -121,11 +121,11 @@ CONTRACT(ObjectStores, RemoveManyAndWhatIsNotThere) {
 CONTRACT(ObjectStores, RefuseKeysOfTheWrongForm) {
   TRY_ASSIGN(auto store, open_store(test, task, env));
   for (const char* bad : {"", "../x", "a//b", "a/", ".a"}) {
-    EXPECT_EQ(outcome(store->put(task, bad, as_bytes("x"))), "Invalid") << bad;
-    EXPECT_EQ(outcome(store->get(task, bad)), "Invalid") << bad;
+    EXPECT_EQ(outcome(store->put(task, bad, as_bytes("x"))), "invalid") << bad;
+    EXPECT_EQ(outcome(store->get(task, bad)), "invalid") << bad;
   }
   TRY(store->put(task, "a", as_bytes("x")));
-  EXPECT_EQ(outcome(store->put(task, "a/b", as_bytes("x"))), "Invalid");
+  EXPECT_EQ(outcome(store->put(task, "a/b", as_bytes("x"))), "invalid");
   return {};
 }
 
@@ -148,7 +148,7 @@ CONTRACT(ObjectStores, TheLatestGenerationUpToOursIsFound) {
     TRY(store->put(task, objstore::with_generation("t/index.json", Generation(g)), as_bytes("x")));
   TRY_ASSIGN(auto found, objstore::find_latest(task, *store, "t/", "index.json", Generation(8)));
   EXPECT_EQ(found.second, Generation(5));
-  EXPECT_EQ(outcome(objstore::find_latest(task, *store, "t/", "index.json", Generation(0))), "NotFound");
+  EXPECT_EQ(outcome(objstore::find_latest(task, *store, "t/", "index.json", Generation(0))), "not found");
   return {};
 }
 

@@ -37,7 +37,7 @@ CONTRACT(WireFrames, ArriveInOrderBehindTheHello) {
   EXPECT_EQ(to_bytes(frame.payload), big);
   TRY_ASSIGN(frame, frames.read(task));
   EXPECT_TRUE(frame.payload.empty());
-  EXPECT_EQ(outcome(frames.read(task)), "Disconnected");
+  EXPECT_EQ(outcome(frames.read(task)), "disconnected");
   return scope.join(task);
 }
 
@@ -51,7 +51,7 @@ CONTRACT(WireFrames, AnotherVersionAndAnotherProtocolAreToldApart) {
     });
     TRY_ASSIGN(auto stream, listener->accept(task));
     wire::BufferedReader in(*stream);
-    EXPECT_EQ(outcome(wire::expect_hello(task, in)), first[0] == 'A' ? "Unsupported" : "Corrupt");
+    EXPECT_EQ(outcome(wire::expect_hello(task, in)), first[0] == 'A' ? "unsupported" : "corrupt");
     TRY(scope.join(task));
   }
   return {};
