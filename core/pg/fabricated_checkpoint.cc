@@ -44,6 +44,10 @@ std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& ident
   return files;
 }
 
+Lsn checkpoint_record_end(Lsn record) {
+  return record_end(record, static_cast<uint32_t>(kRecordHeader + 2 + kCheckpointSize));
+}
+
 Result<FabricatedCheckpoint> fabricate_checkpoint(const WalIdentity& identity, const Checkpoint& tracked,
                                                   Lsn s, Lsn previous) {
   if (s.value < kWalSegmentSize || (page_offset(s) != 0 && !is_record_position(s)))

@@ -39,6 +39,10 @@ struct FabricatedCheckpoint {
   std::vector<SegmentFile> segments(const WalIdentity& identity) const;
 };
 
+// The aligned end of a shutdown or online checkpoint record: where the WAL of a cluster goes on that was
+// shut down cleanly. REQUIRES: is_record_position(record).
+Lsn checkpoint_record_end(Lsn record);
+
 // S: the end of the last record before, aligned; a page boundary included. `previous`: that record's
 // start, 0 at the beginning of a branch. Code::Invalid if no record can start at S, or previous is
 // not before it.
