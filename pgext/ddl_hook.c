@@ -1,0 +1,152 @@
+// Statements that change relation files behind the storage manager's back, and those that end a
+// prepared transaction (whose wait for the quorum is not inside a transaction's own commit).
+#include "argon.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_tablespace.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/tablespace.h"
+#include "last_written_lsn.h"
+#include "local_pages.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "relation.h"
+#include "tcop/utility.h"
+#include "utils/fmgroids.h"
+#include "utils/syscache.h"
+
+static ProcessUtility_hook_type next_utility;
+
+// What the statement is about, looked up before it runs.
+typedef struct Affected {
+  Oid database;
+  Oid old_tablespace;
+} Affected;
+
+static Oid default_tablespace_of(Oid database) {
+  HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+  Oid tablespace = InvalidOid;
+
+  if (HeapTupleIsValid(tuple)) {
+    tablespace = ((Form_pg_database)GETSTRUCT(tuple))->dattablespace;
+    ReleaseSysCache(tuple);
+  }
+  return tablespace;
+}
+
+static bool moves_database(Node* statement) {
+  ListCell* cell;
+
+  if (!IsA(statement, AlterDatabaseStmt)) return false;
+  foreach (cell, ((AlterDatabaseStmt*)statement)->options)
+    if (strcmp(((DefElem*)lfirst(cell))->defname, "tablespace") == 0) return true;
+  return false;
+}
+
+// True if the catalog has a row whose tablespace column holds the tablespace.
+static bool catalog_uses(Oid catalog, AttrNumber column, Oid tablespace) {
+  Relation relation = table_open(catalog, AccessShareLock);
+  ScanKeyData key;
+  SysScanDesc scan;
+  bool found;
+
+  ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(tablespace));
+  scan = systable_beginscan(relation, InvalidOid, false, NULL, 1, &key);
+  found = HeapTupleIsValid(systable_getnext(scan));
+  systable_endscan(scan);
+  table_close(relation, AccessShareLock);
+  return found;
+}
+
+// The server looks for files; a relation not touched since the start has none here.
+static void refuse_to_drop_used_tablespace(DropTableSpaceStmt* statement) {
+  Oid tablespace = get_tablespace_oid(statement->tablespacename, true);
+
+  if (!OidIsValid(tablespace)) return;
+  if (catalog_uses(RelationRelationId, Anum_pg_class_reltablespace, tablespace) ||
+      catalog_uses(DatabaseRelationId, Anum_pg_database_dattablespace, tablespace))
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("tablespace \"%s\" is not empty", statement->tablespacename)));
+}
+
+static void before(Node* statement, Affected* affected) {
+  if (IsA(statement, DropdbStmt))
+    affected->database = get_database_oid(((DropdbStmt*)statement)->dbname, true);
+  if (IsA(statement, DropTableSpaceStmt)) refuse_to_drop_used_tablespace((DropTableSpaceStmt*)statement);
+  if (moves_database(statement)) {
+    affected->database = get_database_oid(((AlterDatabaseStmt*)statement)->dbname, true);
+    affected->old_tablespace = default_tablespace_of(affected->database);
+  }
+}
+
+static void after(Node* statement, const Affected* affected) {
+  // Pages came to be under new names, by WAL records that name no page.
+  if (IsA(statement, CreatedbStmt)) last_written_lsn_raise_default(argon_insert_lsn());
+  if (IsA(statement, DropdbStmt) && OidIsValid(affected->database)) {
+    local_pages_forget_database(affected->database, InvalidOid);
+    relation_locality_changed();
+  }
+  if (moves_database(statement) && OidIsValid(affected->database)) {
+    last_written_lsn_raise_default(argon_insert_lsn());
+    local_pages_move_database(affected->database, affected->old_tablespace,
+                              default_tablespace_of(affected->database));
+    relation_locality_changed();
+  }
+}
+
+static bool ends_prepared(Node* statement) {
+  TransactionStmtKind kind;
+
+  if (!IsA(statement, TransactionStmt)) return false;
+  kind = ((TransactionStmt*)statement)->kind;
+  return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+}
+
+static void run(PlannedStmt* statement, const char* text, bool read_only, ProcessUtilityContext context,
+                ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
+                QueryCompletion* completion) {
+  if (next_utility != NULL)
+    next_utility(statement, text, read_only, context, params, environment, dest, completion);
+  else
+    standard_ProcessUtility(statement, text, read_only, context, params, environment, dest, completion);
+}
+
+static void on_utility(PlannedStmt* planned, const char* text, bool read_only, ProcessUtilityContext context,
+                       ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
+                       QueryCompletion* completion) {
+  Node* statement = planned->utilityStmt;
+  Affected affected = {0};
+
+  if (argon_mode != ARGON_PRIMARY) {
+    run(planned, text, read_only, context, params, environment, dest, completion);
+    return;
+  }
+  if (ends_prepared(statement)) {
+    argon_hold_commit();
+    PG_TRY();
+    {
+      run(planned, text, read_only, context, params, environment, dest, completion);
+      argon_after_prepared();
+    }
+    PG_FINALLY();
+    {
+      argon_release_commit();
+    }
+    PG_END_TRY();
+    return;
+  }
+  before(statement, &affected);
+  run(planned, text, read_only, context, params, environment, dest, completion);
+  after(statement, &affected);
+}
+
+void argon_install_utility_hook(void) {
+  next_utility = ProcessUtility_hook;
+  ProcessUtility_hook = on_utility;
+}

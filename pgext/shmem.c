@@ -1,0 +1,53 @@
+// The extension's shared memory: one fixed block, the last-written LSN table, the local-page table.
+#include "argon.h"
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "last_written_lsn.h"
+#include "local_pages.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+ArgonShared* argon_shared;
+
+void argon_request_shared_memory(void) {
+  RequestAddinShmemSpace(MAXALIGN(sizeof(ArgonShared)));
+  RequestAddinShmemSpace(last_written_lsn_shared_size());
+  RequestAddinShmemSpace(local_pages_shared_size());
+  RequestNamedLWLockTranche("argon_last_written_lsn", ARGON_LSN_PARTITIONS);
+  RequestNamedLWLockTranche("argon_local_pages", ARGON_LOCAL_PARTITIONS);
+}
+
+void argon_init_shared_memory(void) {
+  bool found;
+
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  argon_shared = ShmemInitStruct("argon", sizeof(ArgonShared), &found);
+  if (!found) {
+    XLogRecPtr start = argon_mode == ARGON_STATIC && !XLogRecPtrIsInvalid(argon_static_lsn) ? argon_static_lsn
+                                                                                            : argon_start_lsn;
+
+    pg_atomic_init_u64(&argon_shared->default_lsn, start);
+    pg_atomic_init_u64(&argon_shared->commit_lsn, 0);
+    pg_atomic_init_u64(&argon_shared->shipped_lsn, 0);
+    pg_atomic_init_u64(&argon_shared->ps_received_lsn, start);
+    pg_atomic_init_u64(&argon_shared->ps_disk_lsn, start);
+    pg_atomic_init_u64(&argon_shared->ps_remote_lsn, start);
+    pg_atomic_init_u32(&argon_shared->fenced, 0);
+    pg_atomic_init_u32(&argon_shared->local_generation, 1);
+    pg_atomic_init_u32(&argon_shared->stored_pages, 0);
+    for (int i = 0; i < ARGON_COUNTERS; i++) pg_atomic_init_u64(&argon_shared->counters[i], 0);
+  }
+  last_written_lsn_init();
+  local_pages_init();
+  LWLockRelease(AddinShmemInitLock);
+}
+
+XLogRecPtr argon_insert_lsn(void) {
+  XLogRecPtr lsn = GetXLogInsertRecPtr();
+
+  if (XLogSegmentOffset(lsn, wal_segment_size) == SizeOfXLogLongPHD) return lsn - SizeOfXLogLongPHD;
+  if (lsn % XLOG_BLCKSZ == SizeOfXLogShortPHD) return lsn - SizeOfXLogShortPHD;
+  return lsn;
+}

@@ -1,0 +1,356 @@
+// The storage manager: what stands in the server's table instead of the md functions.
+//
+// Three kinds of relation. Temporary and unlogged ones are the server's own files, untouched.
+// Permanent ones live on the pageserver; here they have a stub file of the right length, and the few
+// pages that WAL alone cannot rebuild (local_pages.h). All relation sizes are stub lengths.
+//
+// REQUIRES of the server, and kept by it: a block is never read while it is written; truncation is
+// preceded by smgrnblocks on every fork, outside the critical section, so that stubs are there and
+// their segments open.
+#include "argon.h"
+
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "last_written_lsn.h"
+#include "local_pages.h"
+#include "miscadmin.h"
+#include "page_class.h"
+#include "page_client.h"
+#include "postmaster/interrupt.h"
+#include "relation.h"
+#include "shadow.h"
+#include "smgr_row.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
+#include "storage/md.h"
+#include "stub.h"
+#include "wal_ship.h"
+
+// While the self-check runs, calls on the sentinel relation only leave a mark.
+static bool checking;
+static uint32 calls_seen;
+
+enum {
+  SAW_CREATE = 1,
+  SAW_EXISTS = 2,
+  SAW_UNLINK = 4,
+  SAW_EXTEND = 8,
+  SAW_PREFETCH = 16,
+  SAW_READ = 32,
+  SAW_WRITE = 64,
+  SAW_WRITEBACK = 128,
+  SAW_NBLOCKS = 256,
+  SAW_TRUNCATE = 512,
+  SAW_ALL = 1023
+};
+
+static bool sentinel(uint32 mark) {
+  if (likely(!checking)) return false;
+  calls_seen |= mark;
+  return true;
+}
+
+// The checkpointer was told to stop and writes what is left: WAL now would make it PANIC.
+static bool shutting_down(void) {
+  return AmCheckpointerProcess() && ShutdownRequestPending;
+}
+
+static bool may_write_wal(void) {
+  return XLogInsertAllowed() && !shutting_down() && CritSectionCount == 0;
+}
+
+static uint64 next_xid_now(void) {
+  return U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (sentinel(SAW_CREATE)) return;
+  if (RelFileNodeBackendIsTemp(reln->smgr_rnode)) {
+    argon_md.create(reln, fork, is_redo);
+    return;
+  }
+  // The server looked for a free relfilenode among local files; the pageserver may have a relation
+  // of that number that was not touched since this server began.
+  if (fork == MAIN_FORKNUM && !is_redo && relation_ensure_stub(node, fork))
+    ereport(ERROR,
+            (errcode(ERRCODE_DUPLICATE_FILE),
+             errmsg("could not create relation " ARGON_REL_FORMAT ": it exists", ARGON_REL_ARGS(node, fork)),
+             errhint("Run the command again: the next free number is used then.")));
+  argon_md.create(reln, fork, is_redo);
+  local_pages_clear_range(node, fork, 0, stub_blocks(node, fork));
+  if (!is_redo) last_written_lsn_set(node, fork, InvalidBlockNumber, argon_insert_lsn());
+  if (fork == MAIN_FORKNUM) {
+    relation_note_absent(node, FSM_FORKNUM);
+    relation_note_absent(node, VISIBILITYMAP_FORKNUM);
+    relation_note_absent(node, INIT_FORKNUM);
+  }
+  // From here on every block of the relation is local, those written before included.
+  if (fork == INIT_FORKNUM) relation_locality_changed();
+  shadow_forget(node, fork, 0);
+}
+
+static bool argon_exists(SMgrRelation reln, ForkNumber fork) {
+  if (sentinel(SAW_EXISTS)) return true;
+  if (relation_is_local(reln->smgr_rnode)) return argon_md.exists(reln, fork);
+  return relation_ensure_stub(reln->smgr_rnode.node, fork);
+}
+
+// Runs behind commit or abort: nothing here may fail.
+static void argon_unlink(RelFileNodeBackend node, ForkNumber fork, bool is_redo) {
+  bool was_unlogged;
+
+  if (sentinel(SAW_UNLINK)) return;
+  was_unlogged = !RelFileNodeBackendIsTemp(node) && relation_is_local(node);
+  if (!RelFileNodeBackendIsTemp(node)) {
+    XLogRecPtr lsn = is_redo ? InvalidXLogRecPtr : argon_insert_lsn();
+
+    for (ForkNumber f = MAIN_FORKNUM; f <= MAX_FORKNUM; f++) {
+      if (fork != InvalidForkNumber && fork != f) continue;
+      local_pages_clear_range(node.node, f, 0, stub_blocks(node.node, f));
+      if (!XLogRecPtrIsInvalid(lsn)) last_written_lsn_set(node.node, f, InvalidBlockNumber, lsn);
+      shadow_forget(node.node, f, 0);
+    }
+  }
+  argon_md.unlink(node, fork, is_redo);
+  if (was_unlogged) relation_locality_changed();
+}
+
+static void unmark(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  if (local_pages_clear(node, fork, block) == LOCAL_STORED) stub_punch(node, fork, block);
+}
+
+// A full image keeps all that the page has, whatever WAL left out of it.
+static void log_image(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
+  PGAlignedBlock copy;
+  XLogRecPtr lsn;
+
+  memcpy(copy.data, page, BLCKSZ);
+  lsn = log_newpage(&node, fork, block, copy.data, false);
+  last_written_lsn_set(node, fork, block, lsn);
+  unmark(node, fork, block);
+}
+
+static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page,
+                       LocalReason reason) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (local_pages_mark(node, fork, block, LOCAL_STORED, reason, next_xid_now())) {
+    argon_md.write(reln, fork, block, page, true);
+    argon_count(ARGON_LOCAL_PAGES_WRITTEN);
+    return;
+  }
+  if (shutting_down()) return;  // nobody is left to read it, and no file of this directory is used again
+  if (!may_write_wal())
+    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                    errmsg("argon: no more than argon.max_local_pages (%d) pages can be kept in local files",
+                           argon_max_local_pages),
+                    errhint("Raise argon.max_local_pages if the disk has room.")));
+  log_image(node, fork, block, page);
+  argon_count(ARGON_IMAGES_LOGGED);
+}
+
+// The free space map is not in WAL; what cannot be logged is lost, which costs some space only.
+static void evict_fsm(RelFileNode node, BlockNumber block, const char* page) {
+  if (!may_write_wal()) {
+    argon_count(ARGON_FSM_PAGES_DROPPED);
+    return;
+  }
+  log_image(node, FSM_FORKNUM, block, page);
+  argon_count(ARGON_FSM_PAGES_LOGGED);
+}
+
+static void evict_new(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  last_written_lsn_set(node, fork, block, argon_insert_lsn());
+  unmark(node, fork, block);
+  (void)local_pages_mark(node, fork, block, LOCAL_ZERO, LOCAL_NEW_PAGE, 0);
+}
+
+static void evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  RelFileNode node = reln->smgr_rnode.node;
+  LocalReason reason;
+  XLogRecPtr lsn;
+
+  // A standby changes pages by hint bits only.
+  if (argon_mode != ARGON_PRIMARY) return;
+  if (PageIsNew(page)) {
+    evict_new(node, fork, block);
+    return;
+  }
+  if (fork == FSM_FORKNUM) {
+    evict_fsm(node, block, page);
+    return;
+  }
+  reason = classify_page(fork, block, page);
+  lsn = page_flag_outruns_lsn(fork, page) ? argon_insert_lsn() : PageGetLSN(page);
+  if (lsn >= (XLogRecPtr)wal_segment_size) last_written_lsn_set(node, fork, block, lsn);
+  if (reason != LOCAL_FOR_NOTHING) {
+    keep_local(reln, fork, block, page, reason);
+    return;
+  }
+  unmark(node, fork, block);
+  argon_count(ARGON_PAGES_EVICTED);
+}
+
+static void argon_write(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page, bool skip_fsync) {
+  if (sentinel(SAW_WRITE)) return;
+  if (relation_is_local(reln->smgr_rnode)) {
+    argon_md.write(reln, fork, block, page, skip_fsync);
+    return;
+  }
+  evict(reln, fork, block, page);
+  shadow_write(reln->smgr_rnode.node, fork, block, page);
+}
+
+// Blocks that an extension leaves out are zeros, and the pageserver may not know of them yet.
+static void mark_gap(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
+  for (BlockNumber block = from; block < to; block++) {
+    CHECK_FOR_INTERRUPTS();
+    evict_new(node, fork, block);
+  }
+}
+
+static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page, bool skip_fsync) {
+  RelFileNode node = reln->smgr_rnode.node;
+  BlockNumber old_blocks;
+
+  if (sentinel(SAW_EXTEND)) return;
+  if (relation_is_local(reln->smgr_rnode)) {
+    argon_md.extend(reln, fork, block, page, skip_fsync);
+    return;
+  }
+  if (block == InvalidBlockNumber)
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                    errmsg("cannot extend relation " ARGON_REL_FORMAT " beyond %u blocks",
+                           ARGON_REL_ARGS(node, fork), InvalidBlockNumber)));
+  argon_slow_down();
+  relation_ensure_stub(node, fork);
+  old_blocks = argon_md.nblocks(reln, fork);
+  stub_extend(node, fork, block + 1);
+  mark_gap(node, fork, old_blocks, block);
+  evict(reln, fork, block, page);
+  shadow_write(node, fork, block, page);
+}
+
+static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block) {
+  if (sentinel(SAW_PREFETCH)) return true;
+  if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
+  return true;
+}
+
+// A visibility map page's bits are cleared without moving its LSN, so no remembered LSN is enough.
+static XLogRecPtr not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  if (argon_mode == ARGON_STATIC) return argon_static_lsn;
+  if (fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();
+  return last_written_lsn_get(node, fork, block);
+}
+
+static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (sentinel(SAW_READ)) return;
+  if (relation_is_local(reln->smgr_rnode)) {
+    argon_md.read(reln, fork, block, page);
+    return;
+  }
+  switch (local_pages_state(node, fork, block)) {
+    case LOCAL_ZERO:
+      memset(page, 0, BLCKSZ);
+      argon_count(ARGON_ZERO_PAGES_READ);
+      break;
+    case LOCAL_STORED:
+      argon_md.read(reln, fork, block, page);
+      argon_count(ARGON_LOCAL_PAGES_READ);
+      break;
+    case LOCAL_NONE:
+      page_client_read(node, fork, block, not_modified_since(node, fork, block), page);
+      // Redo on the pageserver sets no checksums.
+      if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
+      shadow_compare(node, fork, block, page);
+      break;
+  }
+}
+
+static void argon_writeback(SMgrRelation reln, ForkNumber fork, BlockNumber block, BlockNumber nblocks) {
+  if (sentinel(SAW_WRITEBACK)) return;
+  if (RelFileNodeBackendIsTemp(reln->smgr_rnode)) argon_md.writeback(reln, fork, block, nblocks);
+}
+
+static BlockNumber argon_nblocks(SMgrRelation reln, ForkNumber fork) {
+  if (sentinel(SAW_NBLOCKS)) return 1;
+  // An open segment is proof enough of a stub.
+  if (reln->md_num_open_segs[fork] == 0 && !relation_is_local(reln->smgr_rnode) &&
+      !relation_ensure_stub(reln->smgr_rnode.node, fork))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
+                    errmsg("could not open relation " ARGON_REL_FORMAT ": it does not exist",
+                           ARGON_REL_ARGS(reln->smgr_rnode.node, fork))));
+  return argon_md.nblocks(reln, fork);
+}
+
+static void argon_truncate(SMgrRelation reln, ForkNumber fork, BlockNumber old_blocks, BlockNumber nblocks) {
+  if (sentinel(SAW_TRUNCATE)) return;
+  if (!RelFileNodeBackendIsTemp(reln->smgr_rnode)) {
+    local_pages_clear_range(reln->smgr_rnode.node, fork, nblocks, old_blocks);
+    shadow_forget(reln->smgr_rnode.node, fork, nblocks);
+  }
+  argon_md.truncate(reln, fork, old_blocks, nblocks);
+}
+
+static void argon_immedsync(SMgrRelation reln, ForkNumber fork) {
+  if (relation_is_local(reln->smgr_rnode)) argon_md.immedsync(reln, fork);
+}
+
+// Called when any process begins to use storage managers.
+static void argon_smgr_init(void) {
+  argon_md.init();
+  if (AmCheckpointerProcess()) wal_ship_at_checkpointer_exit();
+}
+
+const ArgonSmgrRow argon_smgr_row = {.init = argon_smgr_init,
+                                     .shutdown = NULL,
+                                     .open = mdopen,
+                                     .close = mdclose,
+                                     .create = argon_create,
+                                     .exists = argon_exists,
+                                     .unlink = argon_unlink,
+                                     .extend = argon_extend,
+                                     .prefetch = argon_prefetch,
+                                     .read = argon_read,
+                                     .write = argon_write,
+                                     .writeback = argon_writeback,
+                                     .nblocks = argon_nblocks,
+                                     .truncate = argon_truncate,
+                                     .immedsync = argon_immedsync};
+
+// smgrimmedsync is left out: the compiler turned it into a direct call of mdimmedsync, for which the
+// stubs exist.
+void argon_check_swap(void) {
+  RelFileNode node = {.spcNode = 1663, .dbNode = 1, .relNode = PG_UINT32_MAX};
+  SMgrRelation reln = smgropen(node, InvalidBackendId);
+  ForkNumber fork = MAIN_FORKNUM;
+  BlockNumber old_blocks = 1;
+  BlockNumber nblocks = 0;
+  PGAlignedBlock page;
+
+  memset(page.data, 0, BLCKSZ);
+  checking = true;
+  smgrcreate(reln, fork, false);
+  (void)smgrexists(reln, fork);
+  smgrextend(reln, fork, 0, page.data, true);
+  (void)smgrprefetch(reln, fork, 0);
+  smgrread(reln, fork, 0, page.data);
+  smgrwrite(reln, fork, 0, page.data, true);
+  smgrwriteback(reln, fork, 0, 1);
+  (void)smgrnblocks(reln, fork);
+  smgrtruncate2(reln, &fork, 1, &old_blocks, &nblocks);
+  smgrdounlinkall(&reln, 1, false);
+  smgrclose(reln);
+  checking = false;
+  if (calls_seen != SAW_ALL)
+    ereport(
+        FATAL,
+        (errmsg("argon: this build of PostgreSQL passes the storage manager table by (calls seen: %x of %x)",
+                calls_seen, SAW_ALL),
+         errhint("Argon runs on Debian's postgresql-15 from 15.13 on.")));
+}

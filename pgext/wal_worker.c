@@ -1,0 +1,236 @@
+// The background worker that ships WAL and is the synchronous standby `argon` that commits wait for.
+//
+// It takes a walsender's place in shared memory instead of logging in as a replication client, since
+// a login reads catalogs, which may wait for the very WAL it should carry. It confirms as flushed
+// what a quorum of safekeepers has, and as applied what the pageserver has.
+//
+// When the server stops, all background workers are told to end before backends have; this one
+// stays until no backend is left whose commit might wait for it. The shutdown checkpoint, written
+// after that, is shipped by the checkpointer (wal_ship.c).
+#define _GNU_SOURCE
+#include "argon.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "replication/slot.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+#include "wal_ship.h"
+
+#define SLOT_NAME "argon"
+#define HELLO_MS 5000
+#define KEEPALIVE_MS 1000
+#define FIRST_BACK_OFF_MS 50
+#define LAST_BACK_OFF_MS 1000
+
+PGDLLEXPORT void argon_wal_worker_main(Datum arg);
+
+static WalShipper shipper = {.link = {.socket = -1}};
+static int back_off_ms = FIRST_BACK_OFF_MS;
+
+// The slot keeps WAL that the quorum does not have. The base backup may have brought it.
+static void hold_slot(void) {
+  if (SearchNamedReplicationSlot(SLOT_NAME, true) != NULL) {
+    ReplicationSlotAcquire(SLOT_NAME, true);
+    return;
+  }
+  ReplicationSlotCreate(SLOT_NAME, false, RS_PERSISTENT, false);
+  SpinLockAcquire(&MyReplicationSlot->mutex);
+  MyReplicationSlot->data.restart_lsn = argon_start_lsn;
+  SpinLockRelease(&MyReplicationSlot->mutex);
+  ReplicationSlotMarkDirty();
+  ReplicationSlotsComputeRequiredLSN();
+  ReplicationSlotSave();
+}
+
+static void advance_slot(XLogRecPtr commit_lsn) {
+  XLogRecPtr keep = commit_lsn - XLogSegmentOffset(commit_lsn, wal_segment_size);
+  bool moved;
+
+  SpinLockAcquire(&MyReplicationSlot->mutex);
+  moved = MyReplicationSlot->data.restart_lsn < keep;
+  if (moved) MyReplicationSlot->data.restart_lsn = keep;
+  SpinLockRelease(&MyReplicationSlot->mutex);
+  if (!moved) return;
+  ReplicationSlotMarkDirty();
+  ReplicationSlotsComputeRequiredLSN();
+}
+
+static void take_standby_place(void) {
+  SetConfigOption("application_name", "argon", PGC_USERSET, PGC_S_OVERRIDE);
+  am_walsender = true;
+  InitWalSender();
+  SyncRepInitConfig();
+  SpinLockAcquire(&MyWalSnd->mutex);
+  MyWalSnd->state = WALSNDSTATE_STREAMING;
+  SpinLockRelease(&MyWalSnd->mutex);
+}
+
+// What commits wait for. Nothing beyond what this server has flushed itself can be meant for it.
+static void confirm(XLogRecPtr flushed) {
+  XLogRecPtr commit = Min(pg_atomic_read_u64(&argon_shared->commit_lsn), flushed);
+  XLogRecPtr applied = Min(pg_atomic_read_u64(&argon_shared->ps_received_lsn), commit);
+
+  if (pg_atomic_read_u32(&argon_shared->fenced) != 0) return;
+  SpinLockAcquire(&MyWalSnd->mutex);
+  MyWalSnd->sentPtr = shipper.next;
+  MyWalSnd->write = commit;  // remote_write, too, means the quorum
+  MyWalSnd->flush = commit;
+  MyWalSnd->apply = applied;
+  MyWalSnd->replyTime = GetCurrentTimestamp();
+  SpinLockRelease(&MyWalSnd->mutex);
+  SyncRepReleaseWaiters();
+  advance_slot(commit);
+}
+
+static void connect_to_sidecar(void) {
+  bool refused = false;
+
+  if (wal_ship_open(&shipper, HELLO_MS, &refused)) {
+    back_off_ms = FIRST_BACK_OFF_MS;
+    return;
+  }
+  if (refused) {
+    wal_ship_fence(shipper.link.problem);
+    return;
+  }
+  if (back_off_ms == FIRST_BACK_OFF_MS) ereport(LOG, (errmsg("argon: %s", shipper.link.problem)));
+  back_off_ms = Min(back_off_ms * 2, LAST_BACK_OFF_MS);
+}
+
+static bool listen_to_sidecar(void) {
+  for (;;) {
+    SidecarPositions positions;
+
+    switch (sidecar_next(&shipper.link, &positions)) {
+      case SIDECAR_NOTHING:
+        return true;
+      case SIDECAR_POSITIONS:
+        wal_ship_note_positions(&positions);
+        break;
+      case SIDECAR_STOP:
+        wal_ship_fence(shipper.link.problem);
+        return true;
+      case SIDECAR_BROKEN:
+        return false;
+    }
+  }
+}
+
+static void exchange(XLogRecPtr flushed, TimestampTz* last_keepalive) {
+  TimestampTz now = GetCurrentTimestamp();
+  XLogRecPtr before = shipper.next;
+
+  if (!listen_to_sidecar() || !wal_ship_pump(&shipper, flushed)) {
+    ereport(LOG, (errmsg("argon: %s", shipper.link.problem)));
+    wal_ship_close(&shipper);
+    return;
+  }
+  confirm(flushed);
+  if (shipper.next != before) {
+    *last_keepalive = now;
+  } else if (TimestampDifferenceExceeds(*last_keepalive, now, KEEPALIVE_MS)) {
+    sidecar_queue_lsn(&shipper.link, 'K', flushed);
+    *last_keepalive = now;
+  }
+}
+
+static bool is_walsender(pid_t pid) {
+  for (int i = 0; i < max_wal_senders; i++) {
+    WalSnd* walsnd = &WalSndCtl->walsnds[i];
+    pid_t its;
+
+    SpinLockAcquire(&walsnd->mutex);
+    its = walsnd->pid;
+    SpinLockRelease(&walsnd->mutex);
+    if (its == pid) return true;
+  }
+  return false;
+}
+
+// Backends of a database, autovacuum and parallel workers: whoever may commit. Walsenders outlive
+// the checkpointer and commit nothing.
+static bool backends_are_left(void) {
+  for (int i = 0; i < MaxBackends; i++) {
+    volatile PGPROC* proc = &ProcGlobal->allProcs[i];
+    pid_t pid = proc->pid;
+
+    if (pid != 0 && pid != MyProcPid && OidIsValid(proc->databaseId) && !is_walsender(pid)) return true;
+  }
+  return false;
+}
+
+static void wait_for_work(void) {
+  bool linked = shipper.link.socket >= 0;
+  int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+  long ms = linked ? KEEPALIVE_MS : back_off_ms;
+
+  if (ShutdownRequestPending) ms = Min(ms, 20);
+  if (linked) events |= WL_SOCKET_READABLE;
+  if (linked && sidecar_has_output(&shipper.link)) events |= WL_SOCKET_WRITEABLE;
+  (void)WaitLatchOrSocket(MyLatch, events, linked ? shipper.link.socket : PGINVALID_SOCKET, ms,
+                          PG_WAIT_EXTENSION);
+  ResetLatch(MyLatch);
+}
+
+void argon_wal_worker_main(Datum arg) {
+  TimestampTz last_keepalive = 0;
+
+  (void)arg;
+  pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  MemoryContextSwitchTo(TopMemoryContext);
+  take_standby_place();
+  hold_slot();
+  while (!ShutdownRequestPending || backends_are_left()) {
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+      SyncRepInitConfig();
+    }
+    if (shipper.link.socket < 0 && pg_atomic_read_u32(&argon_shared->fenced) == 0) connect_to_sidecar();
+    if (shipper.link.socket >= 0) exchange(GetFlushRecPtr(NULL), &last_keepalive);
+    wait_for_work();
+  }
+  wal_ship_close(&shipper);
+  proc_exit(0);
+}
+
+// The server loads the worker's function by the library's name, which must be the one it was loaded
+// by; a path that is too long for the field is left to dynamic_library_path.
+static void own_library_name(char* out) {
+  Dl_info info;
+
+  strlcpy(out, "argon", BGW_MAXLEN);
+  if (dladdr((void*)argon_wal_worker_main, &info) != 0 && strlen(info.dli_fname) < BGW_MAXLEN)
+    strlcpy(out, info.dli_fname, BGW_MAXLEN);
+}
+
+void argon_register_wal_worker(void) {
+  BackgroundWorker worker = {0};
+
+  if (argon_mode != ARGON_PRIMARY) return;
+  strlcpy(worker.bgw_name, "argon WAL worker", BGW_MAXLEN);
+  strlcpy(worker.bgw_type, "argon WAL worker", BGW_MAXLEN);
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = 1;
+  own_library_name(worker.bgw_library_name);
+  strlcpy(worker.bgw_function_name, "argon_wal_worker_main", BGW_MAXLEN);
+  RegisterBackgroundWorker(&worker);
+}
