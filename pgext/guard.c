@@ -107,7 +107,7 @@ static void on_authentication(struct Port* port, int status) {
                   errmsg("argon: an endpoint serves no physical replication and no pg_basebackup"),
                   errdetail("Its files hold no data: the pageserver does."),
                   errhint("Run pg_basebackup against the pageserver (%s), and read WAL from a safekeeper.",
-                          argon_pageserver_connstring)));
+                          argon_pageserver_address)));
 }
 
 static bool check_application_name(char** value, void** extra, GucSource source) {

@@ -9,7 +9,7 @@
 #include "utils/guc_tables.h"
 #include "utils/pg_lsn.h"
 
-char* argon_pageserver_connstring;
+char argon_pageserver_address[ARGON_ADDRESS_BYTES];
 char* argon_tenant_id;
 char* argon_timeline_id;
 char* argon_sidecar_socket;
@@ -23,6 +23,7 @@ int argon_max_flush_lag_mb;
 int argon_last_written_cache_size;
 
 static char* static_lsn_text;
+static char* connstring_text;
 
 static const struct config_enum_entry mode_options[] = {{"primary", ARGON_PRIMARY, false},
                                                         {"static", ARGON_STATIC, false},
@@ -52,6 +53,21 @@ static bool check_lsn(char** value, void** extra, GucSource source) {
   return !have_error;
 }
 
+static bool check_connstring(char** value, void** extra, GucSource source) {
+  (void)extra;
+  (void)source;
+  if (strlen(*value) < ARGON_ADDRESS_BYTES) return true;
+  GUC_check_errdetail("It is longer than %d bytes.", ARGON_ADDRESS_BYTES - 1);
+  return false;
+}
+
+// A parallel worker resets every setting before it restores the leader's, and reads catalog pages in
+// between: an address that was known stays.
+static void assign_connstring(const char* value, void* extra) {
+  (void)extra;
+  if (value != NULL && value[0] != '\0') strlcpy(argon_pageserver_address, value, ARGON_ADDRESS_BYTES);
+}
+
 static void assign_static_lsn(const char* value, void* extra) {
   bool have_error = false;
 
@@ -72,7 +88,7 @@ static void define_int(const char* name, const char* what, int* variable, int st
 
 void argon_define_settings(void) {
   define_string("argon.pageserver_connstring", "How to reach the pageserver, as 'host=... port=...'.",
-                &argon_pageserver_connstring, PGC_SIGHUP, NULL, NULL);
+                &connstring_text, PGC_SIGHUP, check_connstring, assign_connstring);
   define_string("argon.tenant_id", "The tenant.", &argon_tenant_id, PGC_POSTMASTER, check_id, NULL);
   define_string("argon.timeline_id", "The timeline.", &argon_timeline_id, PGC_POSTMASTER, check_id, NULL);
   define_string("argon.sidecar_socket", "The unix socket of the sidecar that started this server.",

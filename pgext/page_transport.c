@@ -53,7 +53,7 @@ static bool wait_socket(int events, TimestampTz deadline, bool* latch_was_set) {
 
 static bool establish(TimestampTz deadline, bool* latch_was_set) {
   const char* const keywords[] = {"user", "fallback_application_name", "dbname", NULL};
-  const char* const values[] = {"argon", "argon compute", argon_pageserver_connstring, NULL};
+  const char* const values[] = {"argon", "argon compute", argon_pageserver_address, NULL};
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
   connection = PQconnectStartParams(keywords, values, 1);
@@ -96,7 +96,7 @@ static bool start_pagestream(TimestampTz deadline, bool* latch_was_set) {
 }
 
 static bool make_ready(TimestampTz deadline, bool* latch_was_set) {
-  if (call_in_flight || (ready && strcmp(connected_to, argon_pageserver_connstring) != 0))
+  if (call_in_flight || (ready && strcmp(connected_to, argon_pageserver_address) != 0))
     page_transport_reset();
   if (ready) return true;
   page_transport_reset();
@@ -104,7 +104,7 @@ static bool make_ready(TimestampTz deadline, bool* latch_was_set) {
   if (!establish(deadline, latch_was_set) || !start_pagestream(deadline, latch_was_set)) return false;
   call_in_flight = false;
   if (connected_to != NULL) pfree(connected_to);
-  connected_to = MemoryContextStrdup(TopMemoryContext, argon_pageserver_connstring);
+  connected_to = MemoryContextStrdup(TopMemoryContext, argon_pageserver_address);
   ready = true;
   argon_count(ARGON_CONNECTS);
   return true;
@@ -142,8 +142,8 @@ bool page_transport_call(const char* request, int n, TimestampTz deadline, PageA
   }
   *why = GetCurrentTimestamp() >= deadline
              ? psprintf("No answer within argon.pageserver_timeout (%d s) from \"%s\": %s",
-                        argon_pageserver_timeout_s, argon_pageserver_connstring, connection_problem())
-             : psprintf("Connection to \"%s\": %s", argon_pageserver_connstring, connection_problem());
+                        argon_pageserver_timeout_s, argon_pageserver_address, connection_problem())
+             : psprintf("Connection to \"%s\": %s", argon_pageserver_address, connection_problem());
   page_transport_reset();
   return false;
 }
