@@ -142,8 +142,7 @@ Status insert(const Redo& r, bool posting) {
   if (r.id() == 1) return clear_incomplete_split(r);
   if (r.id() == 2) return restore_meta(r);
   TRY(r.need_main(2));
-  TRY_ASSIGN(Opaque opaque, opaque_of(r.page));
-  (void)opaque;
+  TRY(opaque_of(r.page));
   auto number = r.main_at<uint16_t>(0);
   if (number == 0) return corrupt("insertion at item 0");
   if (posting) return insert_posting(r, number);

@@ -121,7 +121,7 @@ Status mask_gist(Page page) {
   store_le(opaque, uint64_t{0});                                                            // NSN
   store_le(opaque + 12, static_cast<uint16_t>(load_le<uint16_t>(opaque + 12) | (1 << 3)));  // F_FOLLOW_RIGHT
   if (load_le<uint16_t>(opaque + 12) & 1) mask_line_pointer_states(page);                   // F_LEAF
-  clear_bits(opaque + 12, 1 << 4);                                                          // F_HAS_GARBAGE
+  clear_bits(opaque + 12, 1 << 4 | 1 << 2);  // F_HAS_GARBAGE; F_TUPLES_DELETED: see gist.cc
   return {};
 }
 

@@ -24,8 +24,20 @@ Status redo_record(const Redo& r) {
       return redo_heap2(r);
     case Rmgr::Btree:
       return redo_btree(r);
+    case Rmgr::Hash:
+      return redo_hash(r);
+    case Rmgr::Gist:
+      return redo_gist(r);
+    case Rmgr::Gin:
+      return redo_gin(r);
     case Rmgr::Sequence:
       return redo_sequence(r);
+    case Rmgr::SpGist:
+      return redo_spgist(r);
+    case Rmgr::Brin:
+      return redo_brin(r);
+    case Rmgr::Generic:
+      return redo_generic(r);
     default:
       return Error(Code::Unsupported, "no native redo for this resource manager");
   }
@@ -42,6 +54,8 @@ Status redo_xlog(const DecodedRecord& record) {
 Status restore(const Redo& r) {
   TRY(restore_image(r.block, r.page.bytes()));
   if (!r.page.is_new()) r.page.set_lsn(r.record.end_lsn);
+  if (r.record.is(Rmgr::Hash)) return redo_hash_restored(r);
+  if (r.record.is(Rmgr::Gist)) return redo_gist_restored(r);
   return {};
 }
 

@@ -232,7 +232,8 @@ class Verifier {
     Status status = apply(r, block, page, settings_);
     if (!status.ok()) {
       (status.error().code() == Code::Unsupported ? c.unsupported : c.errors)++;
-      if (complaints_++ < 20) std::fprintf(stderr, "%s\n", status.error().to_string().c_str());
+      if (status.error().code() != Code::Unsupported && complaints_++ < 20)
+        std::fprintf(stderr, "%s\n", status.error().to_string().c_str());
       take_image(r, block, page);
       return;
     }
