@@ -246,14 +246,18 @@ TEST_F(Basebackup, OfEverythingHoldsAllRelationsWithChecksumsOfTheirOwn) {
   EXPECT_EQ(got->files["base/5/20000"].size(), 3 * kBlockSize) << "the init fork, not the unlogged rows";
 }
 
-TEST_F(Basebackup, UserTablespacesBecomeFolders) {
+TEST_F(Basebackup, UserTablespacesLieInTheDataDirectoryBehindLinks) {
+  options.content = BasebackupOptions::Content::Everything;
   source.maps[{17000, 5, false}];
+  source.rels[{{17000, 5, 17001}, Fork::Main}] = Bytes(kBlockSize);
   auto got = take();
   ASSERT_TRUE(got.ok()) << got.error().to_string();
-  bool found = false;
-  for (const TarEntry& entry : got->entries)
-    found = found || (entry.name == "pg_tblspc/17000/PG_15_202209061/5" && entry.kind == TarKind::Directory);
-  EXPECT_TRUE(found);
+  std::map<std::string, TarEntry> entries;
+  for (const TarEntry& entry : got->entries) entries[entry.name] = entry;
+  EXPECT_EQ(entries["argon_tablespaces/17000/PG_15_202209061/5"].kind, TarKind::Directory);
+  EXPECT_EQ(entries["pg_tblspc/17000"].kind, TarKind::Symlink);
+  EXPECT_EQ(entries["pg_tblspc/17000"].target, "../argon_tablespaces/17000");
+  EXPECT_EQ(got->files["argon_tablespaces/17000/PG_15_202209061/5/17001"].size(), kBlockSize);
 }
 
 TEST_F(Basebackup, AnErrorOfTheSourceOrADamagedMapNamesTheFileAndEndsTheBackup) {

@@ -39,11 +39,16 @@ constexpr ConfigFile kConfigFiles[] = {
     {"pg_ident.conf", ""},
 };
 
+// Archives name files by their real folders: unpacking through the links in pg_tblspc is not safe.
+std::string real_path(std::string path) {
+  constexpr std::string_view kLinks = "pg_tblspc/";
+  return path.starts_with(kLinks) ? std::string(kTablespaceFolder) + path.substr(kLinks.size() - 1) : path;
+}
+
 std::string database_path(const DatabaseFolder& folder) {
   if (folder.spc == kGlobalTablespace) return "global";
-  if (folder.spc == kDefaultTablespace) return "base/" + std::to_string(folder.db);
-  return "pg_tblspc/" + std::to_string(folder.spc) + "/" + std::string(kTablespaceVersionDir) + "/" +
-         std::to_string(folder.db);
+  std::string path = relation_path({{folder.spc, folder.db, 0}, Fork::Main});
+  return real_path(path.substr(0, path.rfind('/')));
 }
 
 class Backup {
@@ -102,9 +107,11 @@ class Backup {
   Status database_folder(const DatabaseFolder& folder) {
     if (folder.spc == kGlobalTablespace) return {};
     if (folder.spc != kDefaultTablespace && tablespaces_.insert(folder.spc).second) {
-      std::string path = "pg_tblspc/" + std::to_string(folder.spc);
-      TRY(tar_.directory(path));
-      TRY(tar_.directory(path + "/" + std::string(kTablespaceVersionDir)));
+      std::string oid = "/" + std::to_string(folder.spc), top(kTablespaceFolder);
+      if (tablespaces_.size() == 1) TRY(tar_.directory(top));
+      TRY(tar_.directory(top + oid));
+      TRY(tar_.directory(top + oid + "/" + std::string(kTablespaceVersionDir)));
+      TRY(tar_.symlink("pg_tblspc" + oid, "../" + top + oid));
     }
     return tar_.directory(database_path(folder));
   }
@@ -127,7 +134,7 @@ class Backup {
 
   // Writes the pages of `from` under the name of that relation's fork `as`.
   Status relation(const RelTag& from, Fork as) {
-    std::string path = relation_path({from.node, as});
+    std::string path = real_path(relation_path({from.node, as}));
     TRY_ASSIGN(BlockNumber blocks, source_.relation_size(from).with(path));
     BlockNumber first = 0;
     do {

@@ -9,7 +9,9 @@
 // fork and, since no recovery will run to reset them, a copy of it as the main fork. For a plain server
 // (Content::Everything) all relations are there. Pages get their checksum where the cluster has them.
 //
-// User tablespaces become plain folders inside pg_tblspc, not links to folders of another machine.
+// User tablespaces lie in kTablespaceFolder inside the data directory, and the links in pg_tblspc lead
+// there, not to folders of another machine. (Plain folders in pg_tblspc would not do: a standby that
+// finds one panics.)
 
 #pragma once
 
@@ -20,6 +22,7 @@
 #include "core/base/bytes.h"
 #include "core/base/result.h"
 #include "core/pg/control_file.h"
+#include "core/pg/datadir.h"
 #include "core/pg/fabricated_checkpoint.h"
 #include "core/pg/rel.h"
 #include "core/pg/slru.h"

@@ -18,6 +18,9 @@ namespace argon::pg {
 // The folders of a new cluster, parents first; those of databases come besides.
 std::span<const std::string_view> data_folders();
 
+// Where base backups lay user tablespaces, inside the data directory.
+inline constexpr std::string_view kTablespaceFolder = "argon_tablespaces";
+
 struct DataPath {
   enum class Kind : uint8_t {
     Relation,         // rel, file: the file-th GiB of the fork
@@ -29,7 +32,8 @@ struct DataPath {
     WalSegment,       // number, on timeline 1
     Control,
     Config,     // postgresql.conf, pg_hba.conf, …: not part of the cluster's content
-    Transient,  // not to be imported: the server makes it anew (pg_internal.init, statistics, …)
+    Transient,  // not to be imported: the server makes it anew (pg_internal.init, statistics, …),
+                // or it is reached by another path (kTablespaceFolder)
     Unknown,    // nothing a server of this version makes
   };
   Kind kind = Kind::Unknown;
