@@ -1,0 +1,14 @@
+// The library: every scenario there is, in the order in which `argon-sim list` shows them.
+
+#include "scenarios/durable_log.h"
+#include "scenarios/scenario.h"
+#include "scenarios/selftest_leak.h"
+
+namespace argon::scenarios {
+
+const std::vector<Scenario>& all_scenarios() {
+  static const std::vector<Scenario> kAll = {kDurableLog, kSelftestLeak};
+  return kAll;
+}
+
+}  // namespace argon::scenarios

@@ -1,0 +1,90 @@
+#include "scenarios/scenario.h"
+
+namespace argon::scenarios {
+namespace {
+
+sim::WorldOptions world_options(const RunOptions& options) {
+  sim::WorldOptions drawn = sim::WorldOptions::drawn(options.seed);
+  drawn.keep_events = options.keep_events;
+  drawn.echo_log = options.echo_log;
+  return drawn;
+}
+
+}  // namespace
+
+Run::Run(const RunOptions& options, sim::WorldOptions world_options)
+    : options_(options), world_(world_options), random_(world_.stream("scenario")) {}
+
+void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
+                       std::vector<faults::Kind> never) {
+  Random random = world_.stream("fault plan");
+  plan_ = options_.plan.has_value() ? *options_.plan : faults::draw_plan(random, {nodes, horizon, std::move(never)});
+  driver_ = std::make_unique<sim::FaultDriver>(world_, plan_);
+  driver_->start();
+}
+
+void Run::heal() {
+  if (driver_ != nullptr) driver_->heal();
+}
+
+void Run::fail(std::string oracle, std::string what) {
+  if (failed()) return;
+  oracle_ = std::move(oracle);
+  failure_ = "at " + std::to_string(world_.now().to_microseconds()) + " us: " + what;
+  world_.stop();
+}
+
+void Run::run_for(Duration time) {
+  run_until([] { return false; }, time);
+}
+
+bool Run::run_until(const std::function<bool()>& done, Duration limit) {
+  if (failed()) return false;
+  return world_.run_until(done, limit) && !failed();
+}
+
+Report Run::report(std::string_view scenario) {
+  Report r;
+  r.scenario = scenario;
+  r.seed = options_.seed;
+  r.ok = !failed();
+  r.oracle = oracle_;
+  r.failure = failure_;
+  r.hash = world_.hash();
+  r.events = world_.log().count();
+  r.virtual_time = world_.now();
+  r.work = work_;
+  for (const auto& machine : world_.machines()) r.restarts += machine->boots() > 0 ? machine->boots() - 1 : 0;
+  r.faults = world_.counters;
+  r.probes = world_.probes();
+  r.plan = plan_;
+  r.log_lines.assign(world_.log_lines().begin(), world_.log_lines().end());
+  if (options_.keep_events) r.log = std::make_unique<sim::EventLog>(world_.log());
+  return r;
+}
+
+const Scenario* find_scenario(std::string_view name) {
+  for (const Scenario& scenario : all_scenarios())
+    if (scenario.name == name) return &scenario;
+  return nullptr;
+}
+
+Report run_scenario(const Scenario& scenario, const RunOptions& options) {
+  Run run(options, world_options(options));
+  scenario.body(run);
+  const Work& done = run.work();
+  auto least = [&](uint64_t per_minute) {
+    return per_minute * static_cast<uint64_t>(options.length.to_seconds()) / 60;
+  };
+  auto demand = [&](const char* what, uint64_t had, uint64_t per_minute) {
+    if (had < least(per_minute))
+      run.fail("minimum work", std::string(what) + ": " + std::to_string(had) + ", at least " +
+                                   std::to_string(least(per_minute)) + " wanted");
+  };
+  demand("commits acknowledged", done.commits_acked, scenario.least_per_minute.commits_acked);
+  demand("pages checked", done.pages_checked, scenario.least_per_minute.pages_checked);
+  demand("branches", done.branches, scenario.least_per_minute.branches);
+  return run.report(scenario.name);
+}
+
+}  // namespace argon::scenarios

@@ -1,0 +1,105 @@
+// Scenario: a claim about the whole system, and a run that tries to break it.
+//
+// A scenario is a file with its claim in the head, and: a setup (machines, drawn from the seed), a
+// workload, oracles (one file each) and a minimum of work. The frame draws the world and the fault
+// plan, counts, and turns everything into a Report. A run that did almost nothing has failed.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "faults/plan.h"
+#include "sim/event_log.h"
+#include "sim/fault_driver.h"
+#include "sim/machine.h"
+#include "sim/world.h"
+
+namespace argon::scenarios {
+
+struct RunOptions {
+  uint64_t seed = 1;
+  Duration length = Duration::seconds(60);  // of virtual time
+  bool keep_events = false;
+  bool echo_log = false;
+  std::optional<faults::Plan> plan;  // instead of the drawn one
+};
+
+// What was done; the frame compares it with the least.
+struct Work {
+  uint64_t commits_acked = 0;
+  uint64_t pages_checked = 0;
+  uint64_t branches = 0;
+};
+
+struct Report {
+  std::string scenario;
+  uint64_t seed = 0;
+  bool ok = true;
+  std::string oracle;   // whose claim was violated
+  std::string failure;  // what was found
+  Hash128 hash;
+  uint64_t events = 0;
+  Duration virtual_time;
+  Work work;
+  uint64_t restarts = 0;
+  faults::Counters faults;
+  std::map<std::string, uint64_t, std::less<>> probes;
+  faults::Plan plan;
+  std::vector<std::string> log_lines;
+  std::unique_ptr<sim::EventLog> log;  // where events were kept
+};
+
+// One run, as its scenario sees it.
+class Run {
+ public:
+  Run(const RunOptions& options, sim::WorldOptions world_options);
+
+  sim::World& world() { return world_; }
+  const RunOptions& options() const { return options_; }
+  // The workload's and the configuration's own stream.
+  Random& random() { return random_; }
+  Work& work() { return work_; }
+
+  // Draws (or takes the given) plan for these machines and lets it begin.
+  void start_faults(const std::vector<std::string>& nodes, Duration horizon,
+                    std::vector<faults::Kind> never = {});
+  // Ends all faults and starts whatever is down.
+  void heal();
+
+  // Notes the violation (the first counts) and ends the run. May be called from inside tasks.
+  void fail(std::string oracle, std::string what);
+  bool failed() const { return !oracle_.empty(); }
+  // world().run_for(), in steps, until the time has passed or something failed.
+  void run_for(Duration time);
+  // Until done() or the limit. True where done.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+
+  Report report(std::string_view scenario);
+
+ private:
+  RunOptions options_;
+  sim::World world_;
+  Random random_;
+  Work work_;
+  faults::Plan plan_;
+  std::unique_ptr<sim::FaultDriver> driver_;
+  std::string oracle_;
+  std::string failure_;
+};
+
+struct Scenario {
+  std::string_view name;
+  std::string_view claim;
+  void (*body)(Run& run);
+  Work least_per_minute;  // of virtual time; a healthy run does many times that
+  bool selftest = false;  // not part of `explore all`
+};
+
+const std::vector<Scenario>& all_scenarios();
+const Scenario* find_scenario(std::string_view name);
+Report run_scenario(const Scenario& scenario, const RunOptions& options);
+
+}  // namespace argon::scenarios
