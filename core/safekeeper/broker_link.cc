@@ -1,0 +1,97 @@
+#include "core/safekeeper/broker_link.h"
+
+#include <algorithm>
+
+namespace argon::safekeeper {
+namespace {
+
+constexpr Duration kConnectTimeout = Duration::seconds(5);
+constexpr Duration kPauseFirst = Duration::milliseconds(100);
+constexpr Duration kPauseMax = Duration::seconds(5);
+
+}  // namespace
+
+Status BrokerLink::run(Task& task) {
+  Random& random = env_.random("safekeeper.broker");
+  Duration pause = kPauseFirst;
+  for (;;) {
+    Status ended;
+    bool connected = false;
+    {
+      Result<std::unique_ptr<broker::BrokerClient>> client = [&] {
+        Deadline deadline(task, kConnectTimeout);
+        return broker::BrokerClient::connect(task, *config_.broker);
+      }();
+      connected = client.ok();
+      ended = client.ok() ? talk(task, **client) : Status(client.error());
+    }
+    if (task.cancelled()) return {};
+    pause = connected ? kPauseFirst : std::min(pause * 2, kPauseMax);
+    if (connected)
+      log_.info("lost the broker: {}", ended.ok() ? "it closed the connection" : ended.error().to_string());
+    TRY(task.sleep(random.between(pause / 2, pause)));
+  }
+}
+
+Status BrokerLink::talk(Task& task, broker::BrokerClient& client) {
+  TRY(client.subscribe(task, std::nullopt));
+  Scope scope(task);
+  scope.spawn("broker publish", [&](Task& t) { return publish_loop(t, client); });
+  scope.spawn("broker receive", [&](Task& t) { return receive_loop(t, client); });
+  return scope.join(task);
+}
+
+std::vector<broker::TimelineInfo> BrokerLink::positions() const {
+  std::vector<broker::TimelineInfo> infos;
+  for (const TenantTimelineId& id : timelines_.ids()) {
+    auto found = timelines_.find(id);
+    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal() || !(*found)->active())
+      continue;
+    const Timeline& timeline = **found;
+    const consensus::Acceptor& a = timeline.acceptor();
+    broker::TimelineInfo info;
+    info.safekeeper = config_.id;
+    info.id = id;
+    info.term = a.term();
+    info.last_log_term = a.last_log_term();
+    info.flush = a.flush();
+    info.commit = a.commit();
+    info.backup = timeline.backup();
+    info.remote_consistent = timeline.remote_consistent();
+    info.peer_horizon = a.truncate();
+    info.local_start = a.state().local_start;
+    info.wal_address = config_.advertise_wal.empty() ? to_string(config_.listen_wal) : config_.advertise_wal;
+    info.http_address =
+        config_.advertise_http.empty() ? to_string(config_.listen_http) : config_.advertise_http;
+    info.availability_zone = config_.availability_zone;
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+Status BrokerLink::publish_loop(Task& task, broker::BrokerClient& client) {
+  for (;;) {
+    {
+      Deadline deadline(task, kConnectTimeout);
+      // An empty message too, so that the broker knows this publisher is alive.
+      auto infos = positions();
+      TRY(infos.empty() ? client.subscribe(task, std::nullopt) : client.publish(task, infos));
+    }
+    TRY(task.sleep(config_.broker_interval));
+  }
+}
+
+Status BrokerLink::receive_loop(Task& task, broker::BrokerClient& client) {
+  for (;;) {
+    TRY_ASSIGN(auto infos, client.receive(task));
+    for (const broker::TimelineInfo& info : infos) {
+      auto timeline = timelines_.find(info.id);
+      if (!timeline.ok() || info.safekeeper == config_.id) continue;
+      PeerInfo peer{info.safekeeper,        info.last_log_term, info.flush,       info.commit, info.backup,
+                    info.remote_consistent, info.local_start,   info.wal_address, env_.now()};
+      if (Status told = (*timeline)->on_peer(task, peer); told.is(Code::Cancelled)) return told;
+    }
+  }
+}
+
+}  // namespace argon::safekeeper

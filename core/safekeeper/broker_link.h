@@ -1,0 +1,30 @@
+// Tells the broker this safekeeper's positions, and its timelines what peers say of theirs.
+
+#pragma once
+
+#include "core/broker/client.h"
+#include "core/safekeeper/timelines.h"
+
+namespace argon::safekeeper {
+
+class BrokerLink {
+ public:
+  BrokerLink(Env& env, const SafekeeperConfig& config, Timelines& timelines)
+      : env_(env), config_(config), timelines_(timelines), log_(env.log()) {}
+
+  // Until cancelled; connects again, after a growing pause, when the connection is lost.
+  Status run(Task& task);
+
+ private:
+  Status talk(Task& task, broker::BrokerClient& client);
+  Status publish_loop(Task& task, broker::BrokerClient& client);
+  Status receive_loop(Task& task, broker::BrokerClient& client);
+  std::vector<broker::TimelineInfo> positions() const;
+
+  Env& env_;
+  const SafekeeperConfig& config_;
+  Timelines& timelines_;
+  Logger log_;
+};
+
+}  // namespace argon::safekeeper

@@ -1,0 +1,49 @@
+// safekeeper.control: what a safekeeper knows of one timeline beside its WAL.
+//
+// Format, little endian: u32 magic "ASKC", u32 version, u32 body length, body, u32 CRC-32C of all
+// before. Replaced as a whole (temporary file, sync, rename, sync of the directory). An unknown
+// magic or version, a wrong checksum or a body that is not exactly as long as told is refused: a
+// safekeeper never guesses about terms.
+
+#pragma once
+
+#include <vector>
+
+#include "core/consensus/acceptor.h"
+#include "core/env/env.h"
+
+namespace argon::safekeeper {
+
+// The beginning of the last segment, as kept in the object store.
+struct PartialUpload {
+  std::string key;  // empty: none
+  Lsn flush;        // it holds WAL up to here
+  Term term;        // last log term at that time
+
+  friend bool operator==(const PartialUpload&, const PartialUpload&) = default;
+};
+
+struct TimelineControl {
+  TenantTimelineId id;
+  consensus::AcceptorState acceptor;
+  Lsn backup;                      // full segments below are in the object store
+  Lsn remote_consistent;           // a pageserver has everything below in the object store
+  PartialUpload partial;           // the one that is there
+  PartialUpload partial_previous;  // written down before it is uploaded, or still to be deleted
+
+  friend bool operator==(const TimelineControl&, const TimelineControl&) = default;
+};
+
+inline constexpr uint32_t kControlVersion = 1;
+inline constexpr std::string_view kControlFileName = "safekeeper.control";
+
+Bytes encode_control(const TimelineControl& control);
+// Corrupt or Unsupported, with what is wrong.
+Result<TimelineControl> decode_control(ByteView file);
+
+// In `directory`. NotFound where there is none.
+Result<TimelineControl> read_control(Task& task, Disk& disk, const std::string& directory);
+// Durable when ok. Any error leaves it open which of the two is there: stop using the timeline.
+Status write_control(Task& task, Disk& disk, const std::string& directory, const TimelineControl& control);
+
+}  // namespace argon::safekeeper

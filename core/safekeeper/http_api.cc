@@ -1,0 +1,270 @@
+#include "core/safekeeper/http_api.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/checksum.h"
+#include "core/pg/wal_page.h"
+
+namespace argon::safekeeper {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kDigestMax = 1u << 30;
+
+Error missing(const std::string& field, std::string_view kind) {
+  return Error(Code::Invalid, "field '" + field + "' must be " + std::string(kind));
+}
+
+Result<std::string> text_field(const json& body, const std::string& field) {
+  auto found = body.find(field);
+  if (found == body.end() || !found->is_string()) return missing(field, "a text");
+  return found->get<std::string>();
+}
+
+Result<uint64_t> number_field(const json& body, const std::string& field, uint64_t otherwise) {
+  auto found = body.find(field);
+  if (found == body.end() || found->is_null()) return otherwise;
+  if (!found->is_number_unsigned()) return missing(field, "a number");
+  return found->get<uint64_t>();
+}
+
+Result<std::vector<consensus::Member>> members_of(const json& configuration, const std::string& field) {
+  std::vector<consensus::Member> members;
+  auto found = configuration.find(field);
+  if (found == configuration.end() || found->is_null()) return members;
+  if (!found->is_array()) return missing(field, "a list of safekeepers");
+  for (const json& entry : *found) {
+    if (!entry.is_object()) return missing(field, "a list of safekeepers");
+    consensus::Member member;
+    TRY_ASSIGN(uint64_t id, number_field(entry, "id", 0));
+    TRY_ASSIGN(member.host, text_field(entry, "host"));
+    TRY_ASSIGN(uint64_t port, number_field(entry, "pg_port", 0));
+    if (port > UINT16_MAX) return missing("pg_port", "a port");
+    member.id = NodeId(id);
+    member.port = static_cast<uint16_t>(port);
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+Result<consensus::Configuration> configuration_of(const json& body) {
+  auto found = body.find("mconf");
+  if (found == body.end() || !found->is_object()) return missing("mconf", "a configuration");
+  consensus::Configuration configuration;
+  TRY_ASSIGN(uint64_t generation, number_field(*found, "generation", 0));
+  if (generation > UINT32_MAX) return missing("generation", "a number of 32 bits");
+  configuration.generation = consensus::ConfigurationGeneration(static_cast<uint32_t>(generation));
+  TRY_ASSIGN(configuration.members, members_of(*found, "members"));
+  TRY_ASSIGN(configuration.new_members, members_of(*found, "new_members"));
+  TRY(configuration.validate());
+  return configuration;
+}
+
+json to_json(const std::vector<consensus::Member>& members) {
+  json list = json::array();
+  for (const consensus::Member& m : members)
+    list.push_back({{"id", m.id.value}, {"host", m.host}, {"pg_port", m.port}});
+  return list;
+}
+
+json to_json(const consensus::Configuration& configuration) {
+  return {{"generation", configuration.generation.value},
+          {"members", to_json(configuration.members)},
+          {"new_members", configuration.joint() ? to_json(configuration.new_members) : json()}};
+}
+
+Result<TenantTimelineId> id_of(const http::Request& request) {
+  TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+  TRY_ASSIGN(TimelineId timeline, parse_timeline_id(request.parameter("timeline")));
+  return TenantTimelineId{tenant, timeline};
+}
+
+json describe(const Timeline& timeline, MonotonicTime now) {
+  json out = {{"tenant_id", to_string(timeline.id().tenant)},
+              {"timeline_id", to_string(timeline.id().timeline)}};
+  if (!timeline.failure().ok()) {
+    out["failure"] = timeline.failure().error().to_string();
+    return out;
+  }
+  const consensus::Acceptor& a = timeline.acceptor();
+  json history = json::array();
+  for (const auto& entry : a.state().history.entries())
+    history.push_back({{"term", entry.term.value}, {"lsn", to_string(entry.start)}});
+  json peers = json::array();
+  for (const auto& [id, peer] : timeline.peers())
+    peers.push_back({{"sk_id", id.value},
+                     {"flush_lsn", to_string(peer.flush)},
+                     {"commit_lsn", to_string(peer.commit)},
+                     {"heard_ms_ago", (now - peer.heard).to_milliseconds()}});
+  out["mconf"] = to_json(a.state().configuration);
+  out["acceptor_state"] = {
+      {"term", a.term().value}, {"epoch", a.last_log_term().value}, {"term_history", history}};
+  out["pg_info"] = {{"pg_version", a.state().server.pg_version},
+                    {"system_id", a.state().server.system_id},
+                    {"wal_seg_size", a.state().server.wal_segment_size}};
+  out["flush_lsn"] = to_string(a.flush());
+  out["write_lsn"] = to_string(a.write());
+  out["timeline_start_lsn"] = to_string(a.state().timeline_start);
+  out["local_start_lsn"] = to_string(a.state().local_start);
+  out["commit_lsn"] = to_string(a.commit());
+  out["backup_lsn"] = to_string(timeline.backup());
+  out["peer_horizon_lsn"] = to_string(a.truncate());
+  out["remote_consistent_lsn"] = to_string(timeline.remote_consistent());
+  out["oldest_local_lsn"] = to_string(timeline.storage().oldest());
+  out["proposers"] = timeline.proposers();
+  out["readers"] = timeline.readers();
+  out["peers"] = peers;
+  return out;
+}
+
+class Api {
+ public:
+  Api(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics)
+      : config_(config), timelines_(timelines), metrics_(metrics) {}
+
+  Result<http::Response> list(Task&, const http::Request&) {
+    json all = json::array();
+    for (const TenantTimelineId& id : timelines_.ids())
+      all.push_back({{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}});
+    return http::json_response(all);
+  }
+
+  Result<http::Response> create(Task& task, const http::Request& request) {
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(std::string tenant, text_field(body, "tenant_id"));
+    TRY_ASSIGN(std::string timeline, text_field(body, "timeline_id"));
+    TenantTimelineId id;
+    TRY_ASSIGN(id.tenant, parse_tenant_id(tenant));
+    TRY_ASSIGN(id.timeline, parse_timeline_id(timeline));
+    TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
+    TRY_ASSIGN(uint64_t version, number_field(body, "pg_version", 0));
+    TRY_ASSIGN(uint64_t system_id, number_field(body, "system_id", 0));
+    TRY_ASSIGN(uint64_t segment, number_field(body, "wal_seg_size", pg::kWalSegmentSize));
+    if (segment != pg::kWalSegmentSize)
+      return Error(Code::Unsupported, "WAL segments other than 16 MB are not supported");
+    Lsn start;
+    if (body.contains("start_lsn")) {
+      TRY_ASSIGN(std::string text, text_field(body, "start_lsn"));
+      TRY_ASSIGN(start, parse_lsn(text));
+    }
+    consensus::ServerInfo server{static_cast<uint32_t>(version), system_id, static_cast<uint32_t>(segment)};
+    TRY_ASSIGN(Timeline * created, timelines_.create(task, id, configuration, server, start));
+    return http::json_response(describe(*created, task.env().now()), 201);
+  }
+
+  Result<http::Response> status(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    return http::json_response(describe(*timeline, task.env().now()));
+  }
+
+  Result<http::Response> remove(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY(timelines_.remove(task, id));
+    return http::json_response(json::object());
+  }
+
+  Result<http::Response> membership(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
+    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY(timeline->set_configuration(task, configuration));
+    return http::json_response({{"current_conf", to_json(configuration)}});
+  }
+
+  Result<http::Response> checkpoint(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY(timeline->save(task));
+    return http::json_response(json::object());
+  }
+
+  Result<http::Response> digest(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY(timeline->failure());
+    auto from_text = request.query.find("from_lsn");
+    auto until_text = request.query.find("until_lsn");
+    if (from_text == request.query.end() || until_text == request.query.end())
+      return Error(Code::Invalid, "digest needs from_lsn and until_lsn");
+    TRY_ASSIGN(Lsn from, parse_lsn(from_text->second));
+    TRY_ASSIGN(Lsn until, parse_lsn(until_text->second));
+    if (until < from || until - from > kDigestMax || until > timeline->acceptor().commit())
+      return Error(Code::Invalid, "digest of a range that is not committed WAL, or longer than 1 GB");
+    uint32_t crc = 0;
+    Bytes chunk(128 * 1024);
+    for (Lsn at = from; at < until;) {
+      TRY_ASSIGN(size_t n, timeline->read_wal(task, at, until, chunk));
+      if (n == 0) return Error(Code::NotFound, "no WAL at " + to_string(at));
+      crc = crc32c_extend(crc, ByteView(chunk).first(n));
+      at += n;
+    }
+    return http::json_response({{"crc32c", crc}});
+  }
+
+  Result<http::Response> metrics(Task&, const http::Request&) {
+    for (const TenantTimelineId& id : timelines_.ids()) refresh(id);
+    metrics_.gauge("argon_safekeeper_timelines", "Timelines served.")
+        .set(static_cast<int64_t>(timelines_.size()));
+    metrics_.gauge("argon_safekeeper_timelines_broken", "Timelines on disk that could not be opened.")
+        .set(static_cast<int64_t>(timelines_.broken().size()));
+    return http::text_response(metrics_.to_text());
+  }
+
+ private:
+  void refresh(const TenantTimelineId& id) {
+    auto found = timelines_.find(id);
+    if (!found.ok()) return;
+    const Timeline& timeline = **found;
+    Labels labels{{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}};
+    auto set = [&](const std::string& name, std::string_view help, uint64_t value) {
+      metrics_.gauge("argon_safekeeper_" + name, help, labels).set(static_cast<int64_t>(value));
+    };
+    set("serving", "1 while the timeline is served.", timeline.failure().ok() ? 1 : 0);
+    if (!timeline.failure().ok()) return;
+    const consensus::Acceptor& a = timeline.acceptor();
+    set("flush_lsn", "End of the last whole record on disk.", a.flush().value);
+    set("commit_lsn", "Committed by a quorum.", a.commit().value);
+    set("backup_lsn", "In the object store as full segments.", timeline.backup().value);
+    set("remote_consistent_lsn", "In the object store as a pageserver's layers.",
+        timeline.remote_consistent().value);
+    set("peer_horizon_lsn", "Flushed by every member.", a.truncate().value);
+    set("acceptor_term", "Term of the acceptor.", a.term().value);
+    set("feedback_readers", "Readers connected.", timeline.readers());
+    set("proposers", "Proposers connected.", timeline.proposers());
+    set("flushes", "Flushes of WAL since the start.", timeline.flushes());
+    set("syncs", "Files synced since the start.", timeline.storage().syncs());
+  }
+
+  const SafekeeperConfig& config_;
+  Timelines& timelines_;
+  Metrics& metrics_;
+};
+
+}  // namespace
+
+http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics) {
+  auto api = std::make_shared<Api>(config, timelines, metrics);
+  http::Router router;
+  using Method = Result<http::Response> (Api::*)(Task&, const http::Request&);
+  auto add = [&](const char* verb, const char* pattern, Method method) {
+    router.add(verb, pattern,
+               [api, method](Task& t, const http::Request& r) { return ((*api).*method)(t, r); });
+  };
+  router.add("GET", "/v1/status", [&config](Task&, const http::Request&) -> Result<http::Response> {
+    return http::json_response({{"id", config.id.value}});
+  });
+  add("GET", "/metrics", &Api::metrics);
+  add("GET", "/v1/tenant/timeline", &Api::list);
+  add("POST", "/v1/tenant/timeline", &Api::create);
+  add("GET", "/v1/tenant/:tenant/timeline/:timeline", &Api::status);
+  add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove);
+  add("PUT", "/v1/tenant/:tenant/timeline/:timeline/membership", &Api::membership);
+  add("POST", "/v1/tenant/:tenant/timeline/:timeline/checkpoint", &Api::checkpoint);
+  add("GET", "/v1/tenant/:tenant/timeline/:timeline/digest", &Api::digest);
+  return router;
+}
+
+}  // namespace argon::safekeeper

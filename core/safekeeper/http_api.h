@@ -1,0 +1,23 @@
+// The management API: JSON over HTTP, routes and names as Neon's safekeeper's where it has the same.
+
+#pragma once
+
+#include "core/http/server.h"
+#include "core/safekeeper/timelines.h"
+
+namespace argon::safekeeper {
+
+// Routes:
+//   GET    /v1/status                                {id}
+//   GET    /metrics                                  Prometheus text
+//   GET    /v1/tenant/timeline                       [{tenant_id, timeline_id}]
+//   POST   /v1/tenant/timeline                       {tenant_id, timeline_id, mconf, pg_version, system_id?,
+//   wal_seg_size?, start_lsn?} GET    /v1/tenant/T/timeline/TL                  positions, term, history,
+//   configuration, peers DELETE /v1/tenant/T/timeline/TL                  removes local files PUT
+//   /v1/tenant/T/timeline/TL/membership       {mconf} POST   /v1/tenant/T/timeline/TL/checkpoint persists
+//   positions now GET    /v1/tenant/T/timeline/TL/digest           ?from_lsn=&until_lsn=  hash of that
+//   committed WAL
+// Borrows everything.
+http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics);
+
+}  // namespace argon::safekeeper

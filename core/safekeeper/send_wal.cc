@@ -1,0 +1,207 @@
+// A reader's connection: PostgreSQL's replication protocol, as much of it as physical readers use.
+
+#include <algorithm>
+#include <cctype>
+
+#include "core/pg/wal_page.h"
+#include "core/safekeeper/wal_service.h"
+
+namespace argon::safekeeper {
+namespace {
+
+constexpr size_t kChunk = 128 * 1024;
+constexpr Duration kSendTimeout = Duration::seconds(60);
+constexpr uint32_t kInt4 = 23;
+// After a cut in the middle of reading by term, until new WAL is flushed beyond the old end.
+constexpr Duration kCutPause = Duration::milliseconds(50);
+constexpr std::string_view kServerVersion = "15.0";
+
+bool is_command(const std::string& query, std::string_view command) {
+  if (query.size() < command.size()) return false;
+  for (size_t i = 0; i < command.size(); ++i)
+    if (std::toupper(static_cast<unsigned char>(query[i])) != command[i]) return false;
+  return true;
+}
+
+void put_single_row(wire::PgServer& server, const std::vector<wire::Column>& columns, const wire::Row& row,
+                    std::string_view tag) {
+  server.put_row_description(columns);
+  server.put_row(row);
+  server.put_command_complete(tag);
+}
+
+consensus::PageserverFeedback from_wire(const wire::PageserverFeedback& f) {
+  return {f.timeline_size, f.last_received, f.disk_consistent, f.remote_consistent, f.replied_at};
+}
+
+uint64_t full_xid(uint32_t epoch, uint32_t xid) {
+  return (uint64_t{epoch} << 32) | xid;
+}
+
+// As much as fits a message: up to a page boundary where more follows, and never over a segment's end.
+Lsn chunk_end(Lsn from, Lsn limit) {
+  Lsn end = std::min({limit, from + kChunk, pg::segment_start(from) + pg::kWalSegmentSize});
+  if (end < limit && pg::page_start(end) > from) end = pg::page_start(end);
+  return end;
+}
+
+// Not ended by cancellation: a message sent in part would leave the connection unusable for the orderly end
+// that a reader may ask for.
+Status flush_whole(Task& task, wire::PgServer& server) {
+  Shield shield(task);
+  Deadline deadline(task, kSendTimeout);
+  return server.flush(task);
+}
+
+}  // namespace
+
+Status WalService::serve_postgres(Task& task, wire::BufferedReader& in, Stream& stream) {
+  wire::PgServer server(in, stream);
+  TRY_ASSIGN(wire::Startup startup, server.accept(task));
+  auto refuse = [&](const Error& error) -> Status {
+    server.refuse(task, error);
+    return error;
+  };
+  auto id = startup.timeline();
+  if (!id.ok()) return refuse(id.error());
+  if (auto timeline = timelines_.find(*id); !timeline.ok()) return refuse(timeline.error());
+  TRY(server.welcome(task, kServerVersion));
+  for (;;) {
+    TRY_ASSIGN(std::optional<std::string> query, server.read_query(task));
+    if (!query) return {};
+    // Looked up each time: it may have been removed while the connection was idle.
+    auto timeline = timelines_.find(*id);
+    Status done = timeline.ok() ? answer_query(task, server, **timeline, *query) : Status(timeline.error());
+    if (done.is(Code::Disconnected) || done.is(Code::Cancelled)) return done;
+    if (!done.ok()) server.put_error(done.error());
+    server.put_ready();
+    TRY(server.flush(task));
+  }
+}
+
+Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& timeline,
+                                const std::string& query) {
+  TRY_ASSIGN(auto replication, wire::parse_start_replication(query));
+  if (!timeline.failure().ok()) return timeline.failure();
+  if (replication) return replicate(task, server, timeline, *replication);
+  const consensus::Acceptor& acceptor = timeline.acceptor();
+  if (is_command(query, "IDENTIFY_SYSTEM")) {
+    put_single_row(server, {{"systemid"}, {"timeline", kInt4}, {"xlogpos"}, {"dbname"}},
+                   {{std::to_string(acceptor.state().server.system_id), std::to_string(pg::kTimelineId),
+                     to_string(acceptor.commit()), std::nullopt}},
+                   "IDENTIFY_SYSTEM");
+  } else if (is_command(query, "TIMELINE_STATUS")) {
+    put_single_row(server, {{"flush_lsn"}, {"commit_lsn"}},
+                   {{to_string(acceptor.flush()), to_string(acceptor.commit())}}, "TIMELINE_STATUS");
+  } else if (is_command(query, "SHOW WAL_SEGMENT_SIZE")) {
+    put_single_row(server, {{"wal_segment_size"}}, {{"16MB"}}, "SHOW");
+  } else if (is_command(query, "SHOW DATA_DIRECTORY_MODE")) {
+    put_single_row(server, {{"data_directory_mode"}}, {{"0700"}}, "SHOW");
+  } else if (is_command(query, "READ_REPLICATION_SLOT")) {
+    put_single_row(server, {{"slot_type"}, {"restart_lsn"}, {"restart_tli"}},
+                   {{std::nullopt, std::nullopt, std::nullopt}}, "READ_REPLICATION_SLOT");
+  } else if (is_command(query, "TIMELINE_HISTORY")) {
+    return Error(Code::NotFound, "timeline 1 is the first: it has no history file");
+  } else if (is_command(query, "SET ")) {
+    server.put_command_complete("SET");
+  } else {
+    return Error(Code::Unsupported, "a safekeeper does not know the command: " + query.substr(0, 100));
+  }
+  return {};
+}
+
+Status WalService::replicate(Task& task, wire::PgServer& server, Timeline& timeline,
+                             const wire::StartReplication& command) {
+  if (!command.start.valid()) return Error(Code::Invalid, "START_REPLICATION from 0/0");
+  server.put_copy_both_response();
+  TRY(server.flush(task));
+  uint64_t reader = timeline.add_reader();
+  timeline.reader(reader).sent = command.start;
+  Scope scope(task);
+  Status sent;
+  bool client_done = false;
+  scope.spawn("wal feedback", [&](Task& t) {
+    Status heard = receive_feedback(t, server, timeline, reader);
+    client_done = heard.ok();
+    return heard.ok() ? Status(Error(Code::Disconnected, "the reader has ended the stream")) : heard;
+  });
+  scope.spawn("wal sender", [&](Task& t) {
+    sent = send_wal(t, server, timeline, command, reader);
+    return sent;
+  });
+  Status ended = scope.join(task);
+  timeline.remove_reader(reader);
+  if (client_done) {
+    server.put_copy_done();
+    server.put_command_complete("START_REPLICATION");
+    return {};
+  }
+  return ended;
+}
+
+Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeline,
+                            const wire::StartReplication& command, uint64_t reader) {
+  Lsn at = command.start;
+  Bytes chunk(kChunk);
+  for (;;) {
+    if (!timeline.failure().ok()) return timeline.failure();
+    const consensus::Acceptor& acceptor = timeline.acceptor();
+    if (command.term && acceptor.term() != *command.term)
+      return Error(Code::Stale, "the safekeeper is in term " + to_string(acceptor.term()) + ", not " +
+                                    to_string(*command.term));
+    Lsn limit = command.term ? acceptor.flush() : acceptor.commit();
+    Watermark<Lsn>& news = command.term ? timeline.flushed() : timeline.committed();
+    if (at < limit) {
+      Lsn end = chunk_end(at, limit);
+      TRY_ASSIGN(size_t n, timeline.read_wal(task, at, end, ByteSpan(chunk).first(end - at)));
+      if (n == 0) return Error(Code::Corrupt, "no WAL at " + to_string(at));
+      // Read while it may have been cut: by term, what was read counts only if the term still is.
+      if (command.term && (!timeline.failure().ok() || timeline.acceptor().term() != *command.term)) continue;
+      Bytes head;
+      wire::encode_xlog_header(head, at, limit, env_.wall_now().to_postgres());
+      server.put_copy_data(head, ByteView(chunk).first(n));
+      at += n;
+      timeline.reader(reader).sent = at;
+      TRY(flush_whole(task, server));
+      continue;
+    }
+    if (news.value() > at) {
+      TRY(task.sleep(kCutPause));
+      continue;
+    }
+    Status waited;
+    {
+      Deadline deadline(task, config_.keepalive_interval);
+      waited = news.wait_for(task, at + 1);
+    }
+    if (waited.ok()) continue;
+    if (!waited.is(Code::TimedOut)) return waited;
+    Bytes keepalive;
+    wire::encode_keepalive(keepalive, {limit, env_.wall_now().to_postgres(), true});
+    server.put_copy_data(keepalive);
+    TRY(flush_whole(task, server));
+  }
+}
+
+Status WalService::receive_feedback(Task& task, wire::PgServer& server, Timeline& timeline, uint64_t reader) {
+  for (;;) {
+    TRY_ASSIGN(wire::CopyChunk chunk, server.read_copy(task));
+    if (chunk.kind == wire::CopyChunk::Kind::Done) return {};
+    if (chunk.kind == wire::CopyChunk::Kind::Fail)
+      return Error(Code::Disconnected, "the reader gave up: " + std::string(as_text(chunk.data)));
+    TRY_ASSIGN(auto message, wire::parse_replication_client_message(chunk.data));
+    ReaderState& state = timeline.reader(reader);
+    if (auto* feedback = std::get_if<wire::PageserverFeedback>(&message)) {
+      state.is_pageserver = true;
+      state.pageserver = from_wire(*feedback);
+      timeline.on_feedback();
+    } else if (auto* standby = std::get_if<wire::HotStandbyFeedback>(&message)) {
+      state.standby = {standby->sent_at, full_xid(standby->xmin_epoch, standby->xmin),
+                       full_xid(standby->catalog_xmin_epoch, standby->catalog_xmin)};
+      timeline.on_feedback();
+    }
+    // A standby's own positions ('r') only keep the connection alive: nothing is held back for it.
+  }
+}
+
+}  // namespace argon::safekeeper

@@ -1,0 +1,328 @@
+#include "core/safekeeper/timeline.h"
+
+#include <algorithm>
+
+#include "core/env/io.h"
+#include "core/objstore/keys.h"
+#include "core/pg/wal_page.h"
+
+namespace argon::safekeeper {
+
+using consensus::AcceptorEffect;
+using consensus::AcceptorEffects;
+using consensus::ConnectionId;
+
+void ProposerLink::refuse(const Error& reason) {
+  replies.try_send(consensus::Refusal{reason.code(), reason.message()});
+  replies.close();
+}
+
+Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store,
+                   std::string directory, TimelineControl control)
+    : env_(env),
+      config_(config),
+      store_(store),
+      directory_(std::move(directory)),
+      log_(Logger(env.log())
+               .with("tenant", to_string(control.id.tenant))
+               .with("timeline", to_string(control.id.timeline))),
+      control_(std::move(control)),
+      saved_at_(env.now()),
+      partial_since_(env.now()),
+      scope_(scope) {}
+
+Timeline::~Timeline() = default;
+
+Status Timeline::stop(Task& task, bool save_positions) {
+  Status saved;
+  if (save_positions && failure_.ok()) saved = save(task);
+  for (auto& [id, link] : links_) link->refuse(Error(Code::Unavailable, "the safekeeper is stopping"));
+  TRY(scope_.stop(task));
+  return saved;
+}
+
+Status Timeline::create(Task& task, Disk& disk, const std::string& directory,
+                        const TimelineControl& control) {
+  if (disk.stat(task, join_path(directory, kControlFileName)).ok())
+    return Error(Code::AlreadyExists, "timeline " + to_string(control.id) + " exists already");
+  TRY(make_dirs(task, disk, directory));
+  return write_control(task, disk, directory, control);
+}
+
+Result<std::unique_ptr<Timeline>> Timeline::open(Task& task, Env& env, Scope& scope,
+                                                 const SafekeeperConfig& config, objstore::ObjectStore* store,
+                                                 std::string directory) {
+  TRY_ASSIGN(TimelineControl control, read_control(task, env.disk(), directory));
+  std::unique_ptr<Timeline> timeline(
+      new Timeline(env, scope, config, store, std::move(directory), std::move(control)));
+  TRY(timeline->load(task));
+  return timeline;
+}
+
+Status Timeline::load(Task& task) {
+  TRY_ASSIGN(control_, read_control(task, env_.disk(), directory_));
+  TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
+             WalStorage::open(task, env_.disk(), directory_, control_.acceptor, log_));
+  acceptor_.emplace(config_.id, control_.acceptor, storage->end());
+  storage_ = std::move(storage);
+  remote_consistent_ = std::max(remote_consistent_, control_.remote_consistent);
+  backup_ = std::max(backup_, control_.backup);
+  publish_positions();
+  return {};
+}
+
+Status Timeline::try_recover(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (failure_.ok() || !may_recover_) return failure_;
+  Shield shield(task);
+  acceptor_.reset();
+  storage_.reset();
+  if (Status loaded = load(task); !loaded.ok()) {
+    may_recover_ = loaded.is(Code::NoSpace);
+    failure_ = loaded;
+    return loaded;
+  }
+  failure_ = {};
+  log_.info("serving again, flushed up to {}", to_string(acceptor_->flush()));
+  return {};
+}
+
+Error Timeline::fail(const Error& error, bool may_recover) {
+  if (failure_.ok()) {
+    log_.error("stopped serving: {}", error.to_string());
+    may_recover_ = may_recover;
+    failure_ = Error(Code::Unavailable, "timeline " + to_string(id()) + " is stopped: " + error.message());
+    for (auto& [id, link] : links_) link->refuse(failure_.error());
+    flush_wanted_.notify_all();
+  }
+  return failure_.error();
+}
+
+void Timeline::publish_positions() {
+  flushed_.advance(acceptor_->flush());
+  committed_.advance(acceptor_->commit());
+}
+
+// ---- proposers
+
+void Timeline::attach(ProposerLink& link) {
+  links_[link.id] = &link;
+}
+
+void Timeline::detach(ProposerLink& link) {
+  links_.erase(link.id);
+  if (acceptor_) acceptor_->on_disconnected(link.id);
+}
+
+Status Timeline::on_message(Task& task, ProposerLink& link, const consensus::ProposerMessage& message) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  // Once begun, the effects are carried out whole: a cancelled task must not leave them half done.
+  Shield shield(task);
+  return apply(task, acceptor_->on_message(link.id, message));
+}
+
+Status Timeline::apply(Task& task, AcceptorEffects effects) {
+  for (AcceptorEffect& effect : effects) TRY(apply_one(task, effect));
+  publish_positions();
+  if (acceptor_->unflushed()) {
+    if (!flusher_running_) {
+      flusher_running_ = true;
+      scope_.spawn("flush " + to_string(id().timeline),
+                   [this](Task& flusher) { return flush_loop(flusher); });
+    }
+    flush_wanted_.notify_one();
+  }
+  return {};
+}
+
+Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
+  if (auto* persist_state = std::get_if<consensus::PersistState>(&effect)) {
+    control_.acceptor = persist_state->state;
+    return persist(task);
+  }
+  if (auto* write = std::get_if<consensus::WriteWal>(&effect)) {
+    Status written = storage_->write(task, write->at, write->wal);
+    if (written.ok()) return {};
+    return fail(written.error(), written.is(Code::NoSpace) || written.is(Code::Corrupt));
+  }
+  if (std::get_if<consensus::FlushWal>(&effect)) {
+    auto flushed = storage_->flush(task);
+    if (!flushed.ok()) return fail(flushed.error(), false);
+    ++flushes_;
+    return apply(task, acceptor_->on_flushed(flushed->durable, flushed->record_end));
+  }
+  if (auto* cut = std::get_if<consensus::TruncateWal>(&effect)) return truncate(task, *cut);
+  if (auto* told = std::get_if<consensus::Reply>(&effect)) reply(told->connection, std::move(told->message));
+  if (auto* close = std::get_if<consensus::CloseConnection>(&effect)) {
+    log_.warn("refused a proposer: {}", close->reason.to_string());
+    if (auto link = links_.find(close->connection); link != links_.end()) link->second->refuse(close->reason);
+  }
+  if (auto* commit = std::get_if<consensus::Committed>(&effect)) committed_.advance(commit->commit);
+  return {};
+}
+
+Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
+  consensus::WalCheck check = consensus::first_check(cut.to);
+  if (cut.initialise) {
+    Status made = storage_->initialise(task, cut.to, control_.acceptor.server.system_id);
+    if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
+  } else {
+    auto done = storage_->truncate(task, cut.to);
+    if (!done.ok()) return fail(done.error(), false);
+    check = *done;
+  }
+  return apply(task, acceptor_->on_truncated(check));
+}
+
+Status Timeline::persist(Task& task) {
+  control_.backup = std::max(control_.backup, backup_);
+  control_.remote_consistent = std::max(control_.remote_consistent, remote_consistent_);
+  Status written = write_control(task, env_.disk(), directory_, control_);
+  if (!written.ok()) return fail(written.error().with("persist state"), written.is(Code::NoSpace));
+  saved_at_ = env_.now();
+  return {};
+}
+
+void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
+  auto link = links_.find(to);
+  if (link == links_.end()) return;
+  if (auto* response = std::get_if<consensus::AppendResponse>(&message)) *response = with_feedback(*response);
+  // A proposer that does not read what it is told is cut off, rather than waited for.
+  if (!link->second->replies.try_send(std::move(message))) link->second->replies.close();
+}
+
+// ---- flushing
+
+Status Timeline::flush_loop(Task& task) {
+  while (!task.cancelled()) {
+    if (failure_.ok() && acceptor_ && acceptor_->unflushed()) {
+      // Errors are the timeline's: flush_once() has stopped it.
+      ignore_result(flush_once(task));
+      continue;
+    }
+    if (Status woken = flush_wanted_.wait(task); !woken.ok()) break;
+  }
+  flusher_running_ = false;
+  return {};
+}
+
+Status Timeline::flush_once(Task& task) {
+  std::shared_ptr<WalStorage> storage = storage_;
+  Shield shield(task);
+  auto flushed = storage->flush(task);
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (storage != storage_ || !failure_.ok()) return {};
+  if (!flushed.ok()) return fail(flushed.error(), false);
+  ++flushes_;
+  // Cut meanwhile, or flushed further for a vote: this flush proves nothing new.
+  if (flushed->epoch != storage->epoch() || flushed->durable <= acceptor_->durable()) return {};
+  return apply(task, acceptor_->on_flushed(flushed->durable, flushed->record_end));
+}
+
+// ---- readers
+
+Result<size_t> Timeline::read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into) {
+  if (!failure_.ok()) return failure_.error();
+  if (at >= limit) return size_t{0};
+  ByteSpan wanted = into.first(std::min<uint64_t>(into.size(), limit - at));
+  std::shared_ptr<WalStorage> storage = storage_;
+  const consensus::AcceptorState& state = acceptor_->state();
+  // Before a node's first LSN there are only made-up bytes, which are right only where nothing ever was.
+  bool made_up = at < state.local_start && state.local_start != state.timeline_start;
+  Result<size_t> here = Error(Code::NotFound, "WAL at " + to_string(at) + " is not on this safekeeper");
+  if (!made_up) here = storage->read(task, at, wanted);
+  if (!here.is(Code::NotFound) || store_ == nullptr) return here;
+  std::string key = objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(at));
+  uint64_t length = std::min<uint64_t>(wanted.size(), pg::kWalSegmentSize - pg::segment_offset(at));
+  TRY_ASSIGN(Bytes bytes, store_->get(task, key, {pg::segment_offset(at), length}));
+  std::copy(bytes.begin(), bytes.end(), into.begin());
+  return bytes.size();
+}
+
+uint64_t Timeline::add_reader() {
+  readers_[next_reader_];
+  return next_reader_++;
+}
+
+consensus::AppendResponse Timeline::with_feedback(consensus::AppendResponse response) const {
+  for (const auto& [number, reader] : readers_) {
+    if (reader.is_pageserver &&
+        (!response.pageserver || response.pageserver->last_received < reader.pageserver.last_received))
+      response.pageserver = reader.pageserver;
+    if (reader.standby.xmin != 0 &&
+        (response.standby.xmin == 0 || reader.standby.xmin < response.standby.xmin))
+      response.standby = reader.standby;
+  }
+  return response;
+}
+
+void Timeline::on_feedback() {
+  for (const auto& [number, reader] : readers_)
+    if (reader.is_pageserver)
+      remote_consistent_ = std::max(remote_consistent_, reader.pageserver.remote_consistent);
+  if (failure_.ok() && acceptor_ && acceptor_->leader()) reply(*acceptor_->leader(), acceptor_->response());
+}
+
+// ---- peers, management
+
+Status Timeline::on_peer(Task& task, const PeerInfo& peer) {
+  peers_[peer.id] = peer;
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return {};
+  backup_ = std::max(backup_, peer.backup);
+  remote_consistent_ = std::max(remote_consistent_, peer.remote_consistent);
+  return apply(task, acceptor_->on_peer_commit(peer.last_log_term, peer.commit));
+}
+
+Status Timeline::set_configuration(Task& task, const consensus::Configuration& configuration) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  TRY_ASSIGN(AcceptorEffects effects, acceptor_->adopt_configuration(configuration));
+  Shield shield(task);
+  return apply(task, std::move(effects));
+}
+
+Status Timeline::save(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  Shield shield(task);
+  control_.acceptor = acceptor_->state();
+  return persist(task);
+}
+
+bool Timeline::active() const {
+  if (!failure_.ok() || !acceptor_) return true;
+  return !links_.empty() || !readers_.empty() || remote_consistent_ < acceptor_->commit() ||
+         control_.acceptor.commit < acceptor_->commit();
+}
+
+void Timeline::manage(Task& task) {
+  auto report = [&](std::string_view what, const Status& status) {
+    if (!status.ok() && !status.is(Code::Cancelled)) log_.warn("{}: {}", what, status.error().to_string());
+  };
+  if (!failure_.ok()) {
+    if (may_recover_) report("recover", try_recover(task));
+    return;
+  }
+  std::erase_if(peers_,
+                [&](const auto& peer) { return env_.now() - peer.second.heard > config_.peer_timeout; });
+  if (store_ != nullptr && acceptor_->has_wal()) {
+    report("upload WAL", upload_full_segments(task));
+    report("upload the last segment", upload_partial(task));
+  }
+  if (!failure_.ok()) return;
+  bool far = acceptor_->commit().value >= control_.acceptor.commit.value + pg::kWalSegmentSize;
+  bool moved = acceptor_->commit() > control_.acceptor.commit || backup_ > control_.backup ||
+               remote_consistent_ > control_.remote_consistent;
+  if (far || (moved && env_.now() - saved_at_ > config_.save_interval)) report("save positions", save(task));
+  if (failure_.ok()) report("remove old WAL", remove_old_wal(task));
+}
+
+}  // namespace argon::safekeeper

@@ -1,0 +1,170 @@
+// One timeline on one safekeeper: drives the acceptor, and is what connections, uploads and the
+// management API work with.
+//
+// Acceptor inputs are serialised by one mutex, and each is given only after the effects of the one before
+// are done. WAL is written under it; the flush is not: one fiber syncs whenever something is unflushed, and
+// everything written meanwhile goes into the next sync (group commit).
+//
+// When any effect fails the timeline stops: failure() says why, every connection of a proposer is
+// closed, nothing is answered. A full disk, and WAL that does not decode, are recovered from by loading
+// all from disk anew (try_recover); after a failed sync, or a control file whose fate is unknown,
+// only a restart of the process looks at the disk again.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "core/consensus/acceptor.h"
+#include "core/env/env.h"
+#include "core/fiber/scope.h"
+#include "core/fiber/sync.h"
+#include "core/objstore/object_store.h"
+#include "core/safekeeper/config.h"
+#include "core/safekeeper/control_file.h"
+#include "core/safekeeper/wal_storage.h"
+
+namespace argon::safekeeper {
+
+// What a timeline tells a proposer's connection. Owned by the connection's fiber.
+class ProposerLink {
+ public:
+  explicit ProposerLink(consensus::ConnectionId id) : id(id) {}
+
+  const consensus::ConnectionId id;
+  Channel<consensus::AcceptorMessage> replies{256};
+  // Closes `replies` after a Refusal.
+  void refuse(const Error& reason);
+};
+
+// A position a reader reported, by its feedback.
+struct ReaderState {
+  consensus::PageserverFeedback pageserver;
+  consensus::HotStandbyFeedback standby;
+  bool is_pageserver = false;
+  Lsn sent;
+};
+
+// A peer's view of this timeline, from the broker.
+struct PeerInfo {
+  NodeId id;
+  Term last_log_term;
+  Lsn flush, commit, backup, remote_consistent, local_start;
+  std::string wal_address;
+  MonotonicTime heard;
+};
+
+class Timeline {
+ public:
+  // Opens what is in `directory`. `scope` and `config` outlive the timeline; `store` may be null.
+  static Result<std::unique_ptr<Timeline>> open(Task& task, Env& env, Scope& scope,
+                                                const SafekeeperConfig& config, objstore::ObjectStore* store,
+                                                std::string directory);
+  // Makes the directory and its control file. AlreadyExists where there is one.
+  static Status create(Task& task, Disk& disk, const std::string& directory, const TimelineControl& control);
+  // REQUIRES: stop() returned.
+  ~Timeline();
+  // Ends its fibers and closes proposers' connections; with `save` the positions are persisted first.
+  Status stop(Task& task, bool save_positions);
+
+  const TenantTimelineId& id() const { return control_.id; }
+  // Why it does not serve; ok while it does.
+  const Status& failure() const { return failure_; }
+
+  // ---- proposers
+  void attach(ProposerLink& link);
+  void detach(ProposerLink& link);
+  // Gives a message to the acceptor and carries out what it says. Errors: failure(), Cancelled.
+  Status on_message(Task& task, ProposerLink& link, const consensus::ProposerMessage& message);
+
+  // ---- readers
+  const Watermark<Lsn>& committed() const { return committed_; }
+  Watermark<Lsn>& committed() { return committed_; }
+  Watermark<Lsn>& flushed() { return flushed_; }
+  // Up to into.size() bytes from one segment, not beyond `limit`; from the object store where the
+  // segment is not here any more. NotFound where nobody has it.
+  Result<size_t> read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into);
+  uint64_t add_reader();
+  ReaderState& reader(uint64_t reader) { return readers_.at(reader); }
+  void remove_reader(uint64_t reader) { readers_.erase(reader); }
+  // The reader's feedback changed: tell the proposer.
+  void on_feedback();
+
+  // ---- peers, management
+  Status on_peer(Task& task, const PeerInfo& peer);
+  const std::map<NodeId, PeerInfo>& peers() const { return peers_; }
+  Status set_configuration(Task& task, const consensus::Configuration& configuration);
+  // Saves, uploads, removes what is due. Errors are logged inside; never suspends for long but on I/O.
+  void manage(Task& task);
+  // Persists positions; for a graceful stop.
+  Status save(Task& task);
+  // Where failure() is of a kind that may pass: opens everything anew.
+  Status try_recover(Task& task);
+
+  // ---- positions, for status and metrics. REQUIRES: failure().ok().
+  const consensus::Acceptor& acceptor() const { return *acceptor_; }
+  const WalStorage& storage() const { return *storage_; }
+  const TimelineControl& control() const { return control_; }
+  Lsn remote_consistent() const { return remote_consistent_; }
+  Lsn backup() const { return backup_; }
+  // A proposer is connected, or something is still to be read, uploaded or told.
+  bool active() const;
+  size_t proposers() const { return links_.size(); }
+  size_t readers() const { return readers_.size(); }
+  uint64_t flushes() const { return flushes_; }
+
+ private:
+  Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store,
+           std::string directory, TimelineControl control);
+
+  Status load(Task& task);
+  Status apply(Task& task, consensus::AcceptorEffects effects);
+  Status apply_one(Task& task, consensus::AcceptorEffect& effect);
+  Status truncate(Task& task, const consensus::TruncateWal& cut);
+  Status flush_loop(Task& task);
+  Status flush_once(Task& task);
+  Status persist(Task& task);
+  Error fail(const Error& error, bool may_recover);
+  void reply(consensus::ConnectionId to, consensus::AcceptorMessage message);
+  consensus::AppendResponse with_feedback(consensus::AppendResponse response) const;
+  void publish_positions();
+
+  // upload.cc
+  bool has_from_the_start(Lsn segment) const;
+  bool is_uploader() const;
+  Status upload_full_segments(Task& task);
+  Status upload_partial(Task& task);
+  Status upload_range(Task& task, const std::string& key, Lsn from, Lsn to);
+  Status remove_old_wal(Task& task);
+  Status drop_previous_partial(Task& task);
+
+  Env& env_;
+  const SafekeeperConfig& config_;
+  objstore::ObjectStore* store_;
+  std::string directory_;
+  Logger log_;
+  Mutex mutex_;
+  TimelineControl control_;  // as on disk, but for positions that only grow
+  std::shared_ptr<WalStorage> storage_;
+  std::optional<consensus::Acceptor> acceptor_;
+  Status failure_;
+  bool may_recover_ = false;
+  Watermark<Lsn> committed_;
+  Watermark<Lsn> flushed_;
+  std::map<consensus::ConnectionId, ProposerLink*> links_;
+  std::map<uint64_t, ReaderState> readers_;
+  uint64_t next_reader_ = 1;
+  std::map<NodeId, PeerInfo> peers_;
+  Lsn remote_consistent_;
+  Lsn backup_;
+  WaitList flush_wanted_;
+  bool flusher_running_ = false;
+  uint64_t flushes_ = 0;
+  MonotonicTime saved_at_;
+  Lsn partial_seen_;             // flush position when it was last looked at
+  MonotonicTime partial_since_;  // and since when it is that
+  Scope scope_;
+};
+
+}  // namespace argon::safekeeper

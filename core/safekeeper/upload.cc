@@ -1,0 +1,140 @@
+// Timeline's WAL in the object store, and what may therefore go from the local disk.
+//
+// Objects: wal/TENANT/TIMELINE/SEGMENT for each segment all of whose bytes are committed, put in order by one
+// elected safekeeper (two at once do no harm: committed bytes are the same everywhere), and
+// SEGMENT_TERM_FLUSH_skID.partial, the last segment's beginning, by each safekeeper for itself. The
+// control file names a partial object before it is put, so that none is ever forgotten there.
+
+#include <algorithm>
+
+#include "core/objstore/keys.h"
+#include "core/pg/wal_page.h"
+#include "core/safekeeper/timeline.h"
+
+namespace argon::safekeeper {
+namespace {
+
+constexpr int kSegmentsAtOnce = 4;  // per look; the next look goes on
+
+std::string hex16(uint64_t value) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string text(16, '0');
+  for (size_t i = 16; i-- > 0; value >>= 4) text[i] = kDigits[value & 15];
+  return text;
+}
+
+// A range of local WAL as the bytes of a put.
+class WalSource final : public objstore::Source {
+ public:
+  WalSource(WalStorage& storage, Lsn from, Lsn to) : storage_(storage), from_(from), to_(to) {}
+  uint64_t size() const override { return to_ - from_; }
+  Status read(Task& task, uint64_t offset, ByteSpan into) override {
+    while (!into.empty()) {
+      TRY_ASSIGN(size_t n, storage_.read(task, from_ + offset, into));
+      if (n == 0) return Error(Code::Corrupt, "segment is cut short at " + to_string(from_ + offset));
+      offset += n;
+      into = into.subspan(n);
+    }
+    return {};
+  }
+
+ private:
+  WalStorage& storage_;
+  Lsn from_;
+  Lsn to_;
+};
+
+}  // namespace
+
+// All of the segment's WAL is here, not only what came after this node joined.
+bool Timeline::has_from_the_start(Lsn segment) const {
+  const consensus::AcceptorState& state = acceptor_->state();
+  return state.local_start <= segment || state.local_start == state.timeline_start;
+}
+
+// Among those alive that still have the WAL to be uploaded, one: by timeline, so that the load spreads.
+bool Timeline::is_uploader() const {
+  std::vector<NodeId> able{config_.id};
+  for (const auto& [peer, info] : peers_)
+    if (peer != config_.id && info.local_start.valid() &&
+        info.local_start <= std::max(backup_, acceptor_->state().timeline_start) &&
+        acceptor_->state().configuration.contains(peer) && info.commit >= acceptor_->commit())
+      able.push_back(peer);
+  std::sort(able.begin(), able.end());
+  return able[control_.id.timeline.bytes[15] % able.size()] == config_.id;
+}
+
+Status Timeline::upload_range(Task& task, const std::string& key, Lsn from, Lsn to) {
+  std::shared_ptr<WalStorage> storage = storage_;
+  WalSource source(*storage, from, to);
+  return store_->put(task, key, source, objstore::PutMode::Replace).with("put " + key);
+}
+
+Status Timeline::upload_full_segments(Task& task) {
+  if (!is_uploader()) return {};
+  for (int i = 0; i < kSegmentsAtOnce; ++i) {
+    Lsn next = std::max(backup_, pg::segment_start(acceptor_->state().timeline_start));
+    if (!has_from_the_start(next) || next < pg::segment_start(storage_->oldest())) return {};
+    Lsn end = pg::segment_start(next) + pg::kWalSegmentSize;
+    if (end > acceptor_->commit()) return {};
+    TRY(upload_range(task, objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(next)),
+                     pg::segment_start(next), end));
+    backup_ = std::max(backup_, end);
+    log_.debug("WAL is in the object store up to {}", to_string(backup_));
+  }
+  return {};
+}
+
+Status Timeline::upload_partial(Task& task) {
+  Lsn flush = acceptor_->flush();
+  Term term = acceptor_->last_log_term();
+  if (flush != partial_seen_) {
+    partial_seen_ = flush;
+    partial_since_ = env_.now();
+  }
+  bool pause = env_.now() - partial_since_ >= config_.partial_upload_pause;
+  if (!pause || (control_.partial.flush == flush && control_.partial.term == term))
+    return control_.partial_previous.key.empty() ? Status() : drop_previous_partial(task);
+  Lsn from = pg::segment_start(flush);
+  if (from == flush || acceptor_->unflushed() || !has_from_the_start(from)) return {};
+  TRY(drop_previous_partial(task));
+  uint64_t epoch = storage_->epoch();
+  PartialUpload next{objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(from)) + "_" +
+                         to_string(term) + "_" + hex16(flush.value) + "_sk" + to_string(config_.id) +
+                         ".partial",
+                     flush, term};
+  control_.partial_previous = next;
+  TRY(save(task));
+  TRY(upload_range(task, next.key, from, flush));
+  if (!failure_.ok() || storage_->epoch() != epoch || acceptor_->last_log_term() != term) return {};
+  control_.partial_previous = control_.partial;
+  control_.partial = next;
+  TRY(save(task));
+  return drop_previous_partial(task);
+}
+
+Status Timeline::drop_previous_partial(Task& task) {
+  std::string key = control_.partial_previous.key;
+  if (key.empty()) return {};
+  if (key != control_.partial.key) {
+    std::vector<std::string> keys{key};
+    TRY(store_->remove(task, keys).with("remove " + key));
+  }
+  control_.partial_previous = {};
+  return save(task);
+}
+
+// Never above what a pageserver has in the object store, what is there as segments, and what the
+// control file says is committed.
+Status Timeline::remove_old_wal(Task& task) {
+  Lsn horizon = std::min(control_.remote_consistent, control_.acceptor.commit);
+  if (store_ != nullptr) horizon = std::min(horizon, control_.backup);
+  for (const auto& [number, reader] : readers_)
+    if (reader.sent.valid() && store_ == nullptr) horizon = std::min(horizon, reader.sent);
+  if (pg::segment_start(horizon) <= storage_->oldest()) return {};
+  TRY_ASSIGN(size_t removed, storage_->remove_below(task, horizon));
+  if (removed > 0) log_.info("removed {} segments below {}", removed, to_string(horizon));
+  return {};
+}
+
+}  // namespace argon::safekeeper

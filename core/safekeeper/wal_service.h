@@ -1,0 +1,45 @@
+// The WAL port: proposers over Argon's frames, readers over PostgreSQL's replication protocol.
+
+#pragma once
+
+#include "core/safekeeper/timelines.h"
+#include "core/wire/frame.h"
+#include "core/wire/pg_wire.h"
+#include "core/wire/replication.h"
+
+namespace argon::safekeeper {
+
+class WalService {
+ public:
+  WalService(Env& env, const SafekeeperConfig& config, Timelines& timelines)
+      : env_(env), config_(config), timelines_(timelines), log_(env.log()) {}
+
+  // Accepts until the task is cancelled.
+  Status serve(Task& task, Listener& listener);
+  size_t connections() const { return connections_; }
+
+ private:
+  Status serve_connection(Task& task, Stream& stream);
+  // receive_wal.cc
+  Status serve_proposer(Task& task, wire::BufferedReader& in, Stream& stream);
+  Result<Timeline*> greeted(Task& task, const consensus::ProposerGreeting& greeting);
+  Status read_proposer(Task& task, wire::FrameReader& frames, Timeline& timeline, ProposerLink& link,
+                       const consensus::ProposerMessage& greeting);
+  // send_wal.cc
+  Status serve_postgres(Task& task, wire::BufferedReader& in, Stream& stream);
+  Status answer_query(Task& task, wire::PgServer& server, Timeline& timeline, const std::string& query);
+  Status replicate(Task& task, wire::PgServer& server, Timeline& timeline,
+                   const wire::StartReplication& command);
+  Status send_wal(Task& task, wire::PgServer& server, Timeline& timeline,
+                  const wire::StartReplication& command, uint64_t reader);
+  Status receive_feedback(Task& task, wire::PgServer& server, Timeline& timeline, uint64_t reader);
+
+  Env& env_;
+  const SafekeeperConfig& config_;
+  Timelines& timelines_;
+  Logger log_;
+  size_t connections_ = 0;
+  uint64_t next_link_ = 1;
+};
+
+}  // namespace argon::safekeeper

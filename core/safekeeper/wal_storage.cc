@@ -1,0 +1,278 @@
+#include "core/safekeeper/wal_storage.h"
+
+#include <algorithm>
+
+#include "core/env/io.h"
+#include "core/pg/wal_page.h"
+
+namespace argon::safekeeper {
+namespace {
+
+constexpr size_t kScanChunk = 128 * 1024;
+
+uint64_t segment_of(Lsn lsn) {
+  return pg::segment_number(lsn);
+}
+
+Lsn segment_begin(uint64_t number) {
+  return Lsn(number * pg::kWalSegmentSize);
+}
+
+// Segment of the byte before lsn. REQUIRES: lsn > 0.
+uint64_t last_segment_below(Lsn lsn) {
+  return segment_of(lsn - 1);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WalStorage>> WalStorage::open(Task& task, Disk& disk, std::string directory,
+                                                     const consensus::AcceptorState& state,
+                                                     const Logger& log) {
+  std::unique_ptr<WalStorage> storage(new WalStorage(disk, std::move(directory), log));
+  TRY(storage->recover(task, state).with("open WAL in " + storage->directory_));
+  return storage;
+}
+
+std::string WalStorage::path(uint64_t segment) const {
+  return join_path(directory_, pg::segment_file_name(segment));
+}
+
+Result<std::vector<uint64_t>> WalStorage::list(Task& task) const {
+  TRY_ASSIGN(std::vector<DirEntry> entries, disk_.list(task, directory_));
+  std::vector<uint64_t> segments;
+  for (const DirEntry& entry : entries)
+    if (auto number = pg::parse_segment_file_name(entry.name); number.ok()) segments.push_back(*number);
+  std::sort(segments.begin(), segments.end());
+  return segments;
+}
+
+void WalStorage::restart_decoder(Lsn at) {
+  decoder_.emplace(at);
+  written_ = at;
+}
+
+// ---- opening
+
+Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
+  local_start_ = state.local_start;
+  if (!local_start_.valid()) {
+    // A crash between making the first segment and persisting that there is WAL leaves one behind.
+    TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
+    for (uint64_t segment : stray) TRY(disk_.unlink(task, path(segment)));
+    if (!stray.empty()) TRY(disk_.sync_dir(task, directory_));
+    return {};
+  }
+  TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
+  Lsn from = std::max(state.commit, local_start_);
+  TRY_ASSIGN(Lsn end, scan(task, from, local_start_));
+  if (end < state.commit)
+    return Error(Code::Corrupt, "WAL ends at " + to_string(end) + ", but is committed up to " +
+                                    to_string(state.commit) + ": " + end_reason_);
+  if (!segments.empty()) oldest_ = std::max(local_start_, segment_begin(segments.front()));
+  TRY(clear_beyond(task, end, from == local_start_ ? segment_of(from) : last_segment_below(from)));
+  TRY_ASSIGN(consensus::WalCheck check, check_at(task, end));
+  restart_decoder(end);
+  end_at_open_ = {end, check};
+  log_.info("WAL of {} ends at {} ({})", directory_, to_string(end), end_reason_);
+  return {};
+}
+
+Result<Lsn> WalStorage::scan(Task& task, Lsn from, Lsn local_start) {
+  pg::WalStreamDecoder decoder(from);
+  Bytes chunk(kScanChunk);
+  Lsn at = from;
+  end_reason_ = "no more segments";
+  for (;;) {
+    auto n = read(task, at, chunk);
+    if (n.is(Code::NotFound)) break;
+    if (!n.ok()) return n.error();
+    if (*n == 0) {
+      end_reason_ = "segment is cut short at " + to_string(at);
+      break;
+    }
+    decoder.feed(ByteView(chunk).first(*n));
+    pg::WalRecord record;
+    Result<bool> found = decoder.next(record);
+    while (found.ok() && *found) found = decoder.next(record);
+    if (!found.ok()) {
+      end_reason_ = found.error().message();
+      break;
+    }
+    at += *n;
+  }
+  return std::max(decoder.last_end(), local_start);
+}
+
+Status WalStorage::clear_beyond(Task& task, Lsn end, uint64_t first) {
+  TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
+  // The last ones first, so that what is left is without a gap at any time.
+  for (auto it = segments.rbegin(); it != segments.rend(); ++it) {
+    if (segment_begin(*it) < end) continue;
+    open_.erase(*it);
+    TRY(disk_.unlink(task, path(*it)));
+  }
+  for (uint64_t segment : segments) {
+    if (segment < first || segment_begin(segment) >= end) continue;
+    TRY_ASSIGN(Segment * open, open_segment(task, segment, false));
+    if (segment == last_segment_below(end) && end < segment_begin(segment + 1)) {
+      TRY(open->file->truncate(task, pg::segment_offset(end)));
+      TRY(open->file->truncate(task, pg::kWalSegmentSize));
+    }
+    ++syncs_;
+    TRY(open->file->fdatasync(task));
+    open->dirty = false;
+  }
+  TRY(disk_.sync_dir(task, directory_));
+  for (auto& [number, segment] : open_) segment.name_dirty = false;
+  std::erase_if(open_, [&](const auto& entry) { return entry.first != last_segment_below(end); });
+  return {};
+}
+
+Result<consensus::WalCheck> WalStorage::check_at(Task& task, Lsn lsn) {
+  if (lsn == local_start_) return consensus::first_check(lsn);
+  Lsn at = std::max(segment_begin(last_segment_below(lsn)), local_start_);
+  consensus::WalCheck check = consensus::first_check(at);
+  Bytes chunk(kScanChunk);
+  while (at < lsn) {
+    size_t want = std::min<uint64_t>(chunk.size(), lsn - at);
+    TRY_ASSIGN(size_t n, read(task, at, ByteSpan(chunk).first(want)));
+    if (n == 0) return Error(Code::Corrupt, "segment is cut short at " + to_string(at));
+    check = consensus::extend_check(check, at, ByteView(chunk).first(n), pg::kWalSegmentSize);
+    at += n;
+  }
+  return check;
+}
+
+// ---- segments
+
+Result<WalStorage::Segment*> WalStorage::open_segment(Task& task, uint64_t number, bool create) {
+  if (auto found = open_.find(number); found != open_.end()) return &found->second;
+  TRY_ASSIGN(std::unique_ptr<File> file,
+             disk_.open(task, path(number), create ? OpenMode::CreateOrOpen : OpenMode::ReadWrite));
+  Segment segment{std::move(file), false, false};
+  TRY_ASSIGN(uint64_t size, segment.file->size(task));
+  if (size != pg::kWalSegmentSize) {
+    TRY(segment.file->truncate(task, pg::kWalSegmentSize));
+    segment.dirty = true;
+  }
+  segment.name_dirty = create;
+  return &(open_[number] = std::move(segment));
+}
+
+Status WalStorage::initialise(Task& task, Lsn start, uint64_t system_id) {
+  CHECK(!local_start_.valid() && start.valid());
+  TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
+  for (uint64_t segment : stray) TRY(disk_.unlink(task, path(segment)));
+  TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(start), true));
+  for (Lsn page = pg::segment_start(start); page < start; page += pg::kWalBlockSize) {
+    Bytes header;
+    pg::append_page_header(header, {.info = 0, .tli = pg::kTimelineId, .address = page, .rem_len = 0},
+                           system_id);
+    if (page + header.size() > start)
+      return Error(Code::Invalid, to_string(start) + " lies inside a page header");
+    TRY(write_all_at(task, *segment->file, pg::segment_offset(page), header));
+  }
+  ++syncs_;
+  TRY(segment->file->fdatasync(task));
+  TRY(disk_.sync_dir(task, directory_));
+  segment->dirty = segment->name_dirty = false;
+  local_start_ = oldest_ = start;
+  ++epoch_;
+  restart_decoder(start);
+  return {};
+}
+
+Status WalStorage::decode(ByteView wal) {
+  decoder_->feed(wal);
+  pg::WalRecord record;
+  for (;;) {
+    TRY_ASSIGN(bool found, decoder_->next(record));
+    if (!found) return {};
+  }
+}
+
+Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
+  CHECK(decoder_.has_value() && at == written_);
+  while (!wal.empty()) {
+    size_t piece = std::min<uint64_t>(wal.size(), pg::kWalSegmentSize - pg::segment_offset(at));
+    TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(at), true));
+    std::shared_ptr<File> file = segment->file;
+    segment->dirty = true;
+    TRY(write_all_at(task, *file, pg::segment_offset(at), wal.first(piece)));
+    TRY(decode(wal.first(piece)).with("WAL from " + to_string(at)));
+    at += piece;
+    written_ = at;
+    wal = wal.subspan(piece);
+  }
+  return {};
+}
+
+Result<Flushed> WalStorage::flush(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, sync_));
+  Flushed flushed{written_, record_end(), epoch_};
+  std::vector<std::pair<uint64_t, std::shared_ptr<File>>> dirty;
+  bool names = false;
+  for (auto& [number, segment] : open_) {
+    if (segment.dirty) dirty.emplace_back(number, segment.file);
+    segment.dirty = false;
+    names |= std::exchange(segment.name_dirty, false);
+  }
+  for (auto& [number, file] : dirty) {
+    ++syncs_;
+    TRY(file->fdatasync(task).with("sync " + path(number)));
+  }
+  if (names) TRY(disk_.sync_dir(task, directory_));
+  // Full and synced segments need no open file.
+  std::erase_if(open_, [&](const auto& entry) {
+    return !entry.second.dirty && segment_begin(entry.first + 1) <= flushed.durable;
+  });
+  return flushed;
+}
+
+Result<consensus::WalCheck> WalStorage::truncate(Task& task, Lsn to) {
+  CHECK(local_start_.valid() && local_start_ <= to && to <= written_);
+  Lock lock;
+  TRY(lock.acquire(task, sync_));
+  ++epoch_;
+  uint64_t first = segment_of(to);
+  for (const auto& [number, segment] : open_)
+    if (segment.dirty) first = std::min(first, number);
+  TRY(clear_beyond(task, to, first).with("cut WAL at " + to_string(to)));
+  restart_decoder(to);
+  return check_at(task, to);
+}
+
+Result<size_t> WalStorage::read(Task& task, Lsn at, ByteSpan into) {
+  uint64_t number = segment_of(at);
+  size_t want = std::min<uint64_t>(into.size(), pg::kWalSegmentSize - pg::segment_offset(at));
+  std::shared_ptr<File> file;
+  if (auto found = open_.find(number); found != open_.end()) {
+    file = found->second.file;
+  } else {
+    TRY_ASSIGN(std::unique_ptr<File> opened, disk_.open(task, path(number), OpenMode::Read));
+    file = std::move(opened);
+  }
+  size_t done = 0;
+  while (done < want) {
+    TRY_ASSIGN(size_t n, file->read_at(task, pg::segment_offset(at) + done, into.subspan(done, want - done)));
+    if (n == 0) break;
+    done += n;
+  }
+  return done;
+}
+
+Result<size_t> WalStorage::remove_below(Task& task, Lsn horizon) {
+  TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
+  size_t removed = 0;
+  for (uint64_t segment : segments) {
+    if (segment_begin(segment + 1) > horizon || segment_begin(segment + 1) > written_) break;
+    TRY(disk_.unlink(task, path(segment)));
+    oldest_ = std::max(oldest_, segment_begin(segment + 1));
+    ++removed;
+  }
+  if (removed > 0) TRY(disk_.sync_dir(task, directory_));
+  return removed;
+}
+
+}  // namespace argon::safekeeper
