@@ -6,6 +6,7 @@
 #include "miscadmin.h"
 #include "shadow.h"
 #include "storage/ipc.h"
+#include "wal_ship.h"
 
 PG_MODULE_MAGIC;
 void _PG_init(void);
@@ -22,6 +23,7 @@ static void on_shmem_startup(void) {
   if (next_shmem_startup != NULL) next_shmem_startup();
   argon_init_shared_memory();
   argon_check_swap();
+  wal_ship_at_server_exit();
 }
 
 void _PG_init(void) {

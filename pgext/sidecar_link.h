@@ -1,6 +1,6 @@
 // Frames to and from the sidecar over its unix socket: u32 length of what follows, u8 tag, body, all
-// big endian. Used by the postmaster (handshake at start), the worker, and the checkpointer (the
-// shutdown checkpoint). One connection at a time is served by the sidecar.
+// big endian. Used by the postmaster (handshake at start), the worker, and the postmaster
+// again (the shutdown checkpoint). One connection at a time is served by the sidecar.
 //
 // No call raises an error: what goes wrong is said in words. A link that failed is closed.
 #ifndef ARGON_PGEXT_SIDECAR_LINK_H

@@ -24,7 +24,6 @@
 #include "storage/bufpage.h"
 #include "storage/md.h"
 #include "stub.h"
-#include "wal_ship.h"
 
 // While the self-check runs, calls on the sentinel relation only leave a mark.
 static bool checking;
@@ -301,13 +300,7 @@ static void argon_immedsync(SMgrRelation reln, ForkNumber fork) {
   if (relation_is_local(reln->smgr_rnode)) argon_md.immedsync(reln, fork);
 }
 
-// Called when any process begins to use storage managers.
-static void argon_smgr_init(void) {
-  argon_md.init();
-  if (AmCheckpointerProcess()) wal_ship_at_checkpointer_exit();
-}
-
-const ArgonSmgrRow argon_smgr_row = {.init = argon_smgr_init,
+const ArgonSmgrRow argon_smgr_row = {.init = mdinit,
                                      .shutdown = NULL,
                                      .open = mdopen,
                                      .close = mdclose,

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 
 #define MAX_QUEUED_BYTES (1024 * 1024)
-#define LAST_SHIPMENT_MS 60000
+#define LAST_SHIPMENT_MS 30000
 #define HELLO_MS 5000
 #define TIMELINE 1  // timeline ids stay 1: a branch is another Argon timeline
 
@@ -125,8 +125,7 @@ static void ship_the_rest(XLogRecPtr end) {
   TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_SHIPMENT_MS);
   WalShipper shipper = {.link = {.socket = -1}};
 
-  while (GetCurrentTimestamp() < deadline && PostmasterIsAlive() &&
-         pg_atomic_read_u32(&argon_shared->fenced) == 0) {
+  while (GetCurrentTimestamp() < deadline && pg_atomic_read_u32(&argon_shared->fenced) == 0) {
     bool refused = false;
 
     if (shipper.link.socket < 0) {
@@ -149,12 +148,20 @@ static void ship_the_rest(XLogRecPtr end) {
            errdetail("%s", shipper.link.problem)));
 }
 
-static void at_checkpointer_exit(int code, Datum arg) {
+// Children forget the callback when they are forked. Signals are blocked in the postmaster here; the
+// sidecar's SIGQUIT must still end it.
+static void at_server_exit(int code, Datum arg) {
+  sigset_t quit;
+
   (void)arg;
-  if (code != 0 || !ShutdownRequestPending || argon_mode != ARGON_PRIMARY || RecoveryInProgress()) return;
+  if (code != 0 || argon_mode != ARGON_PRIMARY || RecoveryInProgress()) return;
+  signal(SIGQUIT, SIG_DFL);
+  sigemptyset(&quit);
+  sigaddset(&quit, SIGQUIT);
+  sigprocmask(SIG_UNBLOCK, &quit, NULL);
   ship_the_rest(GetFlushRecPtr(NULL));
 }
 
-void wal_ship_at_checkpointer_exit(void) {
-  before_shmem_exit(at_checkpointer_exit, 0);
+void wal_ship_at_server_exit(void) {
+  before_shmem_exit(at_server_exit, 0);
 }

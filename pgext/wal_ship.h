@@ -27,8 +27,9 @@ void wal_ship_note_positions(const SidecarPositions* positions);
 // work: the caller must not release any waiter afterwards.
 void wal_ship_fence(const char* why);
 
-// In the checkpointer: the shutdown checkpoint is written when no worker is left to ship it, so the
-// checkpointer does it before it exits, and waits (at most a minute) until the quorum has it.
-void wal_ship_at_checkpointer_exit(void);
+// In the postmaster (or the single-user server): the shutdown checkpoint is written when no worker is
+// left to ship it, so the postmaster does it last of all, and waits at most half a minute until the
+// quorum has it. The server's end is not seen by anybody before.
+void wal_ship_at_server_exit(void);
 
 #endif

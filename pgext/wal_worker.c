@@ -6,7 +6,7 @@
 //
 // When the server stops, all background workers are told to end before backends have; this one
 // stays until no backend is left whose commit might wait for it. The shutdown checkpoint, written
-// after that, is shipped by the checkpointer (wal_ship.c).
+// after that, is shipped by the postmaster (wal_ship.c).
 #define _GNU_SOURCE
 #include "argon.h"
 
@@ -25,6 +25,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -169,7 +170,10 @@ static bool backends_are_left(void) {
     volatile PGPROC* proc = &ProcGlobal->allProcs[i];
     pid_t pid = proc->pid;
 
-    if (pid != 0 && pid != MyProcPid && OidIsValid(proc->databaseId) && !is_walsender(pid)) return true;
+    // A PGPROC keeps its last owner's pid; the array of running backends knows whether it lives.
+    if (pid != 0 && pid != MyProcPid && OidIsValid(proc->databaseId) && BackendPidGetProc(pid) != NULL &&
+        !is_walsender(pid))
+      return true;
   }
   return false;
 }
