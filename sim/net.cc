@@ -71,7 +71,7 @@ void Pipe::fire() {
   World& world = net.world_;
   Side& to_side = connection.sides[reader];
   Side& from_side = connection.sides[1 - reader];
-  if (net.blocked(from_side.machine->index(), to_side.machine->index()))
+  if (net.held_up(from_side.machine->index(), to_side.machine->index()))
     return;  // end_block() schedules again
   bool bytes = false;
   while (!marks.empty() && marks.front().due <= world.now().ns) {
@@ -85,10 +85,7 @@ void Pipe::fire() {
     // Nobody is there to read. A running operating system says so.
     head = data.size() - (unread() - readable);
     readable = 0;
-    if (bytes && to_side.machine->powered()) {
-      if (to_side.env == nullptr) world.counters.add(Kind::HalfOpen);
-      connection.send_reset(1 - reader);
-    }
+    if (bytes && to_side.machine->powered()) connection.send_reset(1 - reader);
   } else if (to_side.reading != nullptr) {
     to_side.reading->wake();
   }
@@ -386,6 +383,7 @@ void Net::power_lost(Machine& machine) {
         connection->send_reset(1 - side);
         continue;
       }
+      world_.counters.add(Kind::HalfOpen);
       Duration keepalive = random_.between(Duration::seconds(2), Duration::seconds(15));
       world_.after(keepalive, [weak = connection->weak_from_this(), side] {
         if (auto self = weak.lock()) self->reset_now(1 - side);
