@@ -31,6 +31,7 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   argon_define_settings();
   argon_check_version();
+  argon_find_smgr_table();
   argon_claim_data_directory();
   argon_pin_settings();
   shadow_prepare();

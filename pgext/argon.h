@@ -93,7 +93,7 @@ void argon_request_shared_memory(void);
 void argon_init_shared_memory(void);
 
 // smgr_table.c: finds the server's table of storage managers.
-struct ArgonSmgrRow;
+void argon_find_smgr_table(void);
 void argon_swap_smgr_table(void);
 
 // smgr.c

@@ -49,28 +49,31 @@ static bool moves_database(Node* statement) {
   return false;
 }
 
-// True if the catalog has a row whose tablespace column holds the tablespace.
-static bool catalog_uses(Oid catalog, AttrNumber column, Oid tablespace) {
+// True if a relation of this database with files, or a database, lies in the tablespace.
+static bool has_files(Oid catalog, AttrNumber column, Oid tablespace) {
   Relation relation = table_open(catalog, AccessShareLock);
+  bool found = false;
   ScanKeyData key;
   SysScanDesc scan;
-  bool found;
+  HeapTuple tuple;
 
   ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(tablespace));
   scan = systable_beginscan(relation, InvalidOid, false, NULL, 1, &key);
-  found = HeapTupleIsValid(systable_getnext(scan));
+  while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+    found = catalog != RelationRelationId || RELKIND_HAS_STORAGE(((Form_pg_class)GETSTRUCT(tuple))->relkind);
   systable_endscan(scan);
   table_close(relation, AccessShareLock);
   return found;
 }
 
-// The server looks for files; a relation not touched since the start has none here.
+// The server looks for files; a relation not touched since the start has none here. What does not
+// show in this database's catalogs is left to the server's own checks.
 static void refuse_to_drop_used_tablespace(DropTableSpaceStmt* statement) {
   Oid tablespace = get_tablespace_oid(statement->tablespacename, true);
 
   if (!OidIsValid(tablespace)) return;
-  if (catalog_uses(RelationRelationId, Anum_pg_class_reltablespace, tablespace) ||
-      catalog_uses(DatabaseRelationId, Anum_pg_database_dattablespace, tablespace))
+  if (has_files(RelationRelationId, Anum_pg_class_reltablespace, tablespace) ||
+      has_files(DatabaseRelationId, Anum_pg_database_dattablespace, tablespace))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("tablespace \"%s\" is not empty", statement->tablespacename)));
 }

@@ -78,15 +78,18 @@ static void shake_hands(void) {
 }
 
 // Stub files and pages kept here are right for one run only.
-static void claim_once(void) {
+static void refuse_second_start(void) {
+  if (access(CLAIM_FILE, F_OK) != 0) return;
+  ereport(
+      FATAL,
+      (errmsg("argon: this data directory was started before"),
+       errdetail("An endpoint's directory is good for one start; the file \"%s\" in it says so.", CLAIM_FILE),
+       errhint("Start the endpoint with \"argon endpoint start NAME\", which makes a fresh one.")));
+}
+
+static void claim(void) {
   int fd = open(CLAIM_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, pg_file_create_mode);
 
-  if (fd < 0 && errno == EEXIST)
-    ereport(FATAL,
-            (errmsg("argon: this data directory was started before"),
-             errdetail("An endpoint's directory is good for one start; the file \"%s\" in it says so.",
-                       CLAIM_FILE),
-             errhint("Start the endpoint with \"argon endpoint start NAME\", which makes a fresh one.")));
   if (fd < 0)
     ereport(FATAL, (errcode_for_file_access(), errmsg("argon: could not create \"%s\": %m", CLAIM_FILE)));
   close(fd);
@@ -94,8 +97,9 @@ static void claim_once(void) {
 
 void argon_claim_data_directory(void) {
   read_control_file();
+  refuse_second_start();
   shake_hands();
-  claim_once();
+  claim();
 }
 
 // A logical walsender is an ordinary backend, but for the name of the synchronous standby.

@@ -17,6 +17,8 @@
 
 ArgonSmgrRow argon_md;
 
+static ArgonSmgrRow* row;  // in the server's table
+
 typedef struct Search {
   ArgonSmgrRow want;
   ArgonSmgrRow* found;
@@ -56,7 +58,7 @@ void argon_overwrite_protected(void* at, const void* bytes, size_t n) {
     ereport(FATAL, (errmsg("argon: cannot protect the server's function table again: %m")));
 }
 
-void argon_swap_smgr_table(void) {
+void argon_find_smgr_table(void) {
   Search search = {.want = {.init = mdinit,
                             .shutdown = NULL,
                             .open = mdopen,
@@ -81,6 +83,10 @@ void argon_swap_smgr_table(void) {
                 search.matches),
          errhint("Argon runs on Debian's postgresql-15 from 15.13 on; this server was built differently, "
                  "or another library replaced its storage manager first.")));
-  argon_md = *search.found;
-  argon_overwrite_protected(search.found, &argon_smgr_row, sizeof(argon_smgr_row));
+  row = search.found;
+  argon_md = *row;
+}
+
+void argon_swap_smgr_table(void) {
+  argon_overwrite_protected(row, &argon_smgr_row, sizeof(argon_smgr_row));
 }
