@@ -54,18 +54,16 @@ Status copy_base_backup(Task& task, const ComputeConfig& config, Lsn at, Stream&
   }
 }
 
-Result<Bytes> own_files(Task& task, Env& env, const ComputeConfig& config,
-                        const std::string& data_directory) {
-  TRY_ASSIGN(Bytes extension, read_file(task, env.disk(), config.extension).with("read the extension"));
-  Bytes tar;
-  pg::TarWriter writer(tar);
-  writer.directory(kExtensionFolder);
-  writer.file(std::string(kExtensionFolder) + "/argon.so", extension);
-  writer.file("postgresql.conf", as_bytes(postgresql_conf(config, data_directory)));
-  writer.file("pg_hba.conf", as_bytes(pg_hba_conf()));
-  if (config.mode != EndpointMode::Primary) writer.file("standby.signal", {});
-  writer.finish();
-  return tar;
+// Appends an archive of the endpoint's own files.
+Status write_own_files(Task& task, const ComputeConfig& config, const std::string& data_directory,
+                       ByteView extension, Stream& out) {
+  pg::TarWriter writer([&](ByteView bytes) { return write_all(task, out, bytes); }, 0);
+  TRY(writer.directory(std::string(kExtensionFolder)));
+  TRY(writer.file(join_path(kExtensionFolder, "argon.so"), extension));
+  TRY(writer.file("postgresql.conf", as_bytes(postgresql_conf(config, data_directory))));
+  TRY(writer.file("pg_hba.conf", as_bytes(pg_hba_conf())));
+  if (config.mode != EndpointMode::Primary) TRY(writer.file("standby.signal", {}));
+  return writer.finish();
 }
 
 }  // namespace
@@ -122,7 +120,7 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
     return Error(Code::Unsupported, "this world has no processes to unpack with");
   std::string path = join_path(config.directory, "pgdata");
   TRY(make_empty_directory(task, env, config, path));
-  TRY_ASSIGN(Bytes ours, own_files(task, env, config, path));
+  TRY_ASSIGN(Bytes extension, read_file(task, env.disk(), config.extension).with("read the extension"));
 
   SpawnOptions options;
   // Two archives follow each other: the pageserver's and ours; the later one wins.
@@ -133,7 +131,7 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
   options.err = ChildStream::pipe();
   TRY_ASSIGN(std::unique_ptr<Process> tar, env.processes()->spawn(task, options));
   Status copied = copy_base_backup(task, config, at, *tar->in());
-  if (copied.ok()) copied = write_all(task, *tar->in(), ours);
+  if (copied.ok()) copied = write_own_files(task, config, path, extension, *tar->in());
   tar->in()->close();
   std::string complaint;
   uint8_t buffer[1024];
