@@ -1,9 +1,8 @@
 #include "core/compute/data_directory.h"
 
+#include "core/compute/basebackup_fetch.h"
 #include "core/env/io.h"
-#include "core/fiber/scope.h"
 #include "core/pg/tar.h"
-#include "core/wire/pg_wire.h"
 
 namespace argon::compute {
 namespace {
@@ -34,24 +33,6 @@ Status make_empty_directory(Task& task, Env& env, const ComputeConfig& config, c
   TRY_ASSIGN(ExitStatus status, process->wait(task));
   if (!status.clean()) return Error(Code::Io, "make directory " + path + ": install failed");
   return {};
-}
-
-// Copies the pageserver's tar stream to `out`.
-Status copy_base_backup(Task& task, const ComputeConfig& config, Lsn at, Stream& out) {
-  std::unique_ptr<wire::PgClient> client;
-  {
-    Deadline deadline(task, Duration::seconds(10));
-    TRY_ASSIGN(client, wire::PgClient::connect(task, config.pageserver, {{"user", "argon"}}));
-  }
-  std::string command =
-      "basebackup " + to_string(config.id.tenant) + " " + to_string(config.id.timeline) + " " + to_string(at);
-  if (config.mode == EndpointMode::Replica) command += " --replica";
-  TRY(client->start_copy_out(task, command));
-  for (;;) {
-    TRY_ASSIGN(std::optional<ByteView> chunk, client->read_copy(task));
-    if (!chunk) return client->finish_copy(task);
-    if (!chunk->empty()) TRY(write_all(task, out, *chunk));
-  }
 }
 
 // Appends an archive of the endpoint's own files.
@@ -130,7 +111,12 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
   options.in = ChildStream::pipe();
   options.err = ChildStream::pipe();
   TRY_ASSIGN(std::unique_ptr<Process> tar, env.processes()->spawn(task, options));
-  Status copied = copy_base_backup(task, config, at, *tar->in());
+  BasebackupRequest request{.pageserver = config.pageserver,
+                            .id = config.id,
+                            .at = at,
+                            .replica = config.mode == EndpointMode::Replica};
+  Status copied = fetch_basebackup(task, request,
+                                   [&](Task& t, ByteView bytes) { return write_all(t, *tar->in(), bytes); });
   if (copied.ok()) copied = write_own_files(task, config, path, extension, *tar->in());
   tar->in()->close();
   std::string complaint;
