@@ -64,7 +64,7 @@ Result<AcceptorEffects> Acceptor::adopt_configuration(const Configuration& confi
                                   to_string(state_.configuration));
   AcceptorEffects out;
   if (configuration.generation == state_.configuration.generation) {
-    if (configuration != state_.configuration)
+    if (!configuration.same_members(state_.configuration))
       return Error(Code::Invalid, "two configurations of one generation: " + to_string(configuration) +
                                       " and " + to_string(state_.configuration));
     return out;
@@ -262,8 +262,9 @@ void Acceptor::append(ConnectionId from, const AppendRequest& request, AcceptorE
   truncate_ = std::max(truncate_, request.truncate);
   Lsn before = state_.commit;
   raise_commit(out);
-  // A heartbeat that tells nothing new is answered at once; anything else when it is flushed.
-  if (request.wal.empty() && before == state_.commit && !unflushed()) out.push_back(Reply{from, response()});
+  // A heartbeat is answered at once, so that the proposer knows we live; WAL when it is flushed. What only
+  // tells a new commit position is not answered: another message of ours did, or will.
+  if (request.wal.empty() && before == state_.commit) out.push_back(Reply{from, response()});
 }
 
 AcceptorEffects Acceptor::on_flushed(Lsn durable, Lsn record_end) {

@@ -31,6 +31,16 @@ std::string set_text(const std::vector<Member>& members) {
 
 }  // namespace
 
+bool Configuration::same_members(const Configuration& other) const {
+  auto id_set = [](const std::vector<Member>& members) {
+    std::set<NodeId> set;
+    for (const Member& member : members) set.insert(member.id);
+    return set;
+  };
+  return generation == other.generation && id_set(members) == id_set(other.members) &&
+         id_set(new_members) == id_set(other.new_members);
+}
+
 bool Configuration::contains(NodeId id) const {
   return find(id) != nullptr;
 }

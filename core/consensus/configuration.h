@@ -41,6 +41,9 @@ struct Configuration {
   // most kMembersMax in a set.
   Status validate() const;
 
+  // The same generation and members; their addresses may be written in another way.
+  bool same_members(const Configuration& other) const;
+
   static constexpr size_t kMembersMax = 31;
 
   friend bool operator==(const Configuration&, const Configuration&) = default;

@@ -77,7 +77,7 @@ void Proposer::greeted(NodeId from, Peer& peer, const AcceptorGreeting& greeting
     adopt(greeting.configuration, out);
     return;
   }
-  if (greeting.configuration != config_.configuration) {
+  if (!greeting.configuration.same_members(config_.configuration)) {
     close(
         from, peer,
         Error(Code::Invalid, "safekeeper " + to_string(from) + " keeps " + to_string(greeting.configuration) +
@@ -151,7 +151,7 @@ void Proposer::answered(NodeId from, Peer& peer, const VoteResponse& response, P
   if (phase_ != Phase::Campaigning) return;
   // Refused in our own term: somebody else has the vote, or our request came twice. Either way
   // this term may be lost, and a new attempt in a higher one is safe.
-  if (!response.given) {
+  if (!response.given && !peer.vote_given) {
     step_down(term_,
               Error(Code::Stale,
                     "safekeeper " + to_string(from) + " has voted in term " + to_string(term_) + " already"),

@@ -25,6 +25,8 @@ Result<std::string> text_field(const json& body, const std::string& field) {
 Result<uint64_t> number_field(const json& body, const std::string& field, uint64_t otherwise) {
   auto found = body.find(field);
   if (found == body.end() || found->is_null()) return otherwise;
+  // Numbers of 64 bits may come as texts: JavaScript's cannot hold them.
+  if (found->is_string()) return parse_u64(found->get<std::string>()).with("field '" + field + "'");
   if (!found->is_number_unsigned()) return missing(field, "a number");
   return found->get<uint64_t>();
 }
