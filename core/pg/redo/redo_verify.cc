@@ -33,10 +33,14 @@ namespace {
 
 using PageBytes = std::array<uint8_t, kBlockSize>;
 
-Result<Bytes> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
+// Reads the whole file into `out`, whose memory is used again.
+Status read_file(const std::string& path, Bytes& out) {
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
   if (!in) return Error(Code::NotFound, "open " + path);
-  return Bytes(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  out.resize(static_cast<size_t>(in.tellg()));
+  in.seekg(0);
+  in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
+  return {};
 }
 
 std::string segment_path(const RelTag& rel, BlockNumber block) {
@@ -352,11 +356,11 @@ class Verifier {
 Status replay(const Options& options, Lsn start, uint64_t system_id, Verifier& verifier) {
   WalStreamDecoder decoder(start, WalIdentity{system_id, kTimelineId});
   DecodedRecord record;
+  Bytes bytes;
   for (uint64_t segment = segment_number(start);; segment++) {
-    auto bytes = read_file(options.wal + "/" + segment_file_name(segment));
-    if (!bytes.ok()) break;
+    if (!read_file(options.wal + "/" + segment_file_name(segment), bytes).ok()) break;
     size_t skip = segment == segment_number(start) ? segment_offset(start) : 0;
-    decoder.feed(ByteView(*bytes).subspan(skip));
+    decoder.feed(ByteView(bytes).subspan(skip));
     for (;;) {
       auto found = decoder.next(record);
       if (!found.ok()) {
@@ -373,7 +377,8 @@ Status replay(const Options& options, Lsn start, uint64_t system_id, Verifier& v
 }
 
 Result<bool> run(const Options& options) {
-  TRY_ASSIGN(Bytes file, read_file(options.seed + "/global/pg_control"));
+  Bytes file;
+  TRY(read_file(options.seed + "/global/pg_control", file));
   TRY_ASSIGN(ControlFile control, decode_control_file(file));
   Verifier verifier(options, control);
   TRY(replay(options, control.checkpoint.redo, control.system_id, verifier));
