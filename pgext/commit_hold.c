@@ -18,7 +18,7 @@
 
 static bool held;
 static sigset_t mask_before;
-static XLogRecPtr last_commit_seen;
+static bool wrote_wal;  // as the server asks it: a transaction on temporary tables only waits for nobody
 
 void argon_hold_commit(void) {
   sigset_t both;
@@ -62,11 +62,9 @@ static void wait_for_quorum(XLogRecPtr lsn) {
 }
 
 static void after_commit(void) {
-  XLogRecPtr lsn = XactLastCommitEnd;
-
-  if (lsn == last_commit_seen) return;
-  last_commit_seen = lsn;
-  if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && IsUnderPostmaster) wait_for_quorum(lsn);
+  if (wrote_wal && synchronous_commit > SYNCHRONOUS_COMMIT_OFF && IsUnderPostmaster)
+    wait_for_quorum(XactLastCommitEnd);
+  wrote_wal = false;
 }
 
 // The LSN of a prepare or of the commit of a prepared transaction is not told; it was flushed.
@@ -80,7 +78,8 @@ static void on_transaction(XactEvent event, void* arg) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
-      if (TransactionIdIsValid(GetTopTransactionIdIfAny())) argon_slow_down();
+      wrote_wal = TransactionIdIsValid(GetTopTransactionIdIfAny()) && XactLastRecEnd != InvalidXLogRecPtr;
+      if (wrote_wal) argon_slow_down();
       argon_hold_commit();
       break;
     case XACT_EVENT_COMMIT:
@@ -92,6 +91,7 @@ static void on_transaction(XactEvent event, void* arg) {
       argon_release_commit();
       break;
     case XACT_EVENT_ABORT:
+      wrote_wal = false;
       argon_release_commit();
       break;
     default:
