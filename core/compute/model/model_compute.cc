@@ -1,0 +1,191 @@
+#include "core/compute/model/model_compute.h"
+
+#include "core/compute/compute_state.h"
+#include "core/compute/model/model_writer.h"
+#include "core/env/io.h"
+
+namespace argon::compute {
+
+namespace {
+
+constexpr Duration kElectionProgress = Duration::seconds(5);
+
+// One life of a model compute.
+class Incarnation {
+ public:
+  Incarnation(Env& env, const ModelComputeConfig& config, ReferenceModel& reference, ModelEvents& events)
+      : env_(env),
+        config_(config),
+        reference_(reference),
+        events_(events),
+        log_(Logger(env.log()).with("compute", config.name).with("timeline", to_string(config.id.timeline))) {
+  }
+
+  Status run(Task& task) {
+    Scope scope(task);
+    Status ended = run_in(task, scope);
+    if (driver_) ignore_result(driver_->stop(task));  // connections only; what counts is in `ended`
+    ignore_result(scope.stop(task));
+    bool told_to_stop = ended.is(Code::Cancelled) && task.cancelled();
+    return told_to_stop ? Status() : ended;
+  }
+
+ private:
+  Status run_in(Task& task, Scope& scope);
+  Status elect(Task& task, Scope& scope);
+  Result<ModelStart> base_backup(Task& task, Lsn start);
+  Status work(Task& task, const ModelContext& context, ModelWriter& writer);
+  Status run_backend(Task& task, const ModelContext& context, ModelWriter& writer, uint32_t number);
+  Status run_reader(Task& task, const ModelContext& context, uint32_t number);
+  std::string state_path() const { return join_path(config_.directory, "compute.state"); }
+
+  Env& env_;
+  const ModelComputeConfig& config_;
+  ReferenceModel& reference_;
+  ModelEvents& events_;
+  Logger log_;
+  std::unique_ptr<ProposerDriver> driver_;
+};
+
+// As the sidecar: a lost attempt is followed by another after a random pause, with a higher term.
+Status Incarnation::elect(Task& task, Scope& scope) {
+  TRY(make_dirs(task, env_.disk(), config_.directory));
+  TRY_ASSIGN(ComputeState state, load_compute_state(task, env_.disk(), state_path()));
+  ProposerDriverConfig driver_config;
+  driver_config.proposer.id = config_.id;
+  driver_config.proposer.configuration = config_.safekeepers;
+  driver_config.proposer.server = {150'000, config_.system_id, static_cast<uint32_t>(pg::kWalSegmentSize)};
+  driver_config.proposer.min_term = state.term;
+  driver_config.proposer.bootstrap_start = config_.bootstrap_start;
+  driver_config.proposer.allow_creation = config_.allow_creation;
+  while (true) {
+    driver_ = std::make_unique<ProposerDriver>(
+        scope, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {
+          return store_compute_state(t, env_.disk(), state_path(), {term, start});
+        });
+    driver_->start();
+    Status elected;
+    do {
+      Deadline deadline(task, kElectionProgress);
+      Result<consensus::Elected> result = driver_->elect(task);
+      elected = result.ok() ? Status() : Status(result.error());
+    } while (elected.is(Code::TimedOut));
+    if (elected.ok()) return {};
+    TRY(driver_->stop(task));
+    if (!elected.is(Code::Stale)) return elected;
+    driver_config.proposer.min_term = std::max(driver_config.proposer.min_term, driver_->seen_term());
+    Random& random = env_.random("model.election");
+    TRY(task.sleep(random.between(Duration::milliseconds(50), Duration::milliseconds(1500))));
+  }
+}
+
+// The pageserver may be down, or still on its way to `start`.
+Result<ModelStart> Incarnation::base_backup(Task& task, Lsn start) {
+  while (true) {
+    TRY(driver_->lost());
+    Result<ModelStart> got = [&]() -> Result<ModelStart> {
+      Deadline deadline(task, config_.read_timeout);
+      return fetch_model_start(task, {config_.pageserver, config_.id, start});
+    }();
+    if (got.ok() || got.is(Code::Corrupt) || task.cancelled()) return got;
+    log_.info("base backup at {}: {}; trying again", to_string(start), got.error().to_string());
+    TRY(task.sleep(
+        env_.random("model.read").between(Duration::milliseconds(100), Duration::milliseconds(1000))));
+  }
+}
+
+Status Incarnation::run_in(Task& task, Scope& scope) {
+  TRY(elect(task, scope));
+  Term term = driver_->proposer().term();
+  Lsn start = driver_->proposer().start();
+  Status begun = reference_.begin_term(term, start);
+  if (!begun.ok()) {
+    if (!begun.is(Code::Stale)) events_.violated(config_.name, begun.error().message());
+    return begun;
+  }
+  events_.elected(config_.name, term, start);
+  PageClient client(scope, env_, {config_.pageserver, config_.id});
+  ModelContext context{env_, config_, reference_, events_, *driver_, client, log_, term};
+  TRY_ASSIGN(ModelStart backup, base_backup(task, start));
+  ModelWriter writer(context, backup, start);
+  Status ended = work(task, context, writer);
+  ignore_result(client.stop(task));
+  return ended;
+}
+
+Status Incarnation::work(Task& task, const ModelContext& context, ModelWriter& writer) {
+  TRY(writer.begin(task));
+  events_.started(config_.name, context.term);
+  Scope working(task);
+  for (uint32_t i = 0; i < config_.backends; i++)
+    working.spawn("backend " + std::to_string(i),
+                  [this, &context, &writer, i](Task& t) { return run_backend(t, context, writer, i); });
+  for (uint32_t i = 0; i < config_.readers; i++)
+    working.spawn("reader " + std::to_string(i),
+                  [this, &context, i](Task& t) { return run_reader(t, context, i); });
+  working.spawn("watch proposer", [this](Task& t) -> Status {
+    while (driver_->lost().ok()) TRY(driver_->wait_change(t, driver_->changes()));
+    return driver_->lost();
+  });
+  return working.join(task);
+}
+
+Status Incarnation::run_backend(Task& task, const ModelContext& context, ModelWriter& writer,
+                                uint32_t number) {
+  Random& random = env_.random("model.backend." + std::to_string(number));
+  while (true) {
+    TRY(task.sleep(random.exponential(config_.think)));
+    TRY_ASSIGN(ModelWriter::Outcome outcome, writer.run_transaction(task, random));
+    if (!outcome.commit_end.valid()) continue;
+    TRY(driver_->wait_committed(task, outcome.commit_end));
+    Status told = reference_.acknowledge(context.term, outcome.xid, outcome.commit_end);
+    if (!told.ok()) {
+      events_.violated(config_.name, told.error().message());
+      return told;
+    }
+    events_.commit_acknowledged(config_.name, outcome.xid, outcome.commit_end);
+  }
+}
+
+// Compares pages and sizes at the latest committed LSN and at older ones.
+Status Incarnation::run_reader(Task& task, const ModelContext& context, uint32_t number) {
+  Random& random = env_.random("model.reader." + std::to_string(number));
+  while (true) {
+    TRY(task.sleep(random.exponential(config_.read_pause)));
+    std::vector<pg::RelTag> relations = reference_.relations();
+    Lsn newest = driver_->committed();
+    Lsn oldest = reference_.start();
+    if (relations.empty() || newest <= oldest) continue;
+    pg::RelTag rel = relations[random.below(relations.size())];
+    bool old = random.chance({1, 2});
+    Lsn lsn = old ? Lsn(random.between(oldest.value, newest.value)) : newest;
+    std::optional<uint32_t> blocks = reference_.blocks_at(rel, lsn);
+    if (!blocks) continue;
+    if (*blocks == 0 || random.chance({1, 8})) {
+      ReadLsn at{lsn, reference_.size_changed_at(rel, lsn)};
+      TRY_ASSIGN(uint32_t got, read_until_there<uint32_t>(task, context, [&](Task& t) {
+                   return context.client.blocks(t, to_wire(rel), at);
+                 }));
+      Status right = reference_.check_blocks(rel, lsn, got);
+      if (!right.ok()) return context.judge(right.error());
+      continue;
+    }
+    pg::BlockTag tag{rel, static_cast<uint32_t>(random.below(*blocks))};
+    ReadLsn at{lsn, reference_.page_changed_at(tag, lsn)};
+    TRY_ASSIGN(Bytes page, read_until_there<Bytes>(task, context, [&](Task& t) {
+                 return context.client.page(t, to_wire(rel), tag.block, at);
+               }));
+    Status right = reference_.check_page(tag, lsn, page);
+    if (!right.ok()) return context.judge(right.error());
+    events_.page_checked(config_.name, tag, lsn);
+  }
+}
+
+}  // namespace
+
+Status run_model_compute(Task& task, Env& env, const ModelComputeConfig& config, ReferenceModel& reference,
+                         ModelEvents& events) {
+  return Incarnation(env, config, reference, events).run(task);
+}
+
+}  // namespace argon::compute

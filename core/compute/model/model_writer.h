@@ -1,0 +1,59 @@
+// What a model compute writes: real WAL records, applied to its own pages by redo, told to the reference,
+// handed to the proposer.
+
+#pragma once
+
+#include "core/compute/model/model_pages.h"
+#include "core/compute/model/model_start.h"
+#include "core/fiber/sync.h"
+#include "core/pg/record_makers.h"
+#include "core/pg/wal_builder.h"
+#include "core/pg/wal_record.h"
+
+namespace argon::compute {
+
+class ModelWriter {
+ public:
+  // `start` as fetched for the elected position; its WAL is sent by begin().
+  ModelWriter(const ModelContext& context, const ModelStart& start, Lsn start_lsn);
+
+  // Sends the fabricated checkpoint, compares the sizes of model relations with the reference, creates those
+  // that are missing.
+  Status begin(Task& task);
+  // One transaction, others may interleave. Returns the end of its commit record, 0 if it was aborted.
+  struct Outcome {
+    pg::Xid xid = 0;
+    Lsn commit_end;
+  };
+  Result<Outcome> run_transaction(Task& task, Random& random);
+
+ private:
+  pg::RelTag relation(uint32_t index) const;
+  Status allocate_xid(Task& task, pg::Xid& xid);
+  Status operate(Task& task, Random& random, pg::Xid xid);
+  Status insert(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid);
+  Status change(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid);
+  // The block where a tuple of that size goes, its page pinned; `fresh` where it is a new block.
+  Result<pg::HeapPlace> place_for(Task& task, Random& random, const pg::RelTag& rel, size_t tuple_size,
+                                  bool& fresh);
+  pg::HeapPlace extend(const pg::RelTag& rel, bool& fresh);
+  Bytes make_tuple(Random& random, pg::Xid xid);
+  Status housekeeping(Task& task, Random& random);
+  // Lays the record into the WAL, redoes it on the cached pages (which must be there), tells the reference
+  // and the proposer.
+  Status write(Task& task, const pg::RecordBuilder& builder, std::optional<pg::RelTag> created = {});
+  Status tell(const pg::DecodedRecord& record, std::optional<pg::RelTag> created);
+
+  const ModelContext& context_;
+  ModelStart start_;
+  Lsn start_lsn_;
+  ModelPages pages_;
+  pg::WalWriter wal_;
+  Lsn last_end_;
+  Mutex mutex_;  // one record at a time, pages pinned
+  std::map<pg::RelTag, uint32_t> blocks_;
+  uint64_t next_xid_;
+  uint64_t next_row_ = 1;
+};
+
+}  // namespace argon::compute

@@ -1,0 +1,144 @@
+#include "core/compute/model/reference_model.h"
+
+#include <algorithm>
+
+#include "core/pg/page.h"
+
+namespace argon::compute {
+
+namespace {
+
+// The last entry at or before `lsn`, or null.
+template <typename History>
+auto find_at(const History& history, Lsn lsn) -> decltype(&history.front()) {
+  auto after = std::upper_bound(history.begin(), history.end(), lsn,
+                                [](Lsn wanted, const auto& entry) { return wanted < entry.first; });
+  return after == history.begin() ? nullptr : &*std::prev(after);
+}
+
+template <typename Map>
+void cut_histories(Map& map, Lsn at) {
+  for (auto entry = map.begin(); entry != map.end();) {
+    auto& history = entry->second;
+    while (!history.empty() && history.back().first > at) history.pop_back();
+    entry = history.empty() ? map.erase(entry) : std::next(entry);
+  }
+}
+
+// Several changes by one record leave the last.
+template <typename History, typename T>
+void put(History& history, Lsn lsn, T value) {
+  if (!history.empty() && history.back().first == lsn)
+    history.back().second = value;
+  else
+    history.emplace_back(lsn, value);
+}
+
+Error violation(std::string text) {
+  return Error(Code::Corrupt, std::move(text));
+}
+
+std::string text_of(const std::optional<uint32_t>& blocks) {
+  return blocks ? std::to_string(*blocks) + " blocks" : "not there";
+}
+
+}  // namespace
+
+ReferenceModel::ReferenceModel(Lsn start) : start_(start), end_(start) {}
+
+ReferenceModel::ReferenceModel(const ReferenceModel& parent, Lsn at)
+    : start_(at), end_(at), pages_(parent.pages_), sizes_(parent.sizes_) {
+  cut(at);
+}
+
+Status ReferenceModel::begin_term(Term term, Lsn start) {
+  if (term <= term_)
+    return Error(Code::Stale, "term " + to_string(term) + " began after term " + to_string(term_) + " had");
+  if (start < last_acknowledged_)
+    return violation("an acknowledged commit is lost: term " + to_string(term) + " starts at " +
+                     to_string(start) + ", a commit up to " + to_string(last_acknowledged_) +
+                     " was acknowledged in term " + to_string(term_));
+  if (start > end_)
+    return violation("term " + to_string(term) + " starts at " + to_string(start) +
+                     ", but WAL was only made up to " + to_string(end_));
+  term_ = term;
+  term_start_ = start;
+  cut(start);
+  end_ = start;
+  return {};
+}
+
+void ReferenceModel::add(Term term, RecordEffect effect) {
+  if (term != term_) return;
+  CHECK(effect.end > end_, "records come in order");
+  end_ = effect.end;
+  for (const auto& [tag, hash] : effect.pages) put(pages_[tag], end_, hash);
+  for (const auto& [rel, blocks] : effect.sizes) put(sizes_[rel], end_, blocks);
+}
+
+Status ReferenceModel::acknowledge(Term term, pg::Xid xid, Lsn commit_end) {
+  // A former writer may still learn of a commit that the new one started behind.
+  if (term < term_ && commit_end > term_start_)
+    return violation("transaction " + std::to_string(xid) + " was acknowledged at " + to_string(commit_end) +
+                     " in term " + to_string(term) + ", after term " + to_string(term_) + " had begun at " +
+                     to_string(term_start_));
+  acknowledged_++;
+  last_acknowledged_ = std::max(last_acknowledged_, commit_end);
+  return {};
+}
+
+void ReferenceModel::cut(Lsn at) {
+  cut_histories(pages_, at);
+  cut_histories(sizes_, at);
+}
+
+std::vector<pg::RelTag> ReferenceModel::relations() const {
+  std::vector<pg::RelTag> all;
+  for (const auto& [rel, history] : sizes_) all.push_back(rel);
+  return all;
+}
+
+std::optional<uint32_t> ReferenceModel::blocks_at(const pg::RelTag& rel, Lsn lsn) const {
+  auto history = sizes_.find(rel);
+  if (history == sizes_.end()) return {};
+  const auto* entry = find_at(history->second, lsn);
+  return entry == nullptr ? std::nullopt : entry->second;
+}
+
+Lsn ReferenceModel::size_changed_at(const pg::RelTag& rel, Lsn lsn) const {
+  auto history = sizes_.find(rel);
+  if (history == sizes_.end()) return start_;
+  const auto* entry = find_at(history->second, lsn);
+  return entry == nullptr ? start_ : std::max(start_, entry->first);
+}
+
+Lsn ReferenceModel::page_changed_at(const pg::BlockTag& tag, Lsn lsn) const {
+  auto history = pages_.find(tag);
+  if (history == pages_.end()) return start_;
+  const auto* entry = find_at(history->second, lsn);
+  return entry == nullptr ? start_ : std::max(start_, entry->first);
+}
+
+Status ReferenceModel::check_page(const pg::BlockTag& tag, Lsn lsn, ByteView page) const {
+  auto history = pages_.find(tag);
+  const auto* entry = history == pages_.end() ? nullptr : find_at(history->second, lsn);
+  Hash128 expected = entry == nullptr ? hash128(Bytes(pg::kBlockSize)) : entry->second;
+  if (hash128(page) == expected) return {};
+  std::string text = "page " + to_string(tag) + " read at " + to_string(lsn) +
+                     " is wrong: it should be as of " +
+                     (entry == nullptr ? "its creation, all zeros" : to_string(entry->first));
+  text += ", its own LSN says " + to_string(pg::page_lsn(page));
+  if (history != pages_.end())
+    for (const auto& [version, hash] : history->second)
+      if (hash == hash128(page)) text += "; this is its content as of " + to_string(version);
+  return violation(text);
+}
+
+Status ReferenceModel::check_blocks(const pg::RelTag& rel, Lsn lsn, std::optional<uint32_t> blocks) const {
+  std::optional<uint32_t> expected = blocks_at(rel, lsn);
+  if (expected == blocks) return {};
+  return violation("relation " + to_string(rel) + " at " + to_string(lsn) + " should be " +
+                   text_of(expected) + ", but is " + text_of(blocks));
+}
+
+}  // namespace argon::compute

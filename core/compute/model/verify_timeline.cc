@@ -1,0 +1,43 @@
+#include "core/compute/model/model_compute.h"
+#include "core/compute/model/model_pages.h"
+
+namespace argon::compute {
+
+namespace {
+
+Result<size_t> verify_relation(Task& task, PageClient& client, const ReferenceModel& reference,
+                               const pg::RelTag& rel, Lsn lsn) {
+  wire::PageRel wire_rel = to_wire(rel);
+  ReadLsn size_at{lsn, reference.size_changed_at(rel, lsn)};
+  TRY_ASSIGN(bool there, client.exists(task, wire_rel, size_at));
+  std::optional<uint32_t> blocks;
+  if (there) {
+    TRY_ASSIGN(blocks, client.blocks(task, wire_rel, size_at));
+  }
+  TRY(reference.check_blocks(rel, lsn, blocks));
+  for (uint32_t block = 0; block < blocks.value_or(0); block++) {
+    pg::BlockTag tag{rel, block};
+    TRY_ASSIGN(Bytes page, client.page(task, wire_rel, block, {lsn, reference.page_changed_at(tag, lsn)}));
+    TRY(reference.check_page(tag, lsn, page));
+  }
+  return size_t{blocks.value_or(0)};
+}
+
+}  // namespace
+
+Result<size_t> verify_timeline(Task& task, Env& env, const Address& pageserver, const TenantTimelineId& id,
+                               const ReferenceModel& reference, Lsn lsn) {
+  Scope scope(task);
+  PageClient client(scope, env, {pageserver, id});
+  Result<size_t> total = 0;
+  for (const pg::RelTag& rel : reference.relations()) {
+    Result<size_t> pages = verify_relation(task, client, reference, rel, lsn);
+    total = pages.ok() ? Result<size_t>(*total + *pages) : pages;
+    if (!total.ok()) break;
+  }
+  ignore_result(client.stop(task));
+  ignore_result(scope.stop(task));
+  return total;
+}
+
+}  // namespace argon::compute
