@@ -59,6 +59,15 @@ TEST(Crc32c, KnownVector) {
   EXPECT_EQ(crc32c_extend(crc32c(as_bytes("1234")), as_bytes("56789")), 0xE3069283u);
 }
 
+TEST(Crc32c, ShortAndLongInputsAgreeWhereverTheyAreSplit) {
+  Bytes bytes(3000);
+  for (size_t i = 0; i < bytes.size(); i++) bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  ByteView all(bytes);
+  uint32_t whole = crc32c(all);
+  for (size_t n = 0; n <= all.size(); n += 13)
+    EXPECT_EQ(crc32c_extend(crc32c(all.first(n)), all.subspan(n)), whole) << n;
+}
+
 RC_GTEST_PROP(Codec, ReadsWhatWasWritten,
               (uint8_t a, uint16_t b, uint32_t c, uint64_t d, const Bytes& bytes)) {
   Bytes out;

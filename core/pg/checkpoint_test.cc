@@ -217,7 +217,7 @@ TEST(FabricatedCheckpoint, DecodesAndLiesInItsSegmentsAtEveryPosition) {
   tracked.next_xid = 777;
   tracked.oldest_active_xid = 12;
   for (uint64_t boundary : {kWalSegmentSize * 3, kWalSegmentSize * 3 + kWalBlockSize * 5}) {
-    for (uint64_t s = boundary - 160; s <= boundary + 160; s += 8) {
+    for (uint64_t s = boundary - 136; s <= boundary + 64; s += 8) {
       Lsn at(s);
       auto made = fabricate_checkpoint(kIdentity, tracked, at, Lsn(s - 200));
       if (page_offset(at) != 0 && !is_record_position(at)) {

@@ -182,7 +182,8 @@ DataPath classify_data_path(std::string_view whole) {
   if (top == "pg_tblspc" && parts.size() == 5 && parts[2] == kTablespaceVersionDir) {
     auto spc = parse_oid(parts[1]);
     auto db = parse_oid(parts[3]);
-    if (spc && db && *spc != 0 && *db != 0) return classify_in_database(name, *spc, *db);
+    bool user_space = spc && *spc > kGlobalTablespace;
+    if (user_space && db && *db != 0) return classify_in_database(name, *spc, *db);
   }
   return {};
 }
