@@ -14,12 +14,28 @@ Status answer(Task& task, Stream& stream, const Response& response, bool keep_al
   return out.flush(task);
 }
 
+// Ends our side and reads what still comes, for a while: closing with unread bytes would reset the
+// connection, and the client might never see the answer.
+Status linger(Task& task, Stream& stream) {
+  constexpr size_t kMost = 8u << 20;
+  Deadline deadline(task, Duration::seconds(2));
+  TRY(stream.shutdown_write());
+  Bytes dropped(16 * 1024);
+  for (size_t total = 0; total < kMost;) {
+    TRY_ASSIGN(size_t n, stream.read(task, dropped));
+    if (n == 0) break;
+    total += n;
+  }
+  return {};
+}
+
 // What a request that could not be read is told; ok where there is nobody to tell.
 Status answer_unreadable(Task& task, Stream& stream, const Error& error) {
   if (error.code() != Code::Invalid && error.code() != Code::NoSpace) return error;
   Response response = error_response(error);
   if (error.code() == Code::NoSpace) response.status = 413;
-  return answer(task, stream, response, false, false);
+  TRY(answer(task, stream, response, false, false));
+  return linger(task, stream);
 }
 
 }  // namespace
