@@ -73,7 +73,7 @@ stop_server recovered fast
 step "stock recovery is done"
 
 status=0
-"$verify" "$work/seed" "$work/data/pg_wal" --data "$work/recovered" --min "${MIN:-20000}" || status=1
+"$verify" "$work/seed" "$work/data/pg_wal" --data "$work/recovered" --min "${MIN:-20000}" --types "${TYPES:-75}" || status=1
 step "native redo is done"
 for control in --flip-bit --without-vm-clears; do
   if [ "${CONTROLS:-1}" = 1 ] && "$verify" "$work/seed" "$work/data/pg_wal" --min 1 $control >/dev/null 2>&1; then

@@ -1,6 +1,6 @@
 // redo_verify: replays a stock server's WAL natively and compares every page with what the server says.
 //
-// usage: redo_verify SEED WAL [--data DIR] [--min N] [--flip-bit | --without-vm-clears]
+// usage: redo_verify SEED WAL [--data DIR] [--min N] [--types T] [--flip-bit | --without-vm-clears]
 //
 // SEED is the data directory as it was where WAL (a folder of segments) begins: at the redo point of
 // SEED's pg_control. After each record, each block that carries a consistency image (the server ran
@@ -8,7 +8,8 @@
 // unmasked but for LSN and checksum. With --data, the pages left over are compared byte for byte
 // with a data directory that the stock server's own recovery made from the same WAL. --flip-bit and
 // --without-vm-clears are negative controls: the comparison must then fail.
-// Exit status 0: at least N (default 1) comparisons, no difference, no error, nothing unsupported.
+// Exit status 0: at least N (default 1) comparisons, at least T record types with blocks (default 1), no
+// difference, no error, nothing unsupported.
 
 #include <array>
 #include <cstdio>
@@ -155,6 +156,7 @@ struct Options {
   std::string wal;
   std::string data;
   uint64_t least = 1;
+  uint64_t types = 1;
   bool flip_bit = false;
   bool vm_clears = true;
 };
@@ -197,7 +199,8 @@ class Verifier {
     std::printf(
         "%lu images compared, %lu mismatches, %lu errors, %lu unsupported, %zu record types with blocks\n",
         sum.compared, sum.mismatches, sum.errors, sum.unsupported, counts_.size());
-    return sum.compared >= options_.least && sum.mismatches == 0 && sum.errors == 0 && sum.unsupported == 0;
+    return sum.compared >= options_.least && counts_.size() >= options_.types && sum.mismatches == 0 &&
+           sum.errors == 0 && sum.unsupported == 0;
   }
 
   // Byte for byte against a data directory that stock recovery made. FSM pages are not logged.
@@ -399,6 +402,8 @@ int main(int argc, char** argv) {
       options.data = argv[++i];
     else if (argument == "--min" && i + 1 < argc)
       options.least = std::stoull(argv[++i]);
+    else if (argument == "--types" && i + 1 < argc)
+      options.types = std::stoull(argv[++i]);
     else if (argument == "--flip-bit")
       options.flip_bit = true;
     else if (argument == "--without-vm-clears")
@@ -408,7 +413,8 @@ int main(int argc, char** argv) {
   }
   if (places.size() != 2) {
     std::fprintf(stderr,
-                 "usage: redo_verify SEED WAL [--data DIR] [--min N] [--flip-bit | --without-vm-clears]\n");
+                 "usage: redo_verify SEED WAL [--data DIR] [--min N] [--types T] [--flip-bit | "
+                 "--without-vm-clears]\n");
     return 2;
   }
   options.seed = places[0];
