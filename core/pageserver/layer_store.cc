@@ -139,6 +139,7 @@ void LayerStore::freeze() {
   open_->freeze(last + 1);
   frozen_.push_back({std::move(open_), last, prev_record_});
   open_ = std::make_shared<MemoryLayer>(last + 1);
+  changes_.notify_all();
 }
 
 // ---- Reading
@@ -271,6 +272,7 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
     room_.notify_all();
   }
   for (LayerPtr& layer : remove) doomed_.push_back(std::move(layer));
+  changes_.notify_all();
   return write_index(task);
 }
 

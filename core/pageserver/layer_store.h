@@ -89,6 +89,8 @@ class LayerStore {
   Lsn start_lsn() const { return index_.start_lsn; }
   uint64_t memory_bytes() const;
   size_t frozen() const { return frozen_.size(); }
+  // Notified when a layer was frozen and when the set of layers changed.
+  WaitList& changes() { return changes_; }
 
   // ---- Reading.
   Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
@@ -114,6 +116,7 @@ class LayerStore {
                       const Materialize& make);
   // Removes files of layers that left the index and that nobody reads any more.
   Status sweep(Task& task);
+  bool has_doomed() const { return !doomed_.empty(); }
 
   // ---- What the uploader needs.
   TimelineIndex index() const;
@@ -153,6 +156,7 @@ class LayerStore {
   };
   std::deque<Frozen> frozen_;
   WaitList room_;
+  WaitList changes_;
   std::vector<LayerPtr> layers_;  // sorted by name
   std::vector<LayerPtr> doomed_;
   Mutex index_writing_;

@@ -1,0 +1,179 @@
+#include "core/pageserver/timeline.h"
+
+#include <algorithm>
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr int kPagesPerTurn = 32;
+
+}  // namespace
+
+Status wait_at_most(Task& task, WaitList& list, Duration time) {
+  Deadline deadline(task, time);
+  Status woken = list.wait(task);
+  if (woken.is(Code::TimedOut)) return {};
+  return woken;
+}
+
+Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id,
+                   std::string folder, std::shared_ptr<Timeline> ancestor)
+    : services_(services),
+      options_(options),
+      ancestor_(std::move(ancestor)),
+      log_(Logger(services.env.log())
+               .with("tenant", to_string(id.tenant))
+               .with("timeline", to_string(id.timeline))),
+      store_(services.env, id, std::move(folder), options.store, services.nodes),
+      catalog_(store_),
+      remote_(services.objects, id, services.uploads),
+      flushes_(services.metrics.counter("pageserver_flushes_total", "Layers flushed from memory")),
+      compactions_(services.metrics.counter("pageserver_compactions_total", "Compactions of L0 layers")),
+      images_(services.metrics.counter("pageserver_image_layers_total", "Rounds of image layer creation")) {
+  if (ancestor_) store_.set_ancestor(&ancestor_->store_);
+}
+
+void Timeline::set_remote(const TimelineIndex& index, const std::string& key) {
+  remote_.set_present(index, key);
+  store_.set_uploaded(remote_.present(), remote_.fetch());
+  remote_consistent_.advance(index.disk_consistent);
+}
+
+Status Timeline::run(Task& task) {
+  flushed_.advance(store_.disk_consistent());
+  Scope scope(task);
+  scope.spawn("flush", [this](Task& t) { return flush_loop(t); });
+  scope.spawn("compact", [this](Task& t) { return compact_loop(t); });
+  scope.spawn("upload", [this](Task& t) { return upload_loop(t); });
+  return scope.join(task);
+}
+
+Result<Ingest*> Timeline::ingest(Task& task) {
+  if (ingest_) return ingest_.get();
+  TRY_ASSIGN(pg::TrackedState state, catalog_.tracked(task, last_record()));
+  if (!ingest_) ingest_ = std::make_unique<Ingest>(store_, catalog_, state);
+  return ingest_.get();
+}
+
+Status Timeline::check_readable(Lsn lsn) const {
+  Lsn first = ancestor_ ? Lsn() : store_.start_lsn();
+  if (lsn >= first) return {};
+  return Error(Code::Invalid, "timeline " + to_string(store_.id()) + " cannot be read at " + to_string(lsn) +
+                                  ": its history begins at " + to_string(first));
+}
+
+Result<Lsn> Timeline::effective_lsn(Task& task, Lsn request_lsn, Lsn not_modified_since) {
+  Lsn lsn = std::min(last_record(), request_lsn);
+  if (not_modified_since > last_record()) {
+    Deadline deadline(task, options_.wait_lsn_timeout);
+    Status waited = store_.last_record().wait_for(task, not_modified_since);
+    if (waited.is(Code::TimedOut))
+      return Error(Code::TimedOut, "timeline " + to_string(id()) + ": WAL up to " +
+                                       to_string(not_modified_since) + " has not come, it is at " +
+                                       to_string(last_record()));
+    TRY(waited);
+    lsn = not_modified_since;
+  }
+  TRY(check_readable(lsn));
+  return lsn;
+}
+
+Status Timeline::checkpoint(Task& task) {
+  Lsn target = last_record();
+  store_.freeze();
+  TRY(flushed_.wait_for(task, target));
+  TRY(remote_consistent_.wait_for(task, target));
+  return {};
+}
+
+// ---- Background
+
+Status Timeline::flush_loop(Task& task) {
+  while (!task.cancelled()) {
+    auto flushed = store_.flush_one(task);
+    if (flushed.is(Code::Cancelled)) return flushed.error();
+    flushed_.advance(store_.disk_consistent());
+    if (!flushed.ok()) {
+      log_.error("flush, will try again: {}", flushed.error().to_string());
+      TRY(task.sleep(options_.retry_delay));
+      continue;
+    }
+    if (*flushed) {
+      flushes_.add();
+      log_.debug("flushed up to {}", to_string(store_.disk_consistent()));
+      continue;
+    }
+    MonotonicTime before = task.env().now();
+    TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
+    if (task.env().now() - before >= options_.checkpoint_timeout) store_.freeze();
+  }
+  return {};
+}
+
+Status Timeline::upload(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, uploading_));
+  TRY_ASSIGN(TimelineIndex index, remote_.upload(task, store_));
+  remote_consistent_.advance(index.disk_consistent);
+  return {};
+}
+
+Status Timeline::upload_loop(Task& task) {
+  while (!task.cancelled()) {
+    if (!remote_.behind(store_)) {
+      TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
+      continue;
+    }
+    Status done = upload(task);
+    if (done.is(Code::Cancelled)) return done;
+    if (!done.ok()) {
+      log_.warn("upload, will try again: {}", done.error().to_string());
+      TRY(task.sleep(options_.retry_delay));
+    }
+  }
+  return {};
+}
+
+Status Timeline::make_images(Task& task) {
+  std::optional<LayerStore::ImageNeed> need = store_.image_need();
+  if (!need || need->lsn == images_failed_at_) return {};
+  auto keys = catalog_.keys(task, need->keys, need->lsn);
+  if (!keys.ok()) return keys.error();
+  int made = 0;
+  Status done =
+      store_.create_image(task, *need, *keys, [&](Task& t, const Key& key, Lsn lsn) -> Result<Bytes> {
+        if (++made % kPagesPerTurn == 0) TRY(t.yield());
+        return catalog_.materialize(t, key, lsn);
+      });
+  // What cannot be redone keeps its records; it is tried again when more of them are there.
+  if (!done.ok() && !done.is(Code::Cancelled)) images_failed_at_ = need->lsn;
+  if (done.ok()) images_.add();
+  return done;
+}
+
+Status Timeline::compact(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, compacting_));
+  TRY_ASSIGN(bool compacted, store_.compact_l0(task));
+  if (compacted) compactions_.add();
+  TRY(make_images(task));
+  return store_.sweep(task);
+}
+
+Status Timeline::compact_loop(Task& task) {
+  while (!task.cancelled()) {
+    TRY(wait_at_most(task, store_.changes(), options_.compaction_period));
+    if (!store_.wants_compaction() && !store_.has_doomed()) continue;
+    Status done = store_.wants_compaction() ? compact(task) : store_.sweep(task);
+    if (done.is(Code::Cancelled)) return done;
+    if (!done.ok()) {
+      log_.warn("compaction, will try again: {}", done.error().to_string());
+      TRY(task.sleep(options_.retry_delay));
+    }
+    TRY(task.sleep(options_.retry_delay));  // doomed layers may still be read for a moment
+  }
+  return {};
+}
+
+}  // namespace argon::pageserver

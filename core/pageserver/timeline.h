@@ -1,0 +1,104 @@
+// Timeline: one line of history: its layers, what is read from it, and the work in its background.
+//
+// run() holds the fibers that flush, compact and upload; the WAL receiver (receiver.h) feeds
+// ingest(). A branch reads through to its ancestor's store and keeps the ancestor alive.
+//
+// LSNs, each at or above the next: last_record (ingested, in memory), disk_consistent (in layers on
+// disk), remote_consistent (in layers and index in the object store; only this one may make anybody
+// drop WAL).
+
+#pragma once
+
+#include <memory>
+
+#include "core/base/metrics.h"
+#include "core/env/log.h"
+#include "core/fiber/scope.h"
+#include "core/pageserver/catalog.h"
+#include "core/pageserver/ingest.h"
+#include "core/pageserver/layer_store.h"
+#include "core/pageserver/remote.h"
+
+namespace argon::pageserver {
+
+struct TimelineOptions {
+  StoreOptions store;
+  Duration checkpoint_timeout = Duration::seconds(30);  // the open layer is frozen at least so often
+  Duration compaction_period = Duration::seconds(10);
+  Duration wait_lsn_timeout = Duration::seconds(60);  // of a read, for WAL that has not come
+  Duration retry_delay = Duration::seconds(1);        // after disk or object store failed
+};
+
+// What all timelines of a pageserver share. All of it outlives them.
+struct Services {
+  Env& env;
+  objstore::ObjectStore& objects;
+  NodeCache& nodes;
+  Semaphore& uploads;
+  Metrics& metrics;
+};
+
+class Timeline {
+ public:
+  Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id, std::string folder,
+           std::shared_ptr<Timeline> ancestor);
+
+  const TenantTimelineId& id() const { return store_.id(); }
+  LayerStore& store() { return store_; }
+  Catalog& catalog() { return catalog_; }
+  Remote& remote() { return remote_; }
+  const std::shared_ptr<Timeline>& ancestor() const { return ancestor_; }
+  Lsn last_record() { return store_.last_record().value(); }
+  Lsn remote_consistent() const { return remote_consistent_.value(); }
+  const Logger& log() const { return log_; }
+
+  // Flushes, compacts and uploads until the task is cancelled. Errors of the disk and the object store
+  // are logged and tried again.
+  Status run(Task& task);
+  // Where the first WAL goes to. Made on first use, once the state at the end of the timeline can be
+  // read (a branch may have to wait for its ancestor's WAL).
+  Result<Ingest*> ingest(Task& task);
+
+  // The LSN at which a request is answered. Waits for not_modified_since only. Errors: TimedOut (the
+  // WAL did not come), Invalid (below what can be read).
+  Result<Lsn> effective_lsn(Task& task, Lsn request_lsn, Lsn not_modified_since);
+  // Ok if the timeline can be read at lsn, or will be.
+  Status check_readable(Lsn lsn) const;
+
+  // For operators and tests: everything ingested so far is durable in the object store.
+  Status checkpoint(Task& task);
+  // One round: L0 to L1, images where needed, files swept.
+  Status compact(Task& task);
+  // After a start: everything in `index` is in the object store under `key`.
+  void set_remote(const TimelineIndex& index, const std::string& key);
+  // Uploads what is not in the object store yet, once.
+  Status upload(Task& task);
+
+ private:
+  Status flush_loop(Task& task);
+  Status compact_loop(Task& task);
+  Status upload_loop(Task& task);
+  Status make_images(Task& task);
+
+  Services& services_;
+  TimelineOptions options_;
+  std::shared_ptr<Timeline> ancestor_;
+  Logger log_;
+  LayerStore store_;
+  Catalog catalog_;
+  Remote remote_;
+  std::unique_ptr<Ingest> ingest_;
+  Watermark<Lsn> flushed_;
+  Watermark<Lsn> remote_consistent_;
+  Mutex compacting_;
+  Mutex uploading_;
+  Lsn images_failed_at_;
+  Counter& flushes_;
+  Counter& compactions_;
+  Counter& images_;
+};
+
+// Waits for a notification, at most so long. Error: Cancelled.
+Status wait_at_most(Task& task, WaitList& list, Duration time);
+
+}  // namespace argon::pageserver
