@@ -112,6 +112,28 @@ Result<std::map<uint32_t, uint32_t>> Catalog::slru_segments(Task& task, pg::redo
   return segments;
 }
 
+Result<std::map<pg::Xid, Bytes>> Catalog::two_phase(Task& task, Lsn lsn) {
+  TRY_ASSIGN(auto found, store_.scan(task, two_phase_files(), lsn));
+  std::map<pg::Xid, Bytes> files;
+  for (auto& [key, content] : found) files.emplace(key.f6, std::move(content));
+  return files;
+}
+
+Result<Bytes> read_slru_segment(Task& task, Catalog& catalog, pg::redo::Slru slru, uint32_t segment,
+                                Lsn lsn) {
+  TRY_ASSIGN(auto blocks, catalog.slru_segment_size(task, slru, segment, lsn));
+  if (!blocks)
+    return Error(Code::NotFound, "segment " + std::to_string(segment) + " of SLRU " +
+                                     std::to_string(static_cast<int>(slru)) + " does not exist at " +
+                                     to_string(lsn));
+  Bytes out;
+  for (uint32_t block = 0; block < *blocks; block++) {
+    TRY_ASSIGN(Bytes page, catalog.materialize(task, slru_block_key(slru, segment, block), lsn));
+    append(out, page);
+  }
+  return out;
+}
+
 Result<std::set<std::pair<pg::Oid, pg::Oid>>> Catalog::databases(Task& task, Lsn lsn) {
   TRY_ASSIGN(auto found, store_.scan(task, pageserver::databases(), lsn));
   std::set<std::pair<pg::Oid, pg::Oid>> out;

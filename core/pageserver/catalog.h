@@ -37,6 +37,8 @@ class Catalog {
   Result<Sizes> relations(Task& task, const KeyRange& range, Lsn lsn);
   // Segment number to blocks.
   Result<std::map<uint32_t, uint32_t>> slru_segments(Task& task, pg::redo::Slru slru, Lsn lsn);
+  // Prepared transactions: the content of their files, by xid.
+  Result<std::map<pg::Xid, Bytes>> two_phase(Task& task, Lsn lsn);
   // (tablespace, database), the shared (1664, 0) among them.
   Result<std::set<std::pair<pg::Oid, pg::Oid>>> databases(Task& task, Lsn lsn);
   // Bytes of all forks of all relations of a database.
@@ -62,5 +64,8 @@ class Catalog {
   pg::redo::RedoSettings settings_;
   std::map<pg::RelTag, Size> sizes_;
 };
+
+// Whole pages of a segment. NotFound where it does not exist.
+Result<Bytes> read_slru_segment(Task& task, Catalog& catalog, pg::redo::Slru slru, uint32_t segment, Lsn lsn);
 
 }  // namespace argon::pageserver

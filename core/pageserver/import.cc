@@ -109,7 +109,7 @@ class Importer {
       return Error(Code::Corrupt, name + ": not a whole number of blocks");
     auto blocks = static_cast<uint32_t>(content.size() / pg::kBlockSize);
     auto segment = static_cast<uint32_t>(what.number);
-    auto slru = static_cast<pg::redo::Slru>(what.slru);
+    pg::redo::Slru slru = stored_slru(what.slru);
     for (uint32_t block = 0; block < blocks; block++)
       put(slru_block_key(slru, segment, block), page_of(content, block));
     put_size(slru_size_key(slru, segment), blocks);

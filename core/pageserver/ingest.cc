@@ -96,6 +96,13 @@ void Ingest::set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks) {
   staged_sizes_[rel] = blocks;
 }
 
+// A relation in a tablespace of the user's makes its database's folder there, which no record does.
+void Ingest::create(const pg::RelTag& rel, uint32_t blocks) {
+  bool own = rel.node.spc == pg::kDefaultTablespace || rel.node.spc == pg::kGlobalTablespace;
+  if (!own) stage_image(database_key(rel.node.spc, rel.node.db), Bytes{1});
+  set_size(rel, blocks);
+}
+
 // Makes sure the block exists. is_new: it did not, so no older version of it counts.
 Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page, bool& is_new) {
   TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, block.rel));
@@ -104,7 +111,10 @@ Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page, bo
   if (!is_new) return {};
   for (uint32_t gap = blocks; gap < block.block; gap++) stage(block_key({block.rel, gap}), zero_page());
   if (!makes_page) stage(block_key(block), zero_page());
-  set_size(block.rel, block.block + 1);
+  if (size)
+    set_size(block.rel, block.block + 1);
+  else
+    create(block.rel, block.block + 1);
   return {};
 }
 
@@ -175,7 +185,7 @@ Status Ingest::effect(Task& task, const pg::redo::SlruTruncate& e) {
 
 Status Ingest::effect(Task& task, const pg::redo::RelationCreate& e) {
   TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.rel));
-  if (!size) set_size(e.rel, 0);
+  if (!size) create(e.rel, 0);
   return {};
 }
 

@@ -57,6 +57,7 @@ class Ingest {
   // The size with what this record changed already.
   Result<std::optional<uint32_t>> size_of(Task& task, const pg::RelTag& rel);
   void set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks);
+  void create(const pg::RelTag& rel, uint32_t blocks);
   Result<std::optional<uint32_t>> slru_size_of(Task& task, Slru slru, uint32_t segment);
   void stage(const Key& key, Bytes value);
   void stage_image(const Key& key, ByteView content) { stage(key, image_value_of(content)); }

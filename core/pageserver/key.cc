@@ -67,6 +67,19 @@ Key tablespace_key(pg::Oid spc) {
   return {kTablespacePrefix, spc, 0, 0, 0, 0};
 }
 
+pg::redo::Slru stored_slru(pg::Slru slru) {
+  switch (slru) {
+    case pg::Slru::MultiXactMembers:
+      return pg::redo::Slru::MultixactMembers;
+    case pg::Slru::MultiXactOffsets:
+      return pg::redo::Slru::MultixactOffsets;
+    case pg::Slru::CommitTs:
+      return pg::redo::Slru::CommitTs;
+    default:
+      return pg::redo::Slru::Clog;
+  }
+}
+
 KeyRange relation_sizes_of(pg::Oid spc, pg::Oid db) {
   Key last{kRelSizePrefix, spc, db, ~0u, 0xFF, ~0u};
   return {{kRelSizePrefix, spc, db, 0, 0, 0}, last.next()};

@@ -30,6 +30,7 @@
 #include "core/base/result.h"
 #include "core/pg/redo/mutation.h"
 #include "core/pg/rel.h"
+#include "core/pg/slru.h"
 
 namespace argon::pageserver {
 
@@ -76,6 +77,9 @@ Key database_key(pg::Oid spc, pg::Oid db);
 Key slru_size_key(pg::redo::Slru slru, uint32_t segment);
 Key two_phase_key(pg::Xid xid);
 Key tablespace_key(pg::Oid spc);
+
+// The number under which an SLRU is stored.
+pg::redo::Slru stored_slru(pg::Slru slru);
 
 KeyRange relation_sizes_of(pg::Oid spc, pg::Oid db);
 KeyRange relation_sizes();

@@ -1,0 +1,259 @@
+#include "core/pageserver/page_service.h"
+
+#include <algorithm>
+
+#include "core/pageserver/backup.h"
+#include "core/wire/pagestream.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr size_t kSendAt = 256 * 1024;  // bytes of answers put together before they are sent
+constexpr std::string_view kServerVersion = "15.0 (Argon)";
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  size_t at = 0;
+  while (at < text.size()) {
+    size_t end = std::min(text.find(' ', at), text.size());
+    if (end > at) words.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+
+Result<TenantTimelineId> parse_ids(const std::vector<std::string>& words, size_t at) {
+  if (words.size() < at + 2) return Error(Code::Invalid, "the command needs a tenant and a timeline");
+  TRY_ASSIGN(TenantId tenant, parse_tenant_id(words[at]));
+  TRY_ASSIGN(TimelineId timeline, parse_timeline_id(words[at + 1]));
+  return TenantTimelineId{tenant, timeline};
+}
+
+Result<pg::RelTag> rel_of(const wire::PageRel& rel) {
+  if (rel.fork > pg::kLastFork) return Error(Code::Invalid, "no fork " + std::to_string(rel.fork));
+  return pg::RelTag{{rel.spc, rel.db, rel.rel}, static_cast<pg::Fork>(rel.fork)};
+}
+
+pg::redo::Slru slru_of(wire::SlruKind kind) {
+  switch (kind) {
+    case wire::SlruKind::MultiXactMembers:
+      return pg::redo::Slru::MultixactMembers;
+    case wire::SlruKind::MultiXactOffsets:
+      return pg::redo::Slru::MultixactOffsets;
+    default:
+      return pg::redo::Slru::Clog;
+  }
+}
+
+// Answers page requests of one connection on one timeline.
+class PageStream {
+ public:
+  PageStream(std::shared_ptr<Timeline> timeline, wire::PgServer& server, Metrics& metrics)
+      : timeline_(std::move(timeline)),
+        server_(server),
+        requests_(metrics.counter("pageserver_requests_total", "Page requests answered")),
+        errors_(metrics.counter("pageserver_request_errors_total", "Page requests answered by an error")) {}
+
+  Status run(Task& task) {
+    for (;;) {
+      TRY_ASSIGN(wire::CopyChunk chunk, server_.read_copy(task));
+      if (chunk.kind != wire::CopyChunk::Kind::Data) return {};
+      TRY_ASSIGN(wire::PageRequest request, wire::parse_page_request(chunk.data));
+      TRY(answer(task, request));
+      if (!server_.copy_ready() || server_.pending() >= kSendAt) TRY(server_.flush(task));
+    }
+  }
+
+ private:
+  Status answer(Task& task, const wire::PageRequest& request) {
+    Bytes content;
+    auto result = compute(task, request, content);
+    if (result.is(Code::Cancelled)) return result.error();
+    requests_.add();
+    wire::PageResponse response{request, wire::ErrorAnswer{}};
+    if (result.ok()) {
+      response.answer = *result;
+    } else {
+      errors_.add();
+      timeline_->log().warn("{}: {}", wire::to_string(request), result.error().to_string());
+      response.answer = wire::ErrorAnswer{result.error().message()};
+    }
+    wire::PgMessageWriter message(server_.buffer(), 'd');
+    wire::encode_page_response(server_.buffer(), response);
+    return {};
+  }
+
+  using Answer = decltype(wire::PageResponse::answer);
+
+  Result<Answer> compute(Task& task, const wire::PageRequest& request, Bytes& content) {
+    TRY(wire::check_request_lsns(request));
+    if (request.not_modified_since > timeline_->last_record() && server_.pending() > 0)
+      TRY(server_.flush(task));
+    TRY_ASSIGN(Lsn lsn, timeline_->effective_lsn(task, request.request_lsn, request.not_modified_since));
+    return std::visit([&](const auto& what) { return of(task, what, lsn, content); }, request.what);
+  }
+
+  Result<Answer> of(Task& task, const wire::ExistsRequest& what, Lsn lsn, Bytes&) {
+    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
+    TRY_ASSIGN(auto size, timeline_->catalog().relation_size(task, rel, lsn));
+    return Answer(wire::ExistsAnswer{size.has_value()});
+  }
+  Result<Answer> of(Task& task, const wire::NblocksRequest& what, Lsn lsn, Bytes&) {
+    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
+    TRY_ASSIGN(auto size, timeline_->catalog().relation_size(task, rel, lsn));
+    return Answer(wire::NblocksAnswer{size.value_or(0)});
+  }
+  Result<Answer> of(Task& task, const wire::GetPageRequest& what, Lsn lsn, Bytes& content) {
+    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
+    TRY_ASSIGN(content, timeline_->catalog().page(task, {rel, what.block}, lsn));
+    return Answer(wire::PageAnswer{content});
+  }
+  Result<Answer> of(Task& task, const wire::DbSizeRequest& what, Lsn lsn, Bytes&) {
+    TRY_ASSIGN(uint64_t bytes, timeline_->catalog().database_bytes(task, what.db, lsn));
+    return Answer(wire::DbSizeAnswer{static_cast<int64_t>(bytes)});
+  }
+  Result<Answer> of(Task& task, const wire::SlruSegmentRequest& what, Lsn lsn, Bytes& content) {
+    TRY_ASSIGN(content, read_slru_segment(task, timeline_->catalog(), slru_of(what.kind), what.segment, lsn));
+    return Answer(wire::SlruSegmentAnswer{static_cast<uint32_t>(content.size() / wire::kPageSize), content});
+  }
+
+  std::shared_ptr<Timeline> timeline_;
+  wire::PgServer& server_;
+  Counter& requests_;
+  Counter& errors_;
+};
+
+// One connection: its commands, one after the other.
+class Connection {
+ public:
+  Connection(Stream& stream, Tenants& tenants, Metrics& metrics, const PageServiceOptions& options)
+      : in_(stream), server_(in_, stream), tenants_(tenants), metrics_(metrics), options_(options) {}
+
+  Status run(Task& task) {
+    {
+      Deadline deadline(task, options_.startup_timeout);
+      TRY(server_.accept(task));
+      TRY(server_.welcome(task, kServerVersion));
+    }
+    for (;;) {
+      TRY_ASSIGN(std::optional<std::string> query, server_.read_query(task));
+      if (!query) return {};
+      Status done = command(task, words_of(*query));
+      if (done.is(Code::Cancelled) || done.is(Code::Disconnected)) return done;
+      if (!done.ok()) server_.put_error(done.error());
+      server_.put_ready();
+      TRY(server_.flush(task));
+    }
+  }
+
+ private:
+  Status command(Task& task, const std::vector<std::string>& words) {
+    std::string name = words.empty() ? "" : words[0];
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (name == "pagestream_v3") return pagestream(task, words);
+    if (name == "basebackup" || name == "fullbackup") return backup(task, words, name == "fullbackup");
+    if (name == "lease" && words.size() == 5 && words[1] == "lsn") return lease(task, words);
+    if (name == "set") {
+      server_.put_command_complete("SET");
+      return {};
+    }
+    return Error(Code::Invalid,
+                 "unknown command '" + name +
+                     "': this is a pageserver; it knows pagestream_v3, basebackup, fullbackup and lease");
+  }
+
+  Status pagestream(Task& task, const std::vector<std::string>& words) {
+    TRY_ASSIGN(TenantTimelineId id, parse_ids(words, 1));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    server_.put_copy_both_response();
+    TRY(server_.flush(task));
+    PageStream stream(std::move(timeline), server_, metrics_);
+    TRY(stream.run(task));
+    server_.put_copy_done();
+    server_.put_command_complete("COPY 0");
+    return {};
+  }
+
+  Status backup(Task& task, const std::vector<std::string>& words, bool everything) {
+    TRY_ASSIGN(TenantTimelineId id, parse_ids(words, 1));
+    BackupOptions backup;
+    backup.everything = everything;
+    Lsn wanted = Lsn::max();
+    for (size_t i = 3; i < words.size(); i++) {
+      if (words[i] == "--replica") {
+        backup.standby = true;
+      } else if (words[i] != "latest") {
+        TRY_ASSIGN(wanted, parse_lsn(words[i]));
+      }
+    }
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    TRY_ASSIGN(backup.lsn, timeline->effective_lsn(task, wanted, wanted == Lsn::max() ? Lsn() : wanted));
+    server_.put_copy_out_response();
+    TRY(write_backup(task, *timeline, backup, [&](ByteView bytes) -> Status {
+      server_.put_copy_data(bytes);
+      return server_.pending() >= kSendAt ? server_.flush(task) : Status();
+    }));
+    server_.put_copy_done();
+    server_.put_command_complete("COPY 0");
+    return {};
+  }
+
+  // Nothing is removed yet below a timeline's history, so a lease holds where the LSN can be read.
+  Status lease(Task& task, const std::vector<std::string>& words) {
+    TRY_ASSIGN(TenantTimelineId id, parse_ids(words, 2));
+    TRY_ASSIGN(Lsn lsn, parse_lsn(words[4]));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    server_.put_row_description({{"valid_until"}});
+    WallTime until = task.env().wall_now() + options_.lease;
+    if (timeline->check_readable(lsn).ok())
+      server_.put_row({std::to_string(until.ns / 1'000'000)});
+    else
+      server_.put_row({std::nullopt});
+    server_.put_command_complete("SELECT 1");
+    return {};
+  }
+
+  wire::BufferedReader in_;
+  wire::PgServer server_;
+  Tenants& tenants_;
+  Metrics& metrics_;
+  const PageServiceOptions& options_;
+};
+
+}  // namespace
+
+Status serve_pages(Task& task, Listener& listener, Tenants& tenants, Metrics& metrics,
+                   const PageServiceOptions& options) {
+  Logger log(task.env().log());
+  Gauge& open = metrics.gauge("pageserver_connections", "Open connections of the page service");
+  Scope connections(task);
+  Status ended;
+  while (ended.ok() && !task.cancelled()) {
+    auto accepted = listener.accept(task);
+    if (accepted.is(Code::Io)) {
+      ended = task.sleep(Duration::milliseconds(100));
+      continue;
+    }
+    if (!accepted.ok()) {
+      ended = accepted.error();
+      break;
+    }
+    std::shared_ptr<Stream> stream = std::move(*accepted);
+    if (connections.size() >= options.connections_max) continue;  // closes it
+    connections.spawn("page connection", [&, stream](Task& t) -> Status {
+      open.add(1);
+      Status done = Connection(*stream, tenants, metrics, options).run(t);
+      open.add(-1);
+      if (!done.ok() && !done.is(Code::Cancelled) && !done.is(Code::Disconnected))
+        log.warn("connection of {}: {}", stream->peer(), done.error().to_string());
+      return {};
+    });
+  }
+  TRY(connections.stop(task));
+  if (ended.is(Code::Cancelled) || ended.is(Code::Disconnected)) return {};
+  return ended;
+}
+
+}  // namespace argon::pageserver

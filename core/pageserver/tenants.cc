@@ -1,0 +1,201 @@
+#include "core/pageserver/tenants.h"
+
+#include <algorithm>
+
+#include "core/env/io.h"
+#include "core/pg/wal_page.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+std::pair<Generation, uint64_t> order_of(const TimelineIndex& index) {
+  return {index.generation, index.sequence};
+}
+
+// Where a branch can begin: a record's start, or a page boundary.
+Lsn branch_point(Lsn lsn) {
+  lsn = Lsn(lsn.value & ~uint64_t{7});
+  return pg::page_offset(lsn) < pg::page_header_size(lsn) ? pg::page_start(lsn) : lsn;
+}
+
+}  // namespace
+
+std::string Tenants::folder_of(const TenantTimelineId& id) const {
+  return folder_ + "/tenants/" + to_string(id.tenant) + "/timelines/" + to_string(id.timeline);
+}
+
+Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) const {
+  auto tenant = tenants_.find(id.tenant);
+  if (tenant == tenants_.end())
+    return Error(Code::NotFound, "tenant " + to_string(id.tenant) + " does not exist here");
+  auto timeline = tenant->second.timelines.find(id.timeline);
+  if (timeline == tenant->second.timelines.end())
+    return Error(Code::NotFound, "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
+                                     " does not exist here");
+  return timeline->second;
+}
+
+std::shared_ptr<Timeline> Tenants::make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor) {
+  return std::make_shared<Timeline>(services_, options_, id, folder_of(id), std::move(ancestor));
+}
+
+Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
+  TRY(timeline->upload(task));
+  tenants_[timeline->id().tenant].timelines[timeline->id().timeline] = timeline;
+  started_(timeline);
+  return {};
+}
+
+// ---- Attaching
+
+Status Tenants::attach_all(Task& task) {
+  TRY_ASSIGN(auto found, list_tenants(task, services_.objects));
+  for (const auto& [tenant, remote] : found) TRY(attach_tenant(task, tenant, remote));
+  return {};
+}
+
+Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote) {
+  Logger log = Logger(services_.env.log()).with("tenant", to_string(tenant));
+  TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
+  tenants_[tenant].generation = generation;
+  std::map<TimelineId, TimelineIndex> waiting;
+  for (const auto& [timeline, key] : remote.newest_index) {
+    auto index = get_index(task, services_.objects, key, {tenant, timeline});
+    if (index.is(Code::Unavailable) || index.is(Code::Cancelled)) return index.error();
+    if (index.ok())
+      waiting.emplace(timeline, std::move(*index));
+    else
+      log.error("timeline {} cannot be loaded: {}", to_string(timeline), index.error().to_string());
+  }
+  // Ancestors first. Each round loads at least one, or ends.
+  for (bool progress = true; progress && !waiting.empty();) {
+    progress = false;
+    for (auto at = waiting.begin(); at != waiting.end();) {
+      const auto& [timeline, index] = *at;
+      if (index.ancestor && !tenants_[tenant].timelines.contains(*index.ancestor)) {
+        ++at;
+        continue;
+      }
+      Status loaded = load(task, {tenant, timeline}, index, remote.newest_index.at(timeline), generation);
+      if (loaded.is(Code::Cancelled)) return loaded;
+      if (!loaded.ok())
+        log.error("timeline {} cannot be loaded: {}", to_string(timeline), loaded.error().to_string());
+      progress = true;
+      at = waiting.erase(at);
+    }
+  }
+  for (const auto& [timeline, index] : waiting)
+    log.error("timeline {} cannot be loaded: its ancestor is not there", to_string(timeline));
+  return {};
+}
+
+// The local index, where it is newer than the object store's and all it names is there; else the latter.
+Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folder,
+                                            const TimelineIndex& remote) {
+  Disk& disk = services_.env.disk();
+  auto local = LayerStore::read_index(task, disk, folder);
+  if (local.is(Code::Cancelled)) return local.error();
+  if (!local.ok() || local->id != remote.id || order_of(*local) <= order_of(remote)) return remote;
+  std::set<LayerName> present;
+  for (const TimelineIndex::Layer& layer : remote.layers) present.insert(layer.name);
+  for (const TimelineIndex::Layer& layer : local->layers) {
+    if (present.contains(layer.name)) continue;
+    auto info = disk.stat(task, join_path(folder, to_string(layer.name)));
+    if (info.is(Code::Cancelled)) return info.error();
+    if (!info.ok() || info->size != layer.size) return remote;
+  }
+  return *local;
+}
+
+Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote,
+                     const std::string& key, Generation generation) {
+  std::string folder = folder_of(id);
+  TRY(make_dirs(task, services_.env.disk(), folder));
+  TRY_ASSIGN(TimelineIndex index, choose_index(task, folder, remote));
+  Tenant& tenant = tenants_[id.tenant];
+  auto timeline = make(id, index.ancestor ? tenant.timelines.at(*index.ancestor) : nullptr);
+  TRY(timeline->store().open(task, index));
+  timeline->set_remote(remote, key);
+  timeline->store().set_generation(generation);
+  tenant.timelines[id.timeline] = timeline;
+  timeline->log().info("attached at {}, generation {}", to_string(index.disk_consistent), generation.value);
+  started_(timeline);
+  return {};
+}
+
+// ---- Creating
+
+Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
+  Lock lock;
+  TRY(lock.acquire(task, changing_));
+  if (tenants_.contains(tenant)) return {};
+  TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, Generation()));
+  tenants_[tenant].generation = generation;
+  return {};
+}
+
+Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantTimelineId& id,
+                                                       const std::string& data) {
+  TRY(create_tenant(task, id.tenant));
+  Lock lock;
+  TRY(lock.acquire(task, changing_));
+  if (auto known = find(id); known.ok()) {
+    if ((*known)->ancestor())
+      return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, as a branch");
+    return *known;
+  }
+  return import(task, id, data);
+}
+
+Result<std::shared_ptr<Timeline>> Tenants::import(Task& task, const TenantTimelineId& id,
+                                                  const std::string& data) {
+  TRY_ASSIGN(Import imported, import_data_directory(task, services_.env.disk(), data));
+  TimelineIndex index;
+  index.id = id;
+  index.generation = tenants_[id.tenant].generation;
+  index.start_lsn = index.disk_consistent = imported.end;
+  index.prev_record = imported.prev;
+  index.system_id = imported.control.system_id;
+  auto timeline = make(id, nullptr);
+  // A former attempt may have left files; nothing names them.
+  TRY(remove_tree(task, services_.env.disk(), timeline->store().folder()));
+  TRY(timeline->store().create(task, index));
+  TRY(timeline->store().write_images(task, imported.end, imported.entries));
+  TRY(begin(task, timeline));
+  timeline->log().info("created from {} at {}", data, to_string(imported.end));
+  return timeline;
+}
+
+Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimelineId& id,
+                                                  const TimelineId& ancestor, std::optional<Lsn> lsn) {
+  Lock lock;
+  TRY(lock.acquire(task, changing_));
+  TRY_ASSIGN(std::shared_ptr<Timeline> parent, find({id.tenant, ancestor}));
+  if (auto known = find(id); known.ok()) {
+    bool same = (*known)->ancestor() == parent &&
+                (!lsn || (*known)->store().index().ancestor_lsn == branch_point(*lsn));
+    if (!same)
+      return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, with another history");
+    return *known;
+  }
+  Lsn at = branch_point(lsn.value_or(parent->last_record()));
+  TRY(parent->check_readable(at));
+  if (at > parent->last_record())
+    return Error(Code::Invalid, "branch at " + to_string(at) + ": timeline " + to_string(ancestor) +
+                                    " is only at " + to_string(parent->last_record()));
+  TimelineIndex index;
+  index.id = id;
+  index.generation = tenants_[id.tenant].generation;
+  index.ancestor = ancestor;
+  index.ancestor_lsn = index.start_lsn = index.disk_consistent = at;
+  index.system_id = parent->store().index().system_id;
+  auto timeline = make(id, parent);
+  TRY(remove_tree(task, services_.env.disk(), timeline->store().folder()));
+  TRY(timeline->store().create(task, index));
+  TRY(begin(task, timeline));
+  timeline->log().info("branched off {} at {}", to_string(ancestor), to_string(at));
+  return timeline;
+}
+
+}  // namespace argon::pageserver

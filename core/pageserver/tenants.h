@@ -1,0 +1,67 @@
+// Tenants: all timelines of a pageserver, and their life: attach at start, create, branch.
+//
+// The object store says what exists; the local disk is a cache of it that may be empty, or older. A
+// timeline exists once its first index is in the object store, and create() and branch() return only
+// after that.
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "core/pageserver/import.h"
+#include "core/pageserver/timeline.h"
+
+namespace argon::pageserver {
+
+class Tenants {
+ public:
+  // Called for each timeline that comes to life, in the task that made it; starts its fibers.
+  using Started = std::function<void(std::shared_ptr<Timeline>)>;
+
+  Tenants(Services& services, const TimelineOptions& options, std::string folder, Started started)
+      : services_(services), options_(options), folder_(std::move(folder)), started_(std::move(started)) {}
+
+  // Loads everything the object store lists. A timeline that cannot be loaded is logged and left out,
+  // with its branches. Errors: those of the object store.
+  Status attach_all(Task& task);
+
+  // Idempotent. Errors: those of the object store.
+  Status create_tenant(Task& task, const TenantId& tenant);
+  // A root timeline from a data directory on this node. AlreadyExists unless it is the same again.
+  Result<std::shared_ptr<Timeline>> create_root(Task& task, const TenantTimelineId& id,
+                                                const std::string& data);
+  // A branch; no LSN: at the ancestor's end. Metadata only. The LSN is moved down to where a record
+  // can start. Idempotent for the same arguments. Errors: NotFound, Invalid (the LSN is not there
+  // yet, or before the history), AlreadyExists.
+  Result<std::shared_ptr<Timeline>> branch(Task& task, const TenantTimelineId& id, const TimelineId& ancestor,
+                                           std::optional<Lsn> lsn);
+
+  // NotFound names the tenant or timeline.
+  Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
+  struct Tenant {
+    Generation generation;
+    std::map<TimelineId, std::shared_ptr<Timeline>> timelines;
+  };
+  const std::map<TenantId, Tenant>& all() const { return tenants_; }
+
+ private:
+  std::string folder_of(const TenantTimelineId& id) const;
+  Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);
+  Status load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote, const std::string& key,
+              Generation generation);
+  Result<TimelineIndex> choose_index(Task& task, const std::string& folder, const TimelineIndex& remote);
+  std::shared_ptr<Timeline> make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor);
+  Status begin(Task& task, std::shared_ptr<Timeline> timeline);
+  Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data);
+
+  Services& services_;
+  TimelineOptions options_;
+  std::string folder_;
+  Started started_;
+  std::map<TenantId, Tenant> tenants_;
+  Mutex changing_;
+};
+
+}  // namespace argon::pageserver
