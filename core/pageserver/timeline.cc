@@ -87,6 +87,15 @@ Status Timeline::checkpoint(Task& task) {
   return {};
 }
 
+Status Timeline::save(Task& task) {
+  store_.freeze();
+  for (;;) {
+    TRY_ASSIGN(bool flushed, store_.flush_one(task));
+    if (!flushed) break;
+  }
+  return remote_.behind(store_) ? upload(task) : Status();
+}
+
 // ---- Background
 
 Status Timeline::flush_loop(Task& task) {

@@ -67,6 +67,8 @@ class Timeline {
 
   // For operators and tests: everything ingested so far is durable in the object store.
   Status checkpoint(Task& task);
+  // The same by itself, where run() has ended: for an orderly stop.
+  Status save(Task& task);
   // One round: L0 to L1, images where needed, files swept.
   Status compact(Task& task);
   // After a start: everything in `index` is in the object store under `key`.

@@ -1,0 +1,32 @@
+// What a pageserver is told at its start. Plain data.
+
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/base/ids.h"
+#include "core/env/network.h"
+#include "core/objstore/object_store.h"
+#include "core/pageserver/page_service.h"
+#include "core/pageserver/receiver.h"
+#include "core/pageserver/timeline.h"
+
+namespace argon::pageserver {
+
+struct PageserverConfig {
+  NodeId id{1};
+  std::string data_dir;           // layers of all timelines; made where it does not exist; may be emptied
+  Address listen_pg;              // page service
+  Address listen_http;            // management and metrics
+  std::optional<Address> broker;  // none: no WAL is received
+  std::string object_store_dir;   // the local folder that serves as object store, unless one is given
+  uint64_t checkpoint_distance = 64u << 20;  // bytes of changes in memory before a layer is flushed
+  TimelineOptions timeline;                  // but for the checkpoint distance
+  ReceiverOptions receiver;
+  PageServiceOptions pages;
+  size_t index_blocks_cached = 8192;  // of all layers together
+  size_t uploads_at_once = 2;
+};
+
+}  // namespace argon::pageserver

@@ -1,0 +1,193 @@
+#include "core/pageserver/management.h"
+
+#include <nlohmann/json.hpp>
+
+namespace argon::pageserver {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr Duration kCheckpointTimeout = Duration::seconds(120);
+
+Result<std::string> text_field(const json& body, const std::string& field) {
+  if (!body.is_object() || !body.contains(field) || !body[field].is_string())
+    return Error(Code::Invalid, "field '" + field + "' must be a text");
+  return body[field].get<std::string>();
+}
+
+bool has_text(const json& body, const std::string& field) {
+  return body.is_object() && body.contains(field) && body[field].is_string();
+}
+
+Result<TenantTimelineId> id_of(const http::Request& request) {
+  TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+  TRY_ASSIGN(TimelineId timeline, parse_timeline_id(request.parameter("timeline")));
+  return TenantTimelineId{tenant, timeline};
+}
+
+json describe(Timeline& timeline) {
+  TimelineIndex index = timeline.store().index();
+  json out{{"tenant_id", to_string(index.id.tenant)},
+           {"timeline_id", to_string(index.id.timeline)},
+           {"state", "Active"},
+           {"pg_version", index.server_version},
+           {"system_id", std::to_string(index.system_id)},
+           {"generation", index.generation.value},
+           {"initdb_lsn", to_string(index.start_lsn)},
+           {"last_record_lsn", to_string(timeline.last_record())},
+           {"prev_record_lsn", to_string(timeline.store().prev_record())},
+           {"disk_consistent_lsn", to_string(index.disk_consistent)},
+           {"remote_consistent_lsn", to_string(timeline.remote_consistent())},
+           {"min_readable_lsn", to_string(index.start_lsn)},
+           {"current_physical_size", timeline.store().layer_bytes()},
+           {"memory_bytes", timeline.store().memory_bytes()},
+           {"layers", index.layers.size()},
+           {"l0_layers", timeline.store().l0_count()}};
+  if (index.ancestor) {
+    out["ancestor_timeline_id"] = to_string(*index.ancestor);
+    out["ancestor_lsn"] = to_string(index.ancestor_lsn);
+  }
+  return out;
+}
+
+// Bytes of all relations at the timeline's end; the catalog is searched for it.
+Result<uint64_t> logical_size(Task& task, Timeline& timeline) {
+  Lsn lsn = timeline.last_record();
+  TRY_ASSIGN(Catalog::Sizes sizes, timeline.catalog().relations(task, relation_sizes(), lsn));
+  uint64_t bytes = 0;
+  for (const auto& [rel, blocks] : sizes) bytes += uint64_t{blocks} * pg::kBlockSize;
+  return bytes;
+}
+
+class Routes {
+ public:
+  Routes(Tenants& tenants, NodeId id) : tenants_(tenants), id_(id) {}
+
+  Result<http::Response> status() const { return http::json_response({{"id", id_.value}}); }
+
+  Result<http::Response> list_tenants() const {
+    json out = json::array();
+    for (const auto& [id, tenant] : tenants_.all()) out.push_back(tenant_json(id, tenant));
+    return http::json_response(out);
+  }
+  Result<http::Response> show_tenant(const http::Request& request) const {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, find(id));
+    return http::json_response(tenant_json(id, *tenant));
+  }
+  Result<http::Response> create_tenant(Task& task, const TenantId& id) const {
+    TRY(tenants_.create_tenant(task, id));
+    return http::json_response(to_string(id), 201);
+  }
+  Result<http::Response> list_timelines(const http::Request& request) const {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, find(id));
+    json out = json::array();
+    for (const auto& [timeline_id, timeline] : tenant->timelines) out.push_back(describe(*timeline));
+    return http::json_response(out);
+  }
+  Result<http::Response> show_timeline(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    json out = describe(*timeline);
+    if (request.query.contains("logical_size")) {
+      TRY_ASSIGN(uint64_t bytes, logical_size(task, *timeline));
+      out["current_logical_size"] = bytes;
+    }
+    return http::json_response(out);
+  }
+  Result<http::Response> create_timeline(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(std::string text, text_field(body, "new_timeline_id"));
+    TRY_ASSIGN(TimelineId timeline, parse_timeline_id(text));
+    TenantTimelineId id{tenant, timeline};
+    if (has_text(body, "ancestor_timeline_id")) return branch(task, id, body);
+    const char* field = has_text(body, "data_directory") ? "data_directory" : "import_datadir";
+    TRY_ASSIGN(std::string data, text_field(body, field));
+    TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.create_root(task, id, data));
+    return http::json_response(describe(*made), 201);
+  }
+  Result<http::Response> checkpoint(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    Deadline deadline(task, kCheckpointTimeout);
+    TRY(timeline->checkpoint(task));
+    return http::json_response(describe(*timeline));
+  }
+  Result<http::Response> compact(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    TRY(timeline->compact(task));
+    return http::json_response(describe(*timeline));
+  }
+
+ private:
+  Result<http::Response> branch(Task& task, const TenantTimelineId& id, const json& body) const {
+    TRY_ASSIGN(std::string text, text_field(body, "ancestor_timeline_id"));
+    TRY_ASSIGN(TimelineId ancestor, parse_timeline_id(text));
+    std::optional<Lsn> lsn;
+    if (has_text(body, "ancestor_start_lsn")) {
+      TRY_ASSIGN(Lsn parsed, parse_lsn(body["ancestor_start_lsn"].get<std::string>()));
+      lsn = parsed;
+    }
+    TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.branch(task, id, ancestor, lsn));
+    return http::json_response(describe(*made), 201);
+  }
+  Result<const Tenants::Tenant*> find(const TenantId& id) const {
+    auto found = tenants_.all().find(id);
+    if (found == tenants_.all().end())
+      return Error(Code::NotFound, "tenant " + to_string(id) + " does not exist here");
+    return &found->second;
+  }
+  static json tenant_json(const TenantId& id, const Tenants::Tenant& tenant) {
+    json timelines = json::array();
+    for (const auto& [timeline, unused] : tenant.timelines) timelines.push_back(to_string(timeline));
+    return {{"id", to_string(id)},
+            {"state", {{"slug", "Active"}}},
+            {"generation", tenant.generation.value},
+            {"timelines", timelines}};
+  }
+
+  Tenants& tenants_;
+  NodeId id_;
+};
+
+}  // namespace
+
+void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, NodeId id) {
+  auto routes = std::make_shared<Routes>(tenants, id);
+  using Request = http::Request;
+  router.add_metrics(metrics);
+  router.add("GET", "/v1/status", [routes](Task&, const Request&) { return routes->status(); });
+  router.add("GET", "/status", [routes](Task&, const Request&) { return routes->status(); });
+  router.add("GET", "/v1/tenant", [routes](Task&, const Request&) { return routes->list_tenants(); });
+  router.add("POST", "/v1/tenant", [routes](Task& task, const Request& request) -> Result<http::Response> {
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(std::string text, text_field(body, "new_tenant_id"));
+    TRY_ASSIGN(TenantId tenant, parse_tenant_id(text));
+    return routes->create_tenant(task, tenant);
+  });
+  auto create_named = [routes](Task& task, const Request& request) -> Result<http::Response> {
+    TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+    return routes->create_tenant(task, tenant);
+  };
+  router.add("POST", "/v1/tenant/:tenant", create_named);
+  router.add("PUT", "/v1/tenant/:tenant/location_config", create_named);
+  router.add("GET", "/v1/tenant/:tenant",
+             [routes](Task&, const Request& r) { return routes->show_tenant(r); });
+  router.add("GET", "/v1/tenant/:tenant/timeline",
+             [routes](Task&, const Request& r) { return routes->list_timelines(r); });
+  router.add("POST", "/v1/tenant/:tenant/timeline",
+             [routes](Task& task, const Request& r) { return routes->create_timeline(task, r); });
+  const std::string timeline = "/v1/tenant/:tenant/timeline/:timeline";
+  router.add("GET", timeline,
+             [routes](Task& task, const Request& r) { return routes->show_timeline(task, r); });
+  router.add("PUT", timeline + "/checkpoint",
+             [routes](Task& task, const Request& r) { return routes->checkpoint(task, r); });
+  router.add("PUT", timeline + "/compact",
+             [routes](Task& task, const Request& r) { return routes->compact(task, r); });
+}
+
+}  // namespace argon::pageserver

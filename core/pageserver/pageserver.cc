@@ -1,0 +1,95 @@
+#include "core/pageserver/pageserver.h"
+
+#include "core/env/io.h"
+#include "core/http/server.h"
+#include "core/objstore/local_store.h"
+#include "core/pageserver/management.h"
+
+namespace argon::pageserver {
+
+namespace {
+
+constexpr Duration kStopTimeout = Duration::seconds(10);
+
+// What is in memory is durable after a restart too, since safekeepers have it; this makes it quick.
+void save_all(Task& task, Tenants& tenants) {
+  Shield shield(task);
+  Deadline deadline(task, kStopTimeout);
+  for (const auto& [id, tenant] : tenants.all()) {
+    for (const auto& [timeline_id, timeline] : tenant.timelines) {
+      Status saved = timeline->save(task);
+      if (!saved.ok()) timeline->log().warn("stopping without saving: {}", saved.error().to_string());
+    }
+  }
+}
+
+void add_gauges(Metrics& metrics, const Tenants& tenants) {
+  auto sum = [&tenants](auto of) {
+    int64_t total = 0;
+    for (const auto& [id, tenant] : tenants.all())
+      for (const auto& [timeline_id, timeline] : tenant.timelines)
+        total += static_cast<int64_t>(of(*timeline));
+    return total;
+  };
+  metrics.gauge_from("pageserver_timelines", "Timelines attached", {},
+                     [sum] { return sum([](Timeline&) { return 1; }); });
+  metrics.gauge_from("pageserver_memory_layer_bytes", "Values in memory layers", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().memory_bytes(); }); });
+  metrics.gauge_from("pageserver_layer_bytes", "Bytes of all layer files", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().layer_bytes(); }); });
+  metrics.gauge_from("pageserver_layers", "Layer files", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().layers().size(); }); });
+}
+
+}  // namespace
+
+Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore* store) {
+  Logger log(env.log());
+  TRY(make_dirs(task, env.disk(), config.data_dir));
+  std::unique_ptr<objstore::ObjectStore> local;
+  if (store == nullptr) {
+    TRY_ASSIGN(local, objstore::LocalStore::open(task, env.disk(), config.object_store_dir,
+                                                 "pageserver-" + to_string(config.id)));
+    store = local.get();
+  }
+  Metrics metrics;
+  NodeCache nodes(config.index_blocks_cached);
+  Semaphore uploads(config.uploads_at_once);
+  Services services{env, *store, nodes, uploads, metrics};
+  SafekeeperNews news;
+  std::optional<Tenants> tenants;
+  TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));
+  TRY_ASSIGN(std::unique_ptr<Listener> management, env.network().listen(task, config.listen_http));
+
+  http::Router router;
+  Status ended;
+  {
+    Scope scope(task);
+    TimelineOptions options = config.timeline;
+    options.store.checkpoint_distance = config.checkpoint_distance;
+    tenants.emplace(services, options, config.data_dir, [&](std::shared_ptr<Timeline> timeline) {
+      scope.spawn("timeline", [timeline](Task& t) { return timeline->run(t); });
+      if (config.broker)
+        scope.spawn("receiver",
+                    [&, timeline](Task& t) { return receive_wal(t, *timeline, news, config.receiver); });
+    });
+    Status attached = tenants->attach_all(task);
+    if (!attached.ok()) {
+      ignore_result(scope.stop(task));
+      return attached;
+    }
+    add_gauges(metrics, *tenants);
+    add_routes(router, *tenants, metrics, config.id);
+    if (config.broker)
+      scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
+    scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
+    scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });
+    log.info("pageserver {} serves pages at {}, management at {}", config.id.value,
+             to_string(pages->address()), to_string(management->address()));
+    ended = scope.join(task);
+  }
+  save_all(task, *tenants);
+  return ended;
+}
+
+}  // namespace argon::pageserver

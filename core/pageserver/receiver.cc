@@ -1,0 +1,189 @@
+#include "core/pageserver/receiver.h"
+
+#include <algorithm>
+
+#include "core/broker/client.h"
+#include "core/wire/pg_wire.h"
+#include "core/wire/replication.h"
+
+namespace argon::pageserver {
+
+void SafekeeperNews::note(const broker::TimelineInfo& info, MonotonicTime now) {
+  seen_[info.id][info.safekeeper] = {info, now};
+  changes_.notify_all();
+}
+
+const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, MonotonicTime oldest) const {
+  auto found = seen_.find(id);
+  if (found == seen_.end()) return nullptr;
+  const broker::TimelineInfo* best = nullptr;
+  for (const auto& [node, seen] : found->second)
+    if (seen.at >= oldest && (best == nullptr || seen.info.commit > best->commit)) best = &seen.info;
+  return best;
+}
+
+Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news,
+                     const ReceiverOptions& options) {
+  Logger log(task.env().log());
+  Duration pause = options.retry_delay;
+  auto follow = [&]() -> Status {
+    std::unique_ptr<broker::BrokerClient> client;
+    {
+      Deadline deadline(task, options.connect_timeout);
+      TRY_ASSIGN(client, broker::BrokerClient::connect(task, broker));
+      TRY(client->subscribe(task, std::nullopt));
+    }
+    for (;;) {
+      Deadline deadline(task, options.info_lifetime * 3);
+      TRY_ASSIGN(std::vector<broker::TimelineInfo> infos, client->receive(task));
+      for (const broker::TimelineInfo& info : infos) news.note(info, task.env().now());
+      pause = options.retry_delay;
+    }
+  };
+  for (;;) {
+    Status ended = follow();
+    if (task.cancelled()) return {};
+    log.debug("broker at {}: {}", to_string(broker), ended.error().to_string());
+    TRY(task.sleep(pause));
+    pause = std::min(pause * 2, options.retry_delay_max);
+  }
+}
+
+namespace {
+
+// One connection to one safekeeper.
+class Session {
+ public:
+  Session(Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options, NodeId safekeeper)
+      : timeline_(timeline), news_(news), options_(options), safekeeper_(safekeeper) {}
+
+  Status run(Task& task, const Address& address) {
+    TRY_ASSIGN(ingest_, timeline_.ingest(task));
+    Lsn start = timeline_.last_record();
+    TRY_ASSIGN(pg::ControlFile control, timeline_.catalog().control(task, start));
+    decoder_.emplace(start, pg::WalIdentity{control.system_id});
+    {
+      Deadline deadline(task, options_.connect_timeout);
+      TenantTimelineId id = timeline_.id();
+      TRY_ASSIGN(client_, wire::PgClient::connect(task, address,
+                                                  {{"user", "pageserver"},
+                                                   {"database", "replication"},
+                                                   {"replication", "true"},
+                                                   {"application_name", "pageserver"}},
+                                                  {{"tenant_id", to_string(id.tenant)},
+                                                   {"timeline_id", to_string(id.timeline)}}));
+      TRY(client_->start_copy_both(task, wire::to_string(wire::StartReplication{"", start, {}})));
+    }
+    timeline_.log().debug("receiving from safekeeper {} at {}", safekeeper_.value, to_string(start));
+    heard_ = task.env().now();
+    Scope scope(task);
+    scope.spawn("receive", [this](Task& t) { return receive(t); });
+    scope.spawn("feedback", [this](Task& t) { return feedback(t); });
+    return scope.join(task);
+  }
+  bool progressed() const { return progressed_; }
+
+ private:
+  Status receive(Task& task) {
+    for (;;) {
+      std::optional<ByteView> body;
+      {
+        Deadline deadline(task, options_.silence_timeout);
+        TRY_ASSIGN(body, client_->read_copy(task));
+      }
+      if (!body) return Error(Code::Disconnected, "the safekeeper ended the stream");
+      TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
+      if (auto* keepalive = std::get_if<wire::Keepalive>(&message)) {
+        if (keepalive->reply_requested) kick_.notify_all();
+        continue;
+      }
+      const auto& data = std::get<wire::XLogData>(message);
+      if (data.start != decoder_->position())
+        return Error(Code::Corrupt, "WAL of " + to_string(data.start) + " came where " +
+                                        to_string(decoder_->position()) + " was to come");
+      heard_ = task.env().now();
+      decoder_->feed(data.data);
+      pg::WalRecord record;
+      for (;;) {
+        TRY_ASSIGN(bool found, decoder_->next(record));
+        if (!found) break;
+        TRY(ingest_->apply(task, record));
+        progressed_ = true;
+      }
+      heard_ = task.env().now();
+      if (timeline_.last_record() != reported_.last_received) kick_.notify_all();
+    }
+  }
+
+  Status feedback(Task& task) {
+    for (;;) {
+      wire::PageserverFeedback now;
+      now.timeline_size = timeline_.store().layer_bytes();
+      now.last_received = timeline_.last_record();
+      now.disk_consistent = timeline_.store().disk_consistent();
+      now.remote_consistent = timeline_.remote_consistent();
+      now.replied_at = task.env().wall_now().to_postgres();
+      Bytes body;
+      wire::encode_pageserver_feedback(body, now);
+      client_->put_copy_data(body);
+      {
+        Deadline deadline(task, options_.silence_timeout);
+        TRY(client_->flush(task));
+      }
+      reported_ = now;
+      TRY(wait_at_most(task, kick_, options_.feedback_interval));
+      TRY(stay(task));
+    }
+  }
+
+  // An error where another safekeeper has more and this one has been silent.
+  Status stay(Task& task) const {
+    MonotonicTime now = task.env().now();
+    const broker::TimelineInfo* best = news_.best(timeline_.id(), now - options_.info_lifetime);
+    bool ahead = best != nullptr && best->safekeeper != safekeeper_ && best->commit > timeline_.last_record();
+    if (!ahead || now - heard_ < options_.lag_timeout) return {};
+    return Error(Code::Unavailable,
+                 "safekeeper " + to_string(best->safekeeper) + " is ahead, at " + to_string(best->commit));
+  }
+
+  Timeline& timeline_;
+  SafekeeperNews& news_;
+  const ReceiverOptions& options_;
+  NodeId safekeeper_;
+  Ingest* ingest_ = nullptr;
+  std::optional<pg::WalStreamDecoder> decoder_;
+  std::unique_ptr<wire::PgClient> client_;
+  wire::PageserverFeedback reported_;
+  WaitList kick_;
+  MonotonicTime heard_;
+  bool progressed_ = false;
+};
+
+}  // namespace
+
+Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options) {
+  Duration pause = options.retry_delay;
+  Random& random = task.env().random("pageserver.receiver");
+  while (!task.cancelled()) {
+    const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now() - options.info_lifetime);
+    if (best == nullptr) {
+      TRY(wait_at_most(task, news.changes(), options.feedback_interval));
+      continue;
+    }
+    NodeId safekeeper = best->safekeeper;
+    auto address = parse_address(best->wal_address);
+    Session session(timeline, news, options, safekeeper);
+    Status ended = address.ok() ? session.run(task, *address) : Status(address.error());
+    if (task.cancelled()) return {};
+    bool known = ended.is(Code::Disconnected) || ended.is(Code::Unavailable) || ended.is(Code::TimedOut);
+    if (known)
+      timeline.log().debug("safekeeper {}: {}", safekeeper.value, ended.error().to_string());
+    else if (!ended.ok())
+      timeline.log().error("safekeeper {}: {}", safekeeper.value, ended.error().to_string());
+    pause = session.progressed() ? options.retry_delay : std::min(pause * 2, options.retry_delay_max);
+    TRY(task.sleep(random.between(pause / 2, pause)));
+  }
+  return {};
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,53 @@
+// Receiver: WAL from safekeepers into timelines.
+//
+// The broker tells where each safekeeper is with each timeline. A timeline reads from the one with the
+// highest commit LSN, over PostgreSQL's replication protocol, from the end of what it has; it reports
+// back what it has received, and what is durable. It changes over when the connection is silent or
+// another safekeeper is ahead for some time.
+//
+// Memory is bounded: ingest waits while memory layers wait to be flushed, and then nothing more is read
+// from the connection.
+
+#pragma once
+
+#include <map>
+
+#include "core/broker/messages.h"
+#include "core/pageserver/timeline.h"
+
+namespace argon::pageserver {
+
+struct ReceiverOptions {
+  Duration connect_timeout = Duration::seconds(5);
+  Duration silence_timeout = Duration::seconds(10);  // nothing heard for so long: the connection is dropped
+  Duration lag_timeout = Duration::seconds(3);       // another is ahead, and nothing came for so long
+  Duration feedback_interval = Duration::seconds(1);
+  Duration info_lifetime = Duration::seconds(10);      // of what a safekeeper said through the broker
+  Duration retry_delay = Duration::milliseconds(100);  // doubles up to
+  Duration retry_delay_max = Duration::seconds(3);
+};
+
+// What the broker told, newest per timeline and safekeeper.
+class SafekeeperNews {
+ public:
+  struct Seen {
+    broker::TimelineInfo info;
+    MonotonicTime at;
+  };
+  void note(const broker::TimelineInfo& info, MonotonicTime now);
+  // The one with the highest commit LSN of those heard of since `oldest`, or null.
+  const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime oldest) const;
+  WaitList& changes() { return changes_; }
+
+ private:
+  std::map<TenantTimelineId, std::map<NodeId, Seen>> seen_;
+  WaitList changes_;
+};
+
+// Listens to the broker, for ever; reconnects. Ends with the task.
+Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news, const ReceiverOptions& options);
+// Receives WAL of one timeline, for ever. Ends with the task. Errors of connections and of the WAL
+// itself are logged and tried again, with another safekeeper where there is one.
+Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options);
+
+}  // namespace argon::pageserver
