@@ -261,9 +261,15 @@ Result<AcceptorMessage> get_append_response(const wire::Frame& frame) {
   return AcceptorMessage(std::move(m));
 }
 
+// That a task was told to stop, or ran out of time, is said of one's own tasks only: told by a peer it
+// would be taken for the receiver's.
+Code told_by_a_peer(Code code) {
+  return code == Code::Cancelled || code == Code::TimedOut ? Code::Unavailable : code;
+}
+
 void put_message(Bytes& out, const Refusal& m) {
   proto::Refusal p;
-  p.set_code(static_cast<uint32_t>(m.code));
+  p.set_code(static_cast<uint32_t>(told_by_a_peer(m.code)));
   p.set_text(m.text);
   put_frame(out, FrameType::Refusal, p);
 }
@@ -271,7 +277,7 @@ void put_message(Bytes& out, const Refusal& m) {
 Result<AcceptorMessage> get_refusal(const wire::Frame& frame) {
   proto::Refusal p;
   if (!take(p, frame) || p.code() > static_cast<uint32_t>(Code::Io)) return broken("Refusal");
-  return AcceptorMessage(Refusal{static_cast<Code>(p.code()), p.text()});
+  return AcceptorMessage(Refusal{told_by_a_peer(static_cast<Code>(p.code())), p.text()});
 }
 
 }  // namespace

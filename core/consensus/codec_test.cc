@@ -104,6 +104,12 @@ TEST(ConsensusCodec, RefusesWhatItDoesNotKnow) {
   EXPECT_TRUE(parse_proposer_message({'a', junk}).is(Code::Corrupt));
 }
 
+TEST(ConsensusCodec, APeersCancellationIsNotOurs) {
+  Bytes bytes;
+  auto parsed = parse_acceptor_message(framed(bytes, AcceptorMessage(Refusal{Code::Cancelled, "stopping"})));
+  EXPECT_EQ(std::get<Refusal>(*parsed).code, Code::Unavailable);
+}
+
 TEST(ConsensusCodec, RefusesAConfigurationOfGenerationZero) {
   ProposerGreeting greeting;
   greeting.configuration.members = {{NodeId(1), "a", 1}};

@@ -94,7 +94,10 @@ Error parse_error(ByteView body) {
     if (field == 'C') state = value;
     if (field == 'M') message = value;
   }
-  return Error(code_of(state), message);
+  // That the peer's task was told to stop, or ran out of time, says nothing of ours.
+  Code code = code_of(state);
+  if (code == Code::Cancelled || code == Code::TimedOut) code = Code::Unavailable;
+  return Error(code, message);
 }
 
 }  // namespace argon::wire
