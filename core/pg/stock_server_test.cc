@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <sstream>
 
 #include "core/base/codec.h"
@@ -135,6 +136,81 @@ TEST(StockServer, ItsWalDecodesToTheEndAndTheTrackerAgreesWithItsShutdown) {
   final_state.oldest_active_xid = 0;
   EXPECT_EQ(final_state, after->checkpoint)
       << to_string(final_state) << " / " << to_string(after->checkpoint);
+}
+
+TEST(StockServer, ItsCompressedImagesRestore) {
+  StockCluster cluster("-k");
+  auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(control.ok());
+  ASSERT_EQ(cluster.start("-c wal_level=logical").status, 0);
+  std::map<uint8_t, size_t> images;
+  for (const char* method : {"pglz", "lz4", "zstd"}) {
+    Output sql =
+        cluster.sql("create table " + std::string(method) +
+                    "(i int primary key, x text); set wal_compression = " + method + "; insert into " +
+                    method + " select g, repeat(md5(g::text), 8) from generate_series(1, 2000) g;");
+    ASSERT_EQ(sql.status, 0) << sql.text;
+    ASSERT_EQ(cluster.sql("checkpoint").status, 0);
+    ASSERT_EQ(
+        cluster.sql("set wal_compression = " + std::string(method) + "; update " + method + " set x = x || i")
+            .status,
+        0);
+  }
+  ASSERT_EQ(cluster.stop().status, 0);
+  WalStreamDecoder decoder(control->checkpoint_lsn, {control->system_id, 1});
+  read_wal(cluster, control->checkpoint_lsn, decoder, [&](const DecodedRecord& record) {
+    for (const DecodedBlock& block : record.blocks()) {
+      if (!block.compressed()) continue;
+      Bytes page(kBlockSize);
+      Status restored = restore_image(block, page);
+      EXPECT_TRUE(restored.ok()) << restored.error().message();
+      EXPECT_TRUE(check_page(page, block.blkno, false).ok());
+      images[block.image_info & kImageCompressed]++;
+    }
+  });
+  EXPECT_GT(images[kImagePglz], 20u);
+  EXPECT_GT(images[kImageLz4], 20u);
+  EXPECT_GT(images[kImageZstd], 20u);
+}
+
+// A crash lost the second half of a record, whose first half is at the end of a segment.
+TEST(StockServer, ItsOverwrittenContinuationIsFollowed) {
+  StockCluster cluster;
+  auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(control.ok());
+  ASSERT_EQ(cluster.start().status, 0);
+  ASSERT_EQ(cluster.sql("select pg_switch_wal()").status, 0);
+  ASSERT_EQ(cluster.sql("checkpoint").status, 0);
+  // Some 20 kB short of the segment's end; page headers take 49 kB of it.
+  Output position = cluster.sql(
+      "do $$ declare left_over int; begin "
+      "left_over := 16777216 - (pg_current_wal_insert_lsn() - '0/0')::numeric % 16777216; "
+      "perform pg_logical_emit_message(true, 'fill', repeat('x', left_over - 70000)); end $$;"
+      "select pg_current_wal_insert_lsn()");
+  ASSERT_EQ(position.status, 0) << position.text;
+  ASSERT_EQ(cluster.sql("select pg_logical_emit_message(true, 'long', repeat('y', 120000))").status, 0);
+  cluster.stop("immediate");
+  auto at = parse_lsn(position.text.substr(position.text.find('/') - 1,
+                                           position.text.rfind('\n') - position.text.find('/') + 1));
+  ASSERT_TRUE(at.ok()) << position.text;
+  for (uint64_t n = segment_number(*at) + 1; fs::remove(cluster.path("pg_wal/" + segment_file_name(n)));
+       n++) {
+  }
+  ASSERT_EQ(cluster.start().status, 0) << cluster.log();
+  ASSERT_EQ(cluster.sql("create table t(i int)").status, 0);
+  ASSERT_EQ(cluster.stop().status, 0);
+  auto after = decode_control_file(test::read_file(cluster.path("global/pg_control")));
+  ASSERT_TRUE(after.ok());
+
+  WalStreamDecoder decoder(control->checkpoint_lsn, {control->system_id, 1});
+  size_t replacements = 0;
+  std::string why = read_wal(cluster, control->checkpoint_lsn, decoder, [&](const DecodedRecord& record) {
+    if (!record.is(Rmgr::Xlog, xlog::kOverwriteContrecord)) return;
+    replacements++;
+    EXPECT_EQ(segment_number(record.start_lsn), segment_number(*at) + 1);
+  });
+  EXPECT_EQ(replacements, 1u) << why;
+  EXPECT_EQ(*decoder.last_record(), after->checkpoint_lsn) << why;
 }
 
 // Lays a fabricated checkpoint at S into the cluster, in place of all its WAL.
