@@ -1,13 +1,14 @@
 // The library: every scenario there is, in the order in which `argon-sim list` shows them.
 
 #include "scenarios/durable_log.h"
+#include "scenarios/elections.h"
 #include "scenarios/scenario.h"
 #include "scenarios/selftest_leak.h"
 
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kDurableLog, kSelftestLeak};
+  static const std::vector<Scenario> kAll = {kDurableLog, kElections, kSelftestLeak};
   return kAll;
 }
 

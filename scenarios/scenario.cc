@@ -18,7 +18,8 @@ Run::Run(const RunOptions& options, sim::WorldOptions world_options)
 void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
                        std::vector<faults::Kind> never) {
   Random random = world_.stream("fault plan");
-  plan_ = options_.plan.has_value() ? *options_.plan : faults::draw_plan(random, {nodes, horizon, std::move(never)});
+  plan_ = options_.plan.has_value() ? *options_.plan
+                                    : faults::draw_plan(random, {nodes, horizon, std::move(never)});
   driver_ = std::make_unique<sim::FaultDriver>(world_, plan_);
   driver_->start();
 }

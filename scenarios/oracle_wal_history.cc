@@ -1,0 +1,86 @@
+#include "scenarios/oracle_wal_history.h"
+
+#include <algorithm>
+
+namespace argon::scenarios {
+
+// Who wrote the byte before `at`; 0 for the beginning.
+Term WalHistory::owner(const consensus::TermHistory& history, Lsn at) {
+  Term found;
+  for (const consensus::TermStart& entry : history.entries())
+    if (entry.start < at) found = entry.term;
+  return found;
+}
+
+Result<Lsn> WalHistory::elected(Term term, Lsn start, const consensus::TermHistory& history) {
+  if (logs_.contains(term)) return Error(Code::Corrupt, "term " + to_string(term) + " was won twice");
+  consensus::TermHistory own = history.last_term() == term ? history : history.with({term, start});
+  if (start < committed_)
+    return Error(Code::Corrupt, "term " + to_string(term) + " begins at " + to_string(start) + ", but " +
+                                    to_string(committed_) + " was acknowledged in term " +
+                                    to_string(committed_term_));
+  if (committed_ > origin_) {
+    Term was = owner(logs_.at(committed_term_).history, committed_);
+    Term is = owner(own, committed_);
+    if (was != is)
+      return Error(Code::Corrupt, "what was acknowledged up to " + to_string(committed_) + " is of term " +
+                                      to_string(was) + "; the history of term " + to_string(term) +
+                                      " has term " + to_string(is) + " there");
+  }
+  Lsn previous = previous_;
+  if (start > origin_) {
+    auto writer = logs_.find(owner(own, start));
+    if (writer == logs_.end())
+      return Error(Code::Corrupt, "the WAL before " + to_string(start) + " is of a term that nobody won");
+    auto record = std::find_if(writer->second.records.begin(), writer->second.records.end(),
+                               [&](const pg::PlacedRecord& r) { return r.end == start; });
+    if (record == writer->second.records.end())
+      return Error(Code::Corrupt, "term " + to_string(term) + " begins at " + to_string(start) +
+                                      ", where no record of term " + to_string(writer->first) + " ends");
+    previous = record->start;
+  }
+  logs_.emplace(term, Log{start, std::move(own), {}, {}});
+  return previous;
+}
+
+void WalHistory::wrote(Term term, const pg::PlacedRecord& record, ByteView wal) {
+  Log& log = logs_.at(term);
+  log.records.push_back(record);
+  append(log.wal, wal);
+}
+
+Status WalHistory::committed(Term term, Lsn lsn) {
+  const Log& log = logs_.at(term);
+  if (lsn > log.start + log.wal.size())
+    return Error(Code::Corrupt, "term " + to_string(term) + " reports " + to_string(lsn) +
+                                    " committed and has written up to " +
+                                    to_string(log.start + log.wal.size()));
+  if (committed_ > origin_ && term != committed_term_) {
+    // A former proposer may still learn of a commit; it must be of the same history.
+    Lsn both = std::min(lsn, committed_);
+    if (owner(log.history, both) != owner(logs_.at(committed_term_).history, both))
+      return Error(Code::Corrupt, "terms " + to_string(term) + " and " + to_string(committed_term_) +
+                                      " have both committed up to " + to_string(both) + ", differently");
+  }
+  if (lsn > committed_) {
+    committed_ = lsn;
+    committed_term_ = term;
+  }
+  return {};
+}
+
+Bytes WalHistory::committed_wal() const {
+  Bytes all;
+  if (committed_ == origin_) return all;
+  const std::vector<consensus::TermStart>& entries = logs_.at(committed_term_).history.entries();
+  for (size_t i = 0; i < entries.size() && entries[i].start < committed_; i++) {
+    Lsn end = i + 1 < entries.size() ? std::min(entries[i + 1].start, committed_) : committed_;
+    auto log = logs_.find(entries[i].term);
+    // A term that was won but whose proposer died before it told anybody has written nothing.
+    if (end == entries[i].start || log == logs_.end()) continue;
+    append(all, ByteView(log->second.wal).first(end - entries[i].start));
+  }
+  return all;
+}
+
+}  // namespace argon::scenarios
