@@ -77,6 +77,15 @@ class StopTimer final : public Timer {
   Duration timeout_;
 };
 
+void reload_level(const DaemonOptions& options, LogFile& log) {
+  if (!options.reload_log_level) return;
+  Result<LogLevel> level = options.reload_log_level();
+  if (level.ok())
+    log.set_level(*level);
+  else
+    Logger(log).error("the configuration stays as it was: {}", level.error().message());
+}
+
 Status supervise(Task& task, PosixEnv& env, const DaemonOptions& options, LogFile& log, const Fd& signals,
                  const std::function<Status(Task&, Env&)>& body) {
   StopTimer stop_timer(env, options.stop_timeout);
@@ -89,6 +98,7 @@ Status supervise(Task& task, PosixEnv& env, const DaemonOptions& options, LogFil
       if (signal == SIGHUP) {
         log.reopen();
         Logger(log).info("told to reload (SIGHUP)");
+        reload_level(options, log);
         if (options.on_reload) options.on_reload(listener, env);
         continue;
       }

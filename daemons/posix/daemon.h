@@ -1,8 +1,8 @@
 // run_daemon: a whole process around one daemon's function: env, log, pid file, signals.
 //
-// SIGTERM or SIGINT cancels the daemon's task (a graceful stop); SIGHUP opens the log anew and calls
-// on_reload; a second SIGTERM changes nothing. The pid file is locked for as long as the
-// process lives, so one left over from a process that died stops nobody.
+// SIGTERM or SIGINT cancels the daemon's task (a graceful stop); SIGHUP opens the log anew, takes
+// up the log level and calls on_reload; a second SIGTERM changes nothing. The pid file is locked for as long
+// as the process lives, so one left over from a process that died stops nobody.
 
 #pragma once
 
@@ -20,6 +20,8 @@ struct DaemonOptions {
   LogLevel log_level = LogLevel::Info;
   // A stop that takes longer ends the process all the same, with exit status 1.
   Duration stop_timeout = Duration::seconds(60);
+  // On SIGHUP: the log level as it is configured now, and whatever else the daemon takes up anew.
+  std::function<Result<LogLevel>()> reload_log_level;
   std::function<void(Task&, Env&)> on_reload;
   PosixOptions env;
 };

@@ -1,0 +1,153 @@
+// Parts of the command that need no cluster: configuration, state, the tree, tables, ports.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "daemons/main/commands.h"
+#include "daemons/main/files.h"
+#include "daemons/main/ports.h"
+#include "daemons/main/tree.h"
+
+namespace argon::cli {
+namespace {
+
+using testing::HasSubstr;
+
+class CliFiles : public testing::Test {
+ protected:
+  CliFiles() {
+    std::string name = (std::filesystem::temp_directory_path() / "argon-cli-XXXXXX").string();
+    dir_ = mkdtemp(name.data());
+    config_.dir = dir_;
+    config_.broker_listen = Address::tcp("127.0.0.1", 50051);
+    config_.broker_http = Address::tcp("127.0.0.1", 50052);
+    config_.pageserver_pg = Address::tcp("127.0.0.1", 64000);
+    config_.pageserver_http = Address::tcp("127.0.0.1", 9898);
+    config_.safekeepers.push_back({1, Address::tcp("127.0.0.1", 5454), Address::tcp("127.0.0.1", 7676)});
+  }
+  ~CliFiles() override { std::filesystem::remove_all(dir_); }
+
+  Result<Config> load(const std::string& text) {
+    Status written = write_text(dir_ + "/argon.toml", text);
+    EXPECT_TRUE(written.ok());
+    return load_config(dir_);
+  }
+  std::string refusal(const std::string& text) {
+    Result<Config> config = load(text);
+    return config.ok() ? "accepted" : config.error().message();
+  }
+
+  std::string dir_;
+  Config config_;
+};
+
+TEST_F(CliFiles, WhatInitWritesIsReadBack) {
+  Result<Config> read = load(config_text(config_));
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->broker_listen, config_.broker_listen);
+  EXPECT_EQ(read->pageserver_http, config_.pageserver_http);
+  ASSERT_EQ(read->safekeepers.size(), 1u);
+  EXPECT_EQ(read->safekeepers[0].listen_pg, config_.safekeepers[0].listen_pg);
+  EXPECT_EQ(read->postgres_bin, config_.postgres_bin);
+  EXPECT_EQ(config_text(*read), config_text(config_));
+}
+
+TEST_F(CliFiles, MistakesInTheConfigurationAreNamed) {
+  std::string good = config_text(config_);
+  EXPECT_THAT(refusal("version = 2\n"), HasSubstr("version is not 1"));
+  EXPECT_THAT(refusal(good + "\n[pageserv]\n"), HasSubstr("pageserv is not a known section"));
+  EXPECT_THAT(refusal(good + "colour = 3\n"), HasSubstr("endpoints.colour is not a known key"));
+  EXPECT_THAT(refusal(good + "= 3\n"), HasSubstr("argon.toml:"));
+  std::string bad = good;
+  bad.replace(bad.find("127.0.0.1:50051"), 15, "127.0.0.1");
+  EXPECT_THAT(refusal(bad), HasSubstr("broker.listen '127.0.0.1' is not an address"));
+}
+
+TEST_F(CliFiles, NoClusterSaysWhatToDo) {
+  EXPECT_THAT(load_config(dir_).error().message(), HasSubstr("run `argon init` first"));
+}
+
+TEST_F(CliFiles, StateIsReadBack) {
+  State state;
+  TenantId tenant = *parse_tenant_id("9ef87a5bf0d92544f6fafeeb3239695c");
+  state.tenants[tenant].branches["main"] = *parse_timeline_id("de200bd42b49cc1814412c7e592dd6e9");
+  state.default_tenant = tenant;
+  ASSERT_TRUE(save_state(config_, state).ok());
+  Result<State> read = load_state(config_);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->default_tenant, tenant);
+  EXPECT_TRUE(read->branch(tenant, "main").ok());
+  EXPECT_THAT(read->branch(tenant, "other").error().message(), HasSubstr("(there are: main)"));
+  EXPECT_EQ(read->branch_name(tenant, *read->branch(tenant, "main")), "main");
+}
+
+TEST_F(CliFiles, DamagedStateIsRefused) {
+  for (const char* text :
+       {"", "{", "[]", "{\"version\": 2}", "{\"version\": 1}", "{\"version\":1,\"tenants\":{\"x\":{}}}"}) {
+    ASSERT_TRUE(write_text(config_.path("state.json"), text).ok());
+    EXPECT_FALSE(load_state(config_).ok()) << text;
+  }
+}
+
+TEST_F(CliFiles, EndpointsAreReadBack) {
+  Endpoint endpoint;
+  endpoint.name = "e";
+  endpoint.branch = "main";
+  endpoint.mode = compute::EndpointMode::Static;
+  endpoint.static_lsn = Lsn(0x16F9A00);
+  endpoint.listen = Address::tcp("127.0.0.1", 55432);
+  endpoint.listen_http = Address::tcp("127.0.0.1", 56432);
+  endpoint.settings = {"work_mem = 8MB"};
+  ASSERT_TRUE(make_folders(config_.endpoint_dir("e")).ok());
+  ASSERT_TRUE(save_endpoint(config_, endpoint).ok());
+  Result<Endpoint> read = load_endpoint(config_, "e");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->static_lsn, endpoint.static_lsn);
+  EXPECT_EQ(read->settings, endpoint.settings);
+  EXPECT_EQ(endpoint_status(config_, *read), "stopped");
+  EXPECT_THAT(load_endpoint(config_, "f").error().message(),
+              HasSubstr("there is no endpoint 'f' (there are: e)"));
+  EXPECT_FALSE(load_endpoint(config_, "../e").ok());
+}
+
+TEST(Tree, IsDrawnWithBranchPoints) {
+  std::string drawn = draw_tree({{"1", "", "", "main"},
+                                 {"2", "1", "0/16F9A00", "migration_check"},
+                                 {"3", "1", "0/20", "a"},
+                                 {"4", "3", "0/30", "deep"},
+                                 {"5", "3", "0/40", "deeper"}});
+  EXPECT_EQ(drawn,
+            "(L) main [1]\n"
+            "(L) ┣━ @0/20: a [3]\n"
+            "(L) ┃  ┣━ @0/30: deep [4]\n"
+            "(L) ┃  ┗━ @0/40: deeper [5]\n"
+            "(L) ┗━ @0/16F9A00: migration_check [2]\n");
+}
+
+TEST(Tables, AlignTheirColumns) {
+  EXPECT_EQ(table({{"A", "LONG", "C"}, {"aaa", "b", "c"}}), " A    LONG  C\n aaa  b     c\n");
+}
+
+TEST(Ports, TheNextFreeOneIsChosen) {
+  PortChooser ports("127.0.0.1");
+  uint16_t first = *ports.choose(42'000);
+  uint16_t second = *ports.choose(42'000);
+  EXPECT_GT(second, first);
+  ports.reserve(static_cast<uint16_t>(second + 1));
+  EXPECT_GT(*ports.choose(42'000), second + 1);
+}
+
+TEST(Durations, AreRead) {
+  EXPECT_EQ(parse_duration("10s")->ns, Duration::seconds(10).ns);
+  EXPECT_EQ(parse_duration("500ms")->ns, Duration::milliseconds(500).ns);
+  EXPECT_EQ(parse_duration("2m")->ns, Duration::seconds(120).ns);
+  EXPECT_EQ(parse_duration("3")->ns, Duration::seconds(3).ns);
+  for (const char* bad : {"", "s", "1h", "-1s", "1.5s", "99999999999999999999s"})
+    EXPECT_FALSE(parse_duration(bad).ok()) << bad;
+}
+
+}  // namespace
+}  // namespace argon::cli

@@ -1,0 +1,221 @@
+// init, start, stop, status: the cluster as a whole.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "core/fiber/scope.h"
+#include "daemons/main/commands.h"
+#include "daemons/main/files.h"
+#include "daemons/main/ports.h"
+#include "daemons/posix/daemon.h"
+
+namespace argon::cli {
+namespace {
+
+using namespace literals;
+
+constexpr const char* kHost = "127.0.0.1";
+
+Status prepare_folder(const std::string& dir, const std::string& force) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  bool there = fs::exists(dir, error);
+  if (there && force == "must-not-exist" && (fs::exists(dir + "/argon.toml") || !fs::is_empty(dir, error)))
+    return Error(Code::AlreadyExists,
+                 dir +
+                     " exists already and is not empty: `argon start` starts the cluster in "
+                     "it; `argon init --force remove-all-contents` makes a new one");
+  if (there && force == "empty-dir-ok" && !fs::is_empty(dir, error))
+    return Error(Code::AlreadyExists, dir + " is not empty");
+  if (there && force == "remove-all-contents") {
+    for (const auto& entry : fs::recursive_directory_iterator(dir, error))
+      if (entry.path().extension() == ".pid" && posix::pid_file_holder(entry.path()) != 0)
+        return Error(Code::Unavailable, "the cluster in " + dir + " runs: `argon stop` first");
+    for (const auto& entry : fs::directory_iterator(dir, error)) fs::remove_all(entry.path(), error);
+    if (error) return posix::os_error("empty " + dir, error.value());
+  }
+  return make_folders(dir);
+}
+
+Status choose_ports(Config& config, int safekeepers) {
+  PortChooser ports(kHost);
+  auto next = [&ports](uint16_t wanted, Address& out) -> Status {
+    TRY_ASSIGN(uint16_t port, ports.choose(wanted));
+    out = Address::tcp(kHost, port);
+    return {};
+  };
+  TRY(next(50051, config.broker_listen));
+  TRY(next(50052, config.broker_http));
+  TRY(next(64000, config.pageserver_pg));
+  TRY(next(9898, config.pageserver_http));
+  for (int i = 0; i < safekeepers; i++) {
+    SafekeeperNode node;
+    node.id = static_cast<uint64_t>(i) + 1;
+    TRY(next(static_cast<uint16_t>(5454 + i), node.listen_pg));
+    TRY(next(static_cast<uint16_t>(7676 + i), node.listen_http));
+    config.safekeepers.push_back(node);
+  }
+  return {};
+}
+
+Background node(const Config& config, std::string name, const std::string& dir, std::string program,
+                const Address& http) {
+  return {.name = std::move(name),
+          .args = {program, "--dir", config.dir},
+          .pid_file = dir + "/" + program + ".pid",
+          .log_file = dir + "/" + program + ".log",
+          .http = http,
+          .ready = "/v1/status",
+          .state = {}};
+}
+
+std::vector<Background> nodes(const Config& config) {
+  std::vector<Background> all;
+  all.push_back(node(config, "broker", config.broker_dir(), "broker", config.broker_http));
+  all.push_back(node(config, "pageserver " + std::to_string(config.pageserver_id), config.pageserver_dir(),
+                     "pageserver", config.pageserver_http));
+  for (const SafekeeperNode& sk : config.safekeepers) {
+    all.push_back(node(config, "safekeeper " + std::to_string(sk.id), config.safekeeper_dir(sk.id),
+                       "safekeeper", sk.listen_http));
+    all.back().args.insert(all.back().args.end(), {"--id", std::to_string(sk.id)});
+  }
+  return all;
+}
+
+// Which of a node's addresses somebody else listens on, before it is started.
+Status check_ports(const std::string& name, std::initializer_list<const Address*> addresses) {
+  for (const Address* address : addresses)
+    if (!port_is_free(address->host, address->port))
+      return Error(
+          Code::AlreadyExists,
+          fmt::format("{} cannot start: port {} ({}) is taken by another program; stop that, or change the "
+                      "port in argon.toml",
+                      name, address->port, to_string(*address)));
+  return {};
+}
+
+Status check_free(const Config& config, const Background& one) {
+  if (posix::pid_file_holder(one.pid_file) != 0) return {};
+  if (one.name == "broker") return check_ports(one.name, {&config.broker_listen, &config.broker_http});
+  if (one.name.starts_with("pageserver"))
+    return check_ports(one.name, {&config.pageserver_pg, &config.pageserver_http});
+  for (const SafekeeperNode& sk : config.safekeepers)
+    if (one.http == sk.listen_http) return check_ports(one.name, {&sk.listen_pg, &sk.listen_http});
+  return {};
+}
+
+}  // namespace
+
+Result<Duration> parse_duration(const std::string& text) {
+  size_t digits = text.find_first_not_of("0123456789");
+  std::string unit = digits == std::string::npos ? "s" : text.substr(digits);
+  Result<uint64_t> number = parse_u64(text.substr(0, digits));
+  int64_t scale = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" || unit == "min" ? 60'000 : 0;
+  if (!number.ok() || scale == 0 || *number > 1'000'000)
+    return Error(Code::Invalid, "'" + text + "' is not a time: expected such as 500ms, 10s or 2m");
+  return Duration::milliseconds(static_cast<int64_t>(*number) * scale);
+}
+
+Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options) {
+  Config config;
+  config.dir = state_dir(globals.dir);
+  if (!options.pg_distrib_dir.empty())
+    config.postgres_bin =
+        std::filesystem::absolute(options.pg_distrib_dir).lexically_normal().string() + "/bin";
+  TRY(check_server_version(task, env, config));
+  bool was_there = std::filesystem::exists(config.dir);
+  TRY(prepare_folder(config.dir, options.force));
+  Status can_enter = check_can_enter(config.dir, config.server_user());
+  if (!can_enter.ok()) {
+    std::error_code ignored;
+    if (!was_there) std::filesystem::remove(config.dir, ignored);
+    return can_enter;
+  }
+  TRY(choose_ports(config, options.safekeepers));
+  for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.path("endpoints"),
+                                 config.path("initdb"), config.object_store_dir()})
+    TRY(make_folders(dir));
+  for (const SafekeeperNode& sk : config.safekeepers) TRY(make_folders(config.safekeeper_dir(sk.id)));
+  TRY(save_state(config, State{}));
+  TRY(write_text(config.config_file(), config_text(config)));
+  if (globals.json) {
+    Session::print({{"dir", config.dir}, {"config", config.config_file()}});
+    return {};
+  }
+  fmt::print("initialized a cluster in {}: broker, pageserver, {} safekeepers\nconfiguration: {}\n",
+             config.dir, config.safekeepers.size(), config.config_file());
+  return {};
+}
+
+Status start(Task& task, Env& env, const Globals& globals, const StartOptions& options) {
+  TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  std::vector<Background> all = nodes(session.config());
+  for (const Background& one : all) TRY(check_free(session.config(), one));
+  Scope scope(task);
+  std::vector<Status> results(all.size());
+  for (size_t i = 0; i < all.size(); i++)
+    scope.spawn(all[i].name, [&, i](Task& t) -> Status {
+      // One that fails does not keep the others from coming up.
+      Result<Started> started = start_background(t, env, all[i], timeout, session.progress());
+      if (!started.ok()) results[i] = started.error();
+      return {};
+    });
+  TRY(scope.join(task));
+  for (const Status& one : results) TRY(one);
+  if (globals.json) Session::print({{"started", true}});
+  return {};
+}
+
+Status stop(Task& task, Env& env, const Globals& globals, const StopOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  StopMode mode = options.mode == "immediate" ? StopMode::Immediate : StopMode::Fast;
+  TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
+  Scope scope(task);
+  for (const Endpoint& endpoint : endpoints)
+    scope.spawn(endpoint.name, [&](Task& t) { return stop_endpoint(t, session, endpoint, mode); });
+  Status endpoints_stopped = scope.join(task);
+  if (!endpoints_stopped.ok()) session.say("argon: " + endpoints_stopped.error().message());
+  // Pageserver before safekeepers before broker: each may still need the ones after it.
+  std::vector<Background> all = nodes(session.config());
+  std::rotate(all.begin(), all.begin() + 1, all.end());
+  Status result = endpoints_stopped;
+  for (const Background& one : all) {
+    Status stopped = stop_background(task, one.name, one.pid_file, mode, 60_s, session.progress());
+    if (!stopped.ok()) result = stopped;
+  }
+  if (globals.json) Session::print({{"stopped", result.ok()}});
+  return result;
+}
+
+Status status(Task& task, Env& env, const Globals& globals) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "PROCESS", "STATUS"}};
+  nlohmann::json list = nlohmann::json::array();
+  bool all_run = true;
+  auto add = [&](const std::string& name, const std::string& address, int pid, const std::string& state) {
+    rows.push_back({name, address, pid > 0 ? std::to_string(pid) : "-", state});
+    list.push_back({{"node", name}, {"address", address}, {"status", state}});
+    if (pid > 0) list.back()["pid"] = pid;
+  };
+  for (const Background& one : nodes(session.config())) {
+    int pid = posix::pid_file_holder(one.pid_file);
+    all_run = all_run && pid > 0;
+    add(one.name, to_string(one.http), pid, pid > 0 ? "running" : "stopped");
+  }
+  TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
+  for (const Endpoint& endpoint : endpoints)
+    add("endpoint " + endpoint.name, to_string(endpoint.listen),
+        posix::pid_file_holder(session.config().endpoint_dir(endpoint.name) + "/compute.pid"),
+        endpoint_status(session.config(), endpoint));
+  if (globals.json)
+    Session::print({{"dir", session.config().dir}, {"running", all_run}, {"nodes", list}});
+  else
+    fmt::print("{}", table(rows));
+  if (!all_run)
+    return Error(Code::Unavailable, "not every part of the cluster runs: `argon start` starts the rest");
+  return {};
+}
+
+}  // namespace argon::cli

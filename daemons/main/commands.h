@@ -1,0 +1,93 @@
+// The commands of `argon`, one function each: options in, text or JSON on standard output.
+//
+// An error is printed by main as "argon: MESSAGE", exit status 1. All of them suspend.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/env/env.h"
+#include "daemons/main/session.h"
+
+namespace argon::cli {
+
+struct InitOptions {
+  int safekeepers = 3;
+  std::string force = "must-not-exist";
+  std::string pg_distrib_dir;
+};
+Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options);
+
+struct StartOptions {
+  std::string timeout = "30s";
+};
+Status start(Task& task, Env& env, const Globals& globals, const StartOptions& options);
+
+struct StopOptions {
+  std::string mode = "fast";
+};
+Status stop(Task& task, Env& env, const Globals& globals, const StopOptions& options);
+// Ok, or Unavailable where a part of the cluster does not run.
+Status status(Task& task, Env& env, const Globals& globals);
+
+struct TenantOptions {
+  std::string tenant_id;
+  std::string timeline_id;
+  std::string pg_version = "15";
+  bool set_default = false;
+};
+Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
+Status tenant_list(Task& task, Env& env, const Globals& globals);
+Status tenant_set_default(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
+
+struct TimelineOptions {
+  std::string tenant_id;
+  std::string timeline_id;
+  std::string branch_name;
+  std::string ancestor_branch_name = "main";
+  std::string ancestor_start_lsn;
+  std::string pg_version = "15";
+};
+Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+Status timeline_create(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+Status timeline_branch(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+
+struct EndpointOptions {
+  std::string name;
+  std::string tenant_id;
+  std::string branch_name = "main";
+  std::string lsn;
+  std::string mode;
+  std::string hot_standby;
+  int pg_port = 0;
+  int http_port = 0;
+  std::vector<std::string> settings;
+  bool allow_multiple = false;
+  bool destroy = false;
+  std::string stop_mode = "fast";
+  std::string timeout = "90s";
+};
+Status endpoint_create(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+
+// Parts shared by commands.
+
+// "10s", "2m", "500ms".
+Result<Duration> parse_duration(const std::string& text);
+// A data directory that initdb made, kept for all root timelines. Errors: Unsupported (another server
+// version).
+Result<std::string> initdb_template(Task& task, Session& session);
+// The version of the installed server, such as 150020. Errors: Unsupported unless it is 15.13 or later.
+Result<int> check_server_version(Task& task, Env& env, const Config& config);
+// A new root timeline from the template, under that name. Unavailable with the reason.
+Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
+                            const std::string& name);
+// "running", "stopped" or "crashed".
+std::string endpoint_status(const Config& config, const Endpoint& endpoint);
+Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode);
+
+}  // namespace argon::cli

@@ -1,0 +1,60 @@
+// The cluster's one configuration file, argon.toml in the state folder.
+//
+// Written by `argon init`, with every key explained; edited by the operator; never rewritten.
+// Relative paths are relative to the state folder. Unknown keys are refused, so that a typing error
+// does not go unnoticed.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/env/log.h"
+#include "core/env/network.h"
+
+namespace argon::cli {
+
+struct SafekeeperNode {
+  uint64_t id = 0;
+  Address listen_pg;
+  Address listen_http;
+};
+
+struct Config {
+  std::string dir;  // the state folder, absolute
+
+  std::string postgres_bin = "/usr/lib/postgresql/15/bin";
+  std::string postgres_user = "postgres";  // used only by root
+  LogLevel log_level = LogLevel::Info;
+  Address broker_listen;
+  Address broker_http;
+  uint64_t pageserver_id = 1;
+  Address pageserver_pg;
+  Address pageserver_http;
+  std::vector<SafekeeperNode> safekeepers;
+  std::string object_store = "object_store";
+  std::string endpoint_host = "127.0.0.1";
+  uint16_t endpoint_first_port = 55432;
+  std::vector<std::string> endpoint_settings;
+
+  std::string path(std::string_view name) const;
+  std::string config_file() const { return path("argon.toml"); }
+  std::string broker_dir() const { return path("broker"); }
+  std::string pageserver_dir() const { return path("pageserver_" + std::to_string(pageserver_id)); }
+  std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
+  std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }
+  std::string object_store_dir() const;
+  // The user servers run as: empty unless we are root.
+  std::string server_user() const;
+};
+
+// Errors: NotFound (no cluster here: what to do), Invalid (where in the file, what is wrong).
+Result<Config> load_config(const std::string& dir);
+// The text of argon.toml for these values.
+std::string config_text(const Config& config);
+
+// The state folder: --dir, else ARGON_DIR, else ./.argon; absolute.
+std::string state_dir(const std::string& option);
+
+}  // namespace argon::cli

@@ -1,0 +1,162 @@
+#include "daemons/main/daemons.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "core/broker/broker.h"
+#include "core/compute/sidecar.h"
+#include "core/safekeeper/safekeeper.h"
+#if __has_include("core/pageserver/pageserver.h")
+#include "core/pageserver/pageserver.h"
+#define ARGON_HAVE_PAGESERVER 1
+#endif
+#include "daemons/posix/daemon.h"
+
+namespace argon::cli {
+namespace {
+
+int refuse(const Error& error) {
+  std::fprintf(stderr, "argon: %s\n", error.message().c_str());
+  return 1;
+}
+
+// In the foreground, so the log goes to standard error; `argon start` sends that to the log file.
+posix::DaemonOptions options_for(const Config& config, std::string node, const std::string& pid_file) {
+  posix::DaemonOptions options;
+  options.node = std::move(node);
+  options.pid_file = pid_file;
+  options.log_level = config.log_level;
+  std::string dir = config.dir;
+  options.reload_log_level = [dir]() -> Result<LogLevel> {
+    TRY_ASSIGN(Config fresh, load_config(dir));
+    return fresh.log_level;
+  };
+  return options;
+}
+
+// As a daemon started by hand beside a cluster that runs: its folder is there.
+Status make_node_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return posix::os_error("make folder " + path, error.value());
+  return {};
+}
+
+#ifdef ARGON_HAVE_COMPUTE
+Result<compute::ComputeConfig> compute_config(const Config& config, const std::string& name) {
+  TRY_ASSIGN(Endpoint endpoint, load_endpoint(config, name));
+  compute::ComputeConfig compute;
+  compute.endpoint = endpoint.name;
+  compute.id = endpoint.id;
+  compute.mode = endpoint.mode;
+  compute.static_lsn = endpoint.static_lsn;
+  compute.directory = config.endpoint_dir(name);
+  compute.postgres_bin = config.postgres_bin;
+  compute.postgres_user = config.server_user();
+  TRY_ASSIGN(compute.extension, find_extension());
+  compute.listen = endpoint.listen;
+  compute.http_listen = endpoint.listen_http;
+  compute.pageserver = config.pageserver_pg;
+  compute.safekeepers.generation = consensus::ConfigurationGeneration(1);
+  for (const SafekeeperNode& node : config.safekeepers)
+    compute.safekeepers.members.push_back({NodeId(node.id), node.listen_pg.host, node.listen_pg.port});
+  compute.settings = config.endpoint_settings;
+  compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
+  return compute;
+}
+#endif
+
+}  // namespace
+
+Result<std::string> find_extension() {
+  std::error_code error;
+  std::filesystem::path bin = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* place : {"../lib/argon/argon.so", "../lib/argon.so"}) {
+    std::filesystem::path candidate = (bin / place).lexically_normal();
+    if (std::filesystem::exists(candidate, error)) return candidate.string();
+  }
+  return Error(Code::NotFound,
+               "PostgreSQL's extension argon.so is not where it belongs (../lib/argon/argon.so seen "
+               "from " +
+                   bin.string() + "): build the target pgext, or install Argon anew");
+}
+
+int broker_main(const Globals& globals) {
+  Result<Config> config = load_config(state_dir(globals.dir));
+  if (!config.ok()) return refuse(config.error());
+  Status made = make_node_folder(config->broker_dir());
+  if (!made.ok()) return refuse(made.error());
+  broker::BrokerConfig broker;
+  broker.listen = config->broker_listen;
+  broker.listen_http = config->broker_http;
+  return posix::run_daemon(options_for(*config, "broker", config->broker_dir() + "/broker.pid"),
+                           [&](Task& task, Env& env) { return broker::run_broker(task, env, broker); });
+}
+
+int safekeeper_main(const Globals& globals, uint64_t id) {
+  Result<Config> config = load_config(state_dir(globals.dir));
+  if (!config.ok()) return refuse(config.error());
+  const SafekeeperNode* node = nullptr;
+  for (const SafekeeperNode& one : config->safekeepers)
+    if (one.id == id) node = &one;
+  if (node == nullptr)
+    return refuse(Error(Code::NotFound,
+                        "there is no safekeeper " + std::to_string(id) + " in " + config->config_file()));
+  std::string dir = config->safekeeper_dir(id);
+  Status made = make_node_folder(dir);
+  if (!made.ok()) return refuse(made.error());
+  safekeeper::SafekeeperConfig keeper;
+  keeper.id = NodeId(id);
+  keeper.data_dir = dir + "/data";
+  keeper.listen_wal = node->listen_pg;
+  keeper.listen_http = node->listen_http;
+  keeper.broker = config->broker_listen;
+  keeper.object_store_dir = config->object_store_dir();
+  return posix::run_daemon(
+      options_for(*config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),
+      [&](Task& task, Env& env) { return safekeeper::run_safekeeper(task, env, keeper); });
+}
+
+#ifdef ARGON_HAVE_PAGESERVER
+int pageserver_main(const Globals& globals) {
+  Result<Config> config = load_config(state_dir(globals.dir));
+  if (!config.ok()) return refuse(config.error());
+  std::string dir = config->pageserver_dir();
+  Status made = make_node_folder(dir);
+  if (!made.ok()) return refuse(made.error());
+  pageserver::PageserverConfig server;
+  server.id = NodeId(config->pageserver_id);
+  server.data_dir = dir + "/data";
+  server.listen_pg = config->pageserver_pg;
+  server.listen_http = config->pageserver_http;
+  server.broker = config->broker_listen;
+  server.object_store_dir = config->object_store_dir();
+  return posix::run_daemon(
+      options_for(*config, "pageserver-" + std::to_string(config->pageserver_id), dir + "/pageserver.pid"),
+      [&](Task& task, Env& env) { return pageserver::run_pageserver(task, env, server); });
+}
+#else
+int pageserver_main(const Globals&) {
+  return refuse(Error(Code::Unsupported, "this build has no pageserver"));
+}
+#endif
+
+#ifdef ARGON_HAVE_COMPUTE
+int compute_main(const Globals& globals, const std::string& endpoint) {
+  Result<Config> config = load_config(state_dir(globals.dir));
+  if (!config.ok()) return refuse(config.error());
+  Result<compute::ComputeConfig> compute = compute_config(*config, endpoint);
+  if (!compute.ok()) return refuse(compute.error());
+  return posix::run_daemon(
+      options_for(*config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
+      [&](Task& task, Env& env) { return compute::run_compute(task, env, *compute); });
+}
+#else
+int compute_main(const Globals&, const std::string&) {
+  return refuse(Error(Code::Unsupported, "this build has no compute"));
+}
+#endif
+
+}  // namespace argon::cli

@@ -1,0 +1,246 @@
+// endpoint create, start, stop, list.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "daemons/main/commands.h"
+#include "daemons/main/files.h"
+#include "daemons/main/ports.h"
+#include "daemons/posix/daemon.h"
+
+namespace argon::cli {
+namespace {
+
+using namespace literals;
+
+std::string pid_file(const Config& config, const Endpoint& endpoint) {
+  return config.endpoint_dir(endpoint.name) + "/compute.pid";
+}
+
+std::string data_directory(const Config& config, const Endpoint& endpoint) {
+  return config.endpoint_dir(endpoint.name) + "/pgdata";
+}
+
+Status check_name(const std::string& name) {
+  bool fine = !name.empty() && name.size() <= 63 && name != "." && name != "..";
+  for (char c : name)
+    fine = fine && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.');
+  if (fine) return {};
+  return Error(Code::Invalid,
+               "'" + name + "' is not an endpoint name: letters, digits, '_', '-' and '.', at most 63");
+}
+
+// At most one primary of a timeline may run.
+Status check_no_other_primary(const Config& config, const Endpoint& wanted) {
+  if (wanted.mode != compute::EndpointMode::Primary) return {};
+  TRY_ASSIGN(std::vector<Endpoint> all, load_endpoints(config));
+  for (const Endpoint& other : all)
+    if (other.name != wanted.name && other.id == wanted.id && other.mode == wanted.mode &&
+        endpoint_status(config, other) != "stopped")
+      return Error(
+          Code::AlreadyExists,
+          fmt::format("a second primary on one timeline: endpoint '{}' is a primary of branch '{}' already "
+                      "and is {}; stop it first, or create a branch",
+                      other.name, wanted.branch, endpoint_status(config, other)));
+  return {};
+}
+
+Status read_mode(const EndpointOptions& options, Endpoint& endpoint) {
+  if (!options.lsn.empty()) {
+    TRY_ASSIGN(endpoint.static_lsn, parse_lsn(options.lsn));
+    endpoint.mode = compute::EndpointMode::Static;
+  }
+  if (options.hot_standby == "true") endpoint.mode = compute::EndpointMode::Replica;
+  if (!options.mode.empty()) {
+    TRY_ASSIGN(endpoint.mode, compute::parse_endpoint_mode(options.mode));
+  }
+  bool is_static = endpoint.mode == compute::EndpointMode::Static;
+  if (is_static && !endpoint.static_lsn.valid()) return Error(Code::Invalid, "a static endpoint needs --lsn");
+  if (!is_static && endpoint.static_lsn.valid())
+    return Error(Code::Invalid, "--lsn is for static endpoints only");
+  return {};
+}
+
+Status read_settings(const EndpointOptions& options, Endpoint& endpoint) {
+  for (const std::string& setting : options.settings) {
+    size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0 || setting.find('\n') != std::string::npos)
+      return Error(Code::Invalid, "'" + setting + "' is not a setting: expected NAME=VALUE");
+    endpoint.settings.push_back(setting.substr(0, equals) + " = " + setting.substr(equals + 1));
+  }
+  return {};
+}
+
+// The port asked for, if it is free and not another endpoint's; else the next one that is.
+Result<Address> choose_port(const Config& config, int asked, uint16_t first) {
+  PortChooser ports(config.endpoint_host);
+  TRY_ASSIGN(std::vector<Endpoint> all, load_endpoints(config));
+  for (const Endpoint& other : all) {
+    if (asked != 0 && (other.listen.port == asked || other.listen_http.port == asked))
+      return Error(Code::AlreadyExists,
+                   fmt::format("port {} belongs to endpoint '{}' already", asked, other.name));
+    ports.reserve(other.listen.port);
+    ports.reserve(other.listen_http.port);
+  }
+  if (asked < 0 || asked > 65535) return Error(Code::Invalid, fmt::format("{} is not a port", asked));
+  if (asked != 0) return Address::tcp(config.endpoint_host, static_cast<uint16_t>(asked));
+  TRY_ASSIGN(uint16_t port, ports.choose(first));
+  return Address::tcp(config.endpoint_host, port);
+}
+
+Background sidecar(const Config& config, const Endpoint& endpoint) {
+  std::string dir = config.endpoint_dir(endpoint.name);
+  return {.name = "endpoint " + endpoint.name,
+          .args = {"compute", "--dir", config.dir, "--endpoint", endpoint.name},
+          .pid_file = pid_file(config, endpoint),
+          .log_file = dir + "/compute.log",
+          .http = endpoint.listen_http,
+          .ready = "/status",
+          .state = "running"};
+}
+
+std::string lsn_of(Task& task, Session& session, const Endpoint& endpoint) {
+  if (endpoint.mode == compute::EndpointMode::Static) return to_string(endpoint.static_lsn);
+  Result<nlohmann::json> info = session.pageserver(
+      task, "GET",
+      "/v1/tenant/" + to_string(endpoint.id.tenant) + "/timeline/" + to_string(endpoint.id.timeline), nullptr,
+      2_s);
+  if (!info.ok() || !info->is_object()) return "--";
+  return info->value("last_record_lsn", "--");
+}
+
+}  // namespace
+
+std::string endpoint_status(const Config& config, const Endpoint& endpoint) {
+  bool sidecar_runs = posix::pid_file_holder(pid_file(config, endpoint)) != 0;
+  if (sidecar_runs) return "running";
+  // An orderly stop empties the pid file; what is left in it died.
+  std::error_code error;
+  auto size = std::filesystem::file_size(pid_file(config, endpoint), error);
+  return !error && size > 0 ? "crashed" : "stopped";
+}
+
+Status endpoint_create(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
+  TRY(check_name(options.name));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  const Config& config = session.config();
+  Endpoint endpoint;
+  endpoint.name = options.name;
+  endpoint.branch = options.branch_name;
+  TRY_ASSIGN(endpoint.id.tenant, session.state().tenant(options.tenant_id));
+  TRY_ASSIGN(endpoint.id.timeline, session.state().branch(endpoint.id.tenant, options.branch_name));
+  TRY(read_mode(options, endpoint));
+  TRY(read_settings(options, endpoint));
+  std::string dir = config.endpoint_dir(endpoint.name);
+  if (std::filesystem::exists(dir + "/endpoint.json"))
+    return Error(Code::AlreadyExists, "there is an endpoint '" + endpoint.name + "' already");
+  if (!options.allow_multiple) TRY(check_no_other_primary(config, endpoint));
+  TRY_ASSIGN(endpoint.listen, choose_port(config, options.pg_port, config.endpoint_first_port));
+  TRY_ASSIGN(endpoint.listen_http,
+             choose_port(config, options.http_port, static_cast<uint16_t>(endpoint.listen.port + 1000)));
+  TRY(make_folders(dir));
+  TRY(give_folder(dir, config.server_user()));
+  TRY(save_endpoint(config, endpoint));
+  if (globals.json)
+    Session::print({{"endpoint", endpoint.name},
+                    {"address", to_string(endpoint.listen)},
+                    {"timeline_id", to_string(endpoint.id.timeline)},
+                    {"branch_name", endpoint.branch},
+                    {"mode", std::string(to_string(endpoint.mode))}});
+  else
+    session.say(fmt::format("endpoint {}: created, {} of branch {}, at {}", endpoint.name,
+                            to_string(endpoint.mode), endpoint.branch, to_string(endpoint.listen)));
+  return {};
+}
+
+Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
+  TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  const Config& config = session.config();
+  TRY_ASSIGN(Endpoint endpoint, load_endpoint(config, options.name));
+  Background daemon = sidecar(config, endpoint);
+  if (posix::pid_file_holder(daemon.pid_file) == 0) {
+    if (!options.allow_multiple) TRY(check_no_other_primary(config, endpoint));
+    TRY(stop_orphan_server(task, data_directory(config, endpoint)));
+    for (const Address& address : {endpoint.listen, endpoint.listen_http})
+      if (!port_is_free(address.host, address.port))
+        return Error(Code::AlreadyExists,
+                     fmt::format("endpoint {} cannot start: port {} ({}) is taken by another program",
+                                 endpoint.name, address.port, to_string(address)));
+  }
+  TRY(start_background(task, env, daemon, timeout, session.progress()));
+  std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));
+  if (globals.json)
+    Session::print(
+        {{"endpoint", endpoint.name}, {"address", to_string(endpoint.listen)}, {"connection", connection}});
+  else
+    session.say("connect with: psql " + connection);
+  return {};
+}
+
+Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode) {
+  const Config& config = session.config();
+  std::string name = "endpoint " + endpoint.name;
+  Status stopped = stop_background(task, name, pid_file(config, endpoint), mode, 60_s, session.progress());
+  Status orphan = stop_orphan_server(task, data_directory(config, endpoint));
+  // From here on it is stopped, not crashed.
+  std::error_code ignored;
+  if (stopped.ok() && orphan.ok()) std::filesystem::remove(pid_file(config, endpoint), ignored);
+  TRY(stopped);
+  return orphan;
+}
+
+Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(Endpoint endpoint, load_endpoint(session.config(), options.name));
+  StopMode mode = options.stop_mode == "fast" ? StopMode::Fast : StopMode::Immediate;
+  bool ran = endpoint_status(session.config(), endpoint) == "running";
+  TRY(stop_endpoint(task, session, endpoint, mode));
+  if (!ran) session.say("endpoint " + endpoint.name + ": does not run");
+  std::string lsn = lsn_of(task, session, endpoint);
+  if (options.destroy) {
+    std::error_code error;
+    std::filesystem::remove_all(session.config().endpoint_dir(endpoint.name), error);
+    if (error) return posix::os_error("remove endpoint " + endpoint.name, error.value());
+  }
+  if (globals.json)
+    Session::print({{"endpoint", endpoint.name}, {"lsn", lsn}, {"destroyed", options.destroy}});
+  else if (options.destroy)
+    session.say("endpoint " + endpoint.name + ": destroyed");
+  return {};
+}
+
+Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  TRY_ASSIGN(std::vector<Endpoint> all, load_endpoints(session.config()));
+  std::optional<TenantId> only;
+  if (!options.tenant_id.empty()) {
+    TRY_ASSIGN(only, session.state().tenant(options.tenant_id));
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"ENDPOINT", "ADDRESS", "TIMELINE", "BRANCH NAME", "LSN", "STATUS"}};
+  nlohmann::json list = nlohmann::json::array();
+  for (const Endpoint& endpoint : all) {
+    if (only && endpoint.id.tenant != *only) continue;
+    std::string status = endpoint_status(session.config(), endpoint);
+    std::string lsn = lsn_of(task, session, endpoint);
+    rows.push_back({endpoint.name, to_string(endpoint.listen), to_string(endpoint.id.timeline),
+                    endpoint.branch, lsn, status});
+    list.push_back({{"endpoint", endpoint.name},
+                    {"address", to_string(endpoint.listen)},
+                    {"tenant_id", to_string(endpoint.id.tenant)},
+                    {"timeline_id", to_string(endpoint.id.timeline)},
+                    {"branch_name", endpoint.branch},
+                    {"mode", std::string(to_string(endpoint.mode))},
+                    {"lsn", lsn},
+                    {"status", status}});
+  }
+  if (globals.json)
+    Session::print(list);
+  else
+    fmt::print("{}", table(rows));
+  return {};
+}
+
+}  // namespace argon::cli

@@ -1,0 +1,216 @@
+// The `argon` command: options, help, and which function each command is.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "daemons/main/commands.h"
+#include "daemons/main/daemons.h"
+#include "daemons/posix/log_file.h"
+#include "daemons/posix/posix_env.h"
+
+namespace {
+
+using namespace argon;
+using namespace argon::cli;
+
+constexpr int kUsage = 2;
+
+// Runs a command as a task of the real world.
+template <typename Command>
+int run(Command command) {
+  posix::LogFile log("argon", "", LogLevel::Warn, posix::read_wall_clock);
+  posix::PosixOptions options;
+  options.disk_threads = 4;
+  posix::PosixEnv env(log, options);
+  Status status = env.run("argon", [&](Task& task) { return command(task, env); });
+  if (status.ok()) return 0;
+  std::fflush(stdout);
+  std::fprintf(stderr, "argon: %s\n", status.error().message().c_str());
+  return 1;
+}
+
+struct Commands {
+  Globals globals;
+  InitOptions init;
+  StartOptions start;
+  StopOptions stop;
+  TenantOptions tenant;
+  TimelineOptions timeline;
+  EndpointOptions endpoint;
+  uint64_t safekeeper_id = 0;
+  std::function<int()> chosen;
+};
+
+// A command whose options are `options` and whose function is `function`.
+template <typename Function, typename Options>
+void on(CLI::App* app, Commands& all, Function function, Options& options) {
+  app->callback([&all, &options, function] {
+    all.chosen = [&all, &options, function] {
+      return run([&](Task& task, Env& env) { return function(task, env, all.globals, options); });
+    };
+  });
+}
+
+template <typename Function>
+void on(CLI::App* app, Commands& all, Function function) {
+  app->callback([&all, function] {
+    all.chosen = [&all, function] {
+      return run([&](Task& task, Env& env) { return function(task, env, all.globals); });
+    };
+  });
+}
+
+CLI::App* group(CLI::App& app, const std::string& name, const std::string& what) {
+  CLI::App* sub = app.add_subcommand(name, what);
+  sub->require_subcommand(0, 1);
+  return sub;
+}
+
+void add_cluster(CLI::App& app, Commands& all) {
+  CLI::App* init = app.add_subcommand("init", "Make a new cluster: state folder, configuration, ports");
+  init->add_option("--safekeepers", all.init.safekeepers, "How many safekeepers")
+      ->check(CLI::Range(1, 9))
+      ->capture_default_str();
+  init->add_option("--force", all.init.force, "What to do with a state folder that is there")
+      ->check(CLI::IsMember({"must-not-exist", "empty-dir-ok", "remove-all-contents"}))
+      ->capture_default_str();
+  init->add_option("--pg-distrib-dir", all.init.pg_distrib_dir,
+                   "PostgreSQL's installation, the folder above its bin (default: Debian's)");
+  on(init, all, cli::init, all.init);
+
+  CLI::App* start =
+      app.add_subcommand("start", "Start broker, pageserver and safekeepers; endpoints stay as they are");
+  start->add_option("-t,--start-timeout", all.start.timeout, "How long to wait for each")
+      ->capture_default_str();
+  on(start, all, cli::start, all.start);
+
+  CLI::App* stop = app.add_subcommand("stop", "Stop everything, endpoints too");
+  stop->add_option("-m,--mode", all.stop.mode, "fast: in order; immediate: as if the power had failed")
+      ->check(CLI::IsMember({"fast", "immediate"}))
+      ->capture_default_str();
+  on(stop, all, cli::stop, all.stop);
+
+  on(app.add_subcommand("status", "Show what runs; exit status 1 where a part does not"), all, cli::status);
+}
+
+void add_tenant(CLI::App& app, Commands& all) {
+  CLI::App* tenant = group(app, "tenant", "Tenants");
+  CLI::App* create = tenant->add_subcommand("create", "Make a tenant with its first timeline, main");
+  create->add_option("--tenant-id", all.tenant.tenant_id, "32 hex digits (default: random)");
+  create->add_option("--timeline-id", all.tenant.timeline_id, "Of main: 32 hex digits (default: random)");
+  create->add_option("--pg-version", all.tenant.pg_version, "Major version of PostgreSQL")
+      ->capture_default_str();
+  create->add_flag("--set-default", all.tenant.set_default, "Later commands mean this tenant");
+  on(create, all, tenant_create, all.tenant);
+  on(tenant->add_subcommand("list", "List tenants"), all, tenant_list);
+  CLI::App* set_default = tenant->add_subcommand("set-default", "Later commands mean this tenant");
+  set_default->add_option("--tenant-id", all.tenant.tenant_id, "32 hex digits")->required();
+  on(set_default, all, tenant_set_default, all.tenant);
+}
+
+void add_timeline(CLI::App& app, Commands& all) {
+  CLI::App* timeline = group(app, "timeline", "Timelines: the branches of a tenant");
+  CLI::App* list = timeline->add_subcommand("list", "Draw the tree of timelines");
+  CLI::App* create = timeline->add_subcommand("create", "Make a root timeline, with an empty database");
+  CLI::App* branch = timeline->add_subcommand("branch", "Make a branch of a timeline");
+  for (CLI::App* sub : {list, create, branch})
+    sub->add_option("--tenant-id", all.timeline.tenant_id, "32 hex digits (default: the default tenant)");
+  for (CLI::App* sub : {create, branch}) {
+    sub->add_option("--branch-name", all.timeline.branch_name, "The new timeline's name")->required();
+    sub->add_option("--timeline-id", all.timeline.timeline_id, "32 hex digits (default: random)");
+  }
+  create->add_option("--pg-version", all.timeline.pg_version, "Major version of PostgreSQL")
+      ->capture_default_str();
+  branch->add_option("--ancestor-branch-name", all.timeline.ancestor_branch_name, "Where it branches off")
+      ->capture_default_str();
+  branch->add_option("--ancestor-start-lsn", all.timeline.ancestor_start_lsn,
+                     "At which position, as 0/16F9A00 (default: the end)");
+  on(list, all, timeline_list, all.timeline);
+  on(create, all, timeline_create, all.timeline);
+  on(branch, all, timeline_branch, all.timeline);
+}
+
+void add_endpoint(CLI::App& app, Commands& all) {
+  EndpointOptions& options = all.endpoint;
+  CLI::App* endpoint = group(app, "endpoint", "Endpoints: PostgreSQL servers on timelines");
+  CLI::App* create = endpoint->add_subcommand("create", "Make an endpoint; start runs it");
+  CLI::App* start =
+      endpoint->add_subcommand("start", "Start an endpoint and wait until it takes connections");
+  CLI::App* stop = endpoint->add_subcommand("stop", "Stop an endpoint");
+  CLI::App* list = endpoint->add_subcommand("list", "List endpoints");
+  for (CLI::App* sub : {create, start, stop})
+    sub->add_option("NAME", options.name, "The endpoint's name")->required();
+  for (CLI::App* sub : {create, list})
+    sub->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
+  create->add_option("--branch-name", options.branch_name, "The timeline's name")->capture_default_str();
+  create->add_option("--lsn", options.lsn, "Read-only at this position, as 0/16F9A00");
+  create->add_option("--mode", options.mode, "primary, static (needs --lsn) or replica")
+      ->check(CLI::IsMember({"primary", "static", "replica"}));
+  create->add_option("--hot-standby", options.hot_standby, "true: a replica")
+      ->check(CLI::IsMember({"true", "false"}));
+  create->add_option("--pg-port", options.pg_port, "PostgreSQL's port (default: the next free one)");
+  create->add_option("--http-port", options.http_port,
+                     "Port of /status and /metrics (default: the next free one)");
+  create->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated");
+  for (CLI::App* sub : {create, start})
+    sub->add_flag("--allow-multiple", options.allow_multiple,
+                  "Do not look for other primaries of the timeline");
+  start->add_option("-t,--start-timeout", options.timeout, "How long to wait")->capture_default_str();
+  stop->add_flag("--destroy", options.destroy, "Remove the endpoint afterwards");
+  stop->add_option("-m,--mode", options.stop_mode, "fast: in order; immediate: at once")
+      ->check(CLI::IsMember({"fast", "immediate"}))
+      ->capture_default_str();
+  on(create, all, endpoint_create, options);
+  on(start, all, endpoint_start, options);
+  on(stop, all, endpoint_stop, options);
+  on(list, all, endpoint_list, options);
+}
+
+void add_daemons(CLI::App& app, Commands& all) {
+  auto daemon = [&](const char* name, const char* what, std::function<int()> main) {
+    CLI::App* sub = app.add_subcommand(name, what);
+    sub->group("Daemons (in the foreground; `start` runs them)");
+    sub->callback([&all, main] { all.chosen = main; });
+    return sub;
+  };
+  daemon("broker", "Run the broker", [&all] { return broker_main(all.globals); });
+  daemon("pageserver", "Run the pageserver", [&all] { return pageserver_main(all.globals); });
+  daemon("safekeeper", "Run one safekeeper",
+         [&all] { return safekeeper_main(all.globals, all.safekeeper_id); })
+      ->add_option("--id", all.safekeeper_id, "Its number in argon.toml")
+      ->required();
+  daemon("compute", "Run one endpoint: its sidecar and server",
+         [&all] { return compute_main(all.globals, all.endpoint.name); })
+      ->add_option("--endpoint", all.endpoint.name, "The endpoint's name")
+      ->required();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Commands all;
+  CLI::App app("Argon: serverless PostgreSQL storage. One cluster on this machine, in a state folder.",
+               "argon");
+  app.set_version_flag("--version", "argon 0.1.0");
+  app.set_help_all_flag("--help-all", "The help of all commands");
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+  app.add_option("--dir", all.globals.dir, "The state folder (default: ARGON_DIR, or ./.argon)");
+  app.add_flag("--json", all.globals.json,
+               "Answer in JSON on standard output; progress goes to standard error");
+  add_cluster(app, all);
+  add_tenant(app, all);
+  add_timeline(app, all);
+  add_endpoint(app, all);
+  add_daemons(app, all);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (all.chosen) return all.chosen();
+  CLI::App* deepest = &app;
+  while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+  std::fprintf(stderr, "%sargon: a command is missing\n", deepest->help().c_str());
+  return kUsage;
+}

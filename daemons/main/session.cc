@@ -1,0 +1,95 @@
+#include "daemons/main/session.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "core/http/client.h"
+
+namespace argon::cli {
+namespace {
+
+using namespace literals;
+
+Result<posix::Fd> lock_state(Task& task, const Config& config) {
+  std::string path = config.path("lock");
+  posix::Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!file.valid()) return posix::os_error("open " + path, errno);
+  constexpr int kTries = 600;
+  for (int i = 0; i < kTries; i++) {
+    if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+    TRY(task.sleep(100_ms));
+  }
+  return Error(Code::Unavailable,
+               "another argon command works on " + config.dir + " (it holds " + path + ")");
+}
+
+// Characters, not bytes, of UTF-8.
+size_t width_of(const std::string& text) {
+  size_t width = 0;
+  for (char c : text) width += (c & 0xc0) != 0x80 ? 1 : 0;
+  return width;
+}
+
+}  // namespace
+
+Result<Session> Session::open(Task& task, Env& env, const Globals& globals, bool exclusive) {
+  Session session;
+  session.env_ = &env;
+  session.json_ = globals.json;
+  TRY_ASSIGN(session.config_, load_config(state_dir(globals.dir)));
+  if (exclusive) {
+    TRY_ASSIGN(session.lock_, lock_state(task, session.config_));
+  }
+  TRY_ASSIGN(session.state_, load_state(session.config_));
+  return session;
+}
+
+void Session::say(const std::string& line) const {
+  std::FILE* to = json_ ? stderr : stdout;
+  std::fprintf(to, "%s\n", line.c_str());
+  std::fflush(to);
+}
+
+Progress Session::progress() const {
+  return [json = json_](const std::string& line) {
+    std::FILE* to = json ? stderr : stdout;
+    std::fprintf(to, "%s\n", line.c_str());
+    std::fflush(to);
+  };
+}
+
+void Session::print(const nlohmann::json& value) {
+  std::printf("%s\n", value.dump(2).c_str());
+}
+
+Result<nlohmann::json> Session::pageserver(Task& task, const std::string& method, const std::string& path,
+                                           const nlohmann::json& body, Duration timeout) {
+  Deadline deadline(task, timeout);
+  Result<nlohmann::json> answer = http::fetch_json(task, config_.pageserver_http, method, path, body);
+  if (answer.is(Code::Unavailable) && answer.error().os_error() == ECONNREFUSED)
+    return Error(Code::Unavailable, "the pageserver does not run (" + to_string(config_.pageserver_http) +
+                                        " refuses the connection): run `argon start`");
+  return std::move(answer).with("pageserver");
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); i++) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); i++) {
+      text += ' ' + row[i];
+      if (i + 1 < row.size()) text += std::string(widths[i] - width_of(row[i]) + 1, ' ');
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace argon::cli

@@ -1,0 +1,55 @@
+// Session: what every command of `argon` works with.
+
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/env/env.h"
+#include "daemons/main/background.h"
+#include "daemons/main/config.h"
+#include "daemons/main/state.h"
+#include "daemons/posix/fd.h"
+
+namespace argon::cli {
+
+struct Globals {
+  std::string dir;
+  bool json = false;
+};
+
+class Session {
+ public:
+  // Loads configuration and state. With `exclusive`, waits until no other command changes them.
+  static Result<Session> open(Task& task, Env& env, const Globals& globals, bool exclusive);
+
+  Env& env() { return *env_; }
+  const Config& config() const { return config_; }
+  State& state() { return state_; }
+  bool json() const { return json_; }
+  Status save() { return save_state(config_, state_); }
+
+  // A line of progress: on standard output, or on standard error where that is for JSON.
+  void say(const std::string& line) const;
+  Progress progress() const;
+  // The one JSON value of a command with --json.
+  static void print(const nlohmann::json& value);
+
+  // Calls the pageserver's management interface. Unavailable says how to start it.
+  Result<nlohmann::json> pageserver(Task& task, const std::string& method, const std::string& path,
+                                    const nlohmann::json& body = nullptr,
+                                    Duration timeout = Duration::seconds(30));
+
+ private:
+  Env* env_ = nullptr;
+  Config config_;
+  State state_;
+  bool json_ = false;
+  posix::Fd lock_;
+};
+
+// A table with columns as wide as their widest cell, a blank between.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace argon::cli

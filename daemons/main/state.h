@@ -1,0 +1,53 @@
+// What the `argon` command itself remembers: state.json (tenants, branch names, the default tenant) and
+// one endpoint.json per endpoint. Storage knows only ids; names live here.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/ids.h"
+#include "core/compute/config.h"
+#include "daemons/main/config.h"
+
+namespace argon::cli {
+
+struct TenantEntry {
+  std::map<std::string, TimelineId> branches;  // by name
+};
+
+struct State {
+  std::optional<TenantId> default_tenant;
+  std::map<TenantId, TenantEntry> tenants;
+
+  // The tenant asked for, else the default one. Errors: NotFound, Invalid.
+  Result<TenantId> tenant(const std::string& option) const;
+  // Errors: NotFound, with the names that there are.
+  Result<TimelineId> branch(const TenantId& tenant, const std::string& name) const;
+  // Empty where none has that id.
+  std::string branch_name(const TenantId& tenant, const TimelineId& timeline) const;
+};
+
+Result<State> load_state(const Config& config);
+Status save_state(const Config& config, const State& state);
+
+struct Endpoint {
+  std::string name;
+  TenantTimelineId id;
+  std::string branch;
+  compute::EndpointMode mode = compute::EndpointMode::Primary;
+  Lsn static_lsn;
+  Address listen;
+  Address listen_http;
+  std::vector<std::string> settings;
+};
+
+// Errors: NotFound, with the names that there are.
+Result<Endpoint> load_endpoint(const Config& config, const std::string& name);
+Status save_endpoint(const Config& config, const Endpoint& endpoint);
+// By name.
+Result<std::vector<Endpoint>> load_endpoints(const Config& config);
+
+}  // namespace argon::cli

@@ -1,0 +1,76 @@
+// tenant create, list, set-default.
+
+#include <fmt/format.h>
+
+#include "daemons/main/commands.h"
+
+namespace argon::cli {
+namespace {
+
+Status check_pg_version(const std::string& text) {
+  if (text == "15") return {};
+  return Error(Code::Unsupported, "PostgreSQL " + text + " is not supported: this build knows 15");
+}
+
+}  // namespace
+
+Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options) {
+  TRY(check_pg_version(options.pg_version));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TenantId tenant = random_tenant_id(env.random("argon.tenant_id"));
+  TimelineId timeline = random_timeline_id(env.random("argon.timeline_id"));
+  if (!options.tenant_id.empty()) {
+    TRY_ASSIGN(tenant, parse_tenant_id(options.tenant_id));
+  }
+  if (!options.timeline_id.empty()) {
+    TRY_ASSIGN(timeline, parse_timeline_id(options.timeline_id));
+  }
+  if (session.state().tenants.contains(tenant) && session.state().tenants[tenant].branches.contains("main"))
+    return Error(Code::AlreadyExists, "tenant " + to_string(tenant) + " exists already");
+  TRY(session.pageserver(task, "POST", "/v1/tenant", {{"new_tenant_id", to_string(tenant)}})
+          .with("create tenant " + to_string(tenant)));
+  if (!globals.json) session.say("tenant " + to_string(tenant) + " successfully created on the pageserver");
+  session.state().tenants.try_emplace(tenant);
+  TRY(session.save());
+  TRY(create_root_timeline(task, session, tenant, timeline, "main"));
+  if (options.set_default) session.state().default_tenant = tenant;
+  TRY(session.save());
+  if (globals.json) {
+    Session::print({{"tenant_id", to_string(tenant)},
+                    {"timeline_id", to_string(timeline)},
+                    {"branch_name", "main"},
+                    {"default", options.set_default}});
+    return {};
+  }
+  session.say("Created an initial timeline 'main' [" + to_string(timeline) +
+              "] for tenant: " + to_string(tenant));
+  if (options.set_default) session.say("Setting tenant " + to_string(tenant) + " as a default one");
+  return {};
+}
+
+Status tenant_list(Task& task, Env& env, const Globals& globals) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [tenant, entry] : session.state().tenants) {
+    bool is_default = session.state().default_tenant == tenant;
+    list.push_back(
+        {{"tenant_id", to_string(tenant)}, {"default", is_default}, {"timelines", entry.branches.size()}});
+    if (!globals.json) session.say(to_string(tenant) + (is_default ? " (default)" : ""));
+  }
+  if (globals.json) Session::print(list);
+  return {};
+}
+
+Status tenant_set_default(Task& task, Env& env, const Globals& globals, const TenantOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  session.state().default_tenant = tenant;
+  TRY(session.save());
+  if (globals.json)
+    Session::print({{"tenant_id", to_string(tenant)}, {"default", true}});
+  else
+    session.say("Setting tenant " + to_string(tenant) + " as a default one");
+  return {};
+}
+
+}  // namespace argon::cli

@@ -1,0 +1,104 @@
+// timeline list, create, branch.
+
+#include <fmt/format.h>
+
+#include "daemons/main/commands.h"
+#include "daemons/main/tree.h"
+
+namespace argon::cli {
+namespace {
+
+Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
+  if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
+    return Error(Code::Invalid, "'" + name + "' is not a branch name: no blanks, slashes or brackets");
+  auto entry = session.state().tenants.find(tenant);
+  if (entry != session.state().tenants.end() && entry->second.branches.contains(name))
+    return Error(Code::AlreadyExists, "there is a timeline with branch name '" + name + "' already");
+  return {};
+}
+
+Result<TimelineId> new_timeline_id(Env& env, const std::string& option) {
+  if (!option.empty()) return parse_timeline_id(option);
+  return random_timeline_id(env.random("argon.timeline_id"));
+}
+
+std::string text_of(const nlohmann::json& j, const char* key) {
+  auto at = j.find(key);
+  return at != j.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+}  // namespace
+
+Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  TRY_ASSIGN(nlohmann::json answer,
+             session.pageserver(task, "GET", "/v1/tenant/" + to_string(tenant) + "/timeline"));
+  if (!answer.is_array()) return Error(Code::Corrupt, "the pageserver's list of timelines is not a list");
+  std::vector<TreeNode> nodes;
+  for (const nlohmann::json& one : answer) {
+    TreeNode node{
+        text_of(one, "timeline_id"), text_of(one, "ancestor_timeline_id"), text_of(one, "ancestor_lsn"), {}};
+    Result<TimelineId> id = parse_timeline_id(node.id);
+    if (id.ok()) node.name = session.state().branch_name(tenant, *id);
+    nodes.push_back(std::move(node));
+  }
+  if (globals.json) {
+    for (nlohmann::json& one : answer) {
+      Result<TimelineId> id = parse_timeline_id(text_of(one, "timeline_id"));
+      if (id.ok()) one["branch_name"] = session.state().branch_name(tenant, *id);
+    }
+    Session::print(answer);
+    return {};
+  }
+  fmt::print("{}", draw_tree(std::move(nodes)));
+  return {};
+}
+
+Status timeline_create(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  if (options.pg_version != "15")
+    return Error(Code::Unsupported,
+                 "PostgreSQL " + options.pg_version + " is not supported: this build knows 15");
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  TRY(check_new_name(session, tenant, options.branch_name));
+  TRY_ASSIGN(TimelineId timeline, new_timeline_id(env, options.timeline_id));
+  TRY(create_root_timeline(task, session, tenant, timeline, options.branch_name));
+  if (globals.json)
+    Session::print({{"timeline_id", to_string(timeline)}, {"branch_name", options.branch_name}});
+  else
+    session.say(fmt::format("Created timeline '{}' for tenant: {}", to_string(timeline), to_string(tenant)));
+  return {};
+}
+
+Status timeline_branch(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  TRY(check_new_name(session, tenant, options.branch_name));
+  TRY_ASSIGN(TimelineId ancestor, session.state().branch(tenant, options.ancestor_branch_name));
+  TRY_ASSIGN(TimelineId timeline, new_timeline_id(env, options.timeline_id));
+  nlohmann::json body = {{"new_timeline_id", to_string(timeline)},
+                         {"mode", "branch"},
+                         {"ancestor_timeline_id", to_string(ancestor)}};
+  if (!options.ancestor_start_lsn.empty()) {
+    TRY_ASSIGN(Lsn lsn, parse_lsn(options.ancestor_start_lsn));
+    body["ancestor_start_lsn"] = to_string(lsn);
+  }
+  TRY_ASSIGN(nlohmann::json made,
+             session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body));
+  session.state().tenants[tenant].branches[options.branch_name] = timeline;
+  TRY(session.save());
+  std::string at = made.is_object() ? text_of(made, "ancestor_lsn") : "";
+  if (globals.json) {
+    Session::print({{"timeline_id", to_string(timeline)},
+                    {"branch_name", options.branch_name},
+                    {"ancestor_timeline_id", to_string(ancestor)},
+                    {"ancestor_lsn", at}});
+    return {};
+  }
+  session.say(fmt::format("Created timeline '{}' at Lsn {} for tenant: {}. Ancestor timeline: '{}'",
+                          to_string(timeline), at, to_string(tenant), options.ancestor_branch_name));
+  return {};
+}
+
+}  // namespace argon::cli
