@@ -5,6 +5,7 @@
 #include "access/nbtree.h"
 #include "access/transam.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "storage/proc.h"
 
 #define SEQUENCE_MAGIC 0x1717  // SEQ_MAGIC of commands/sequence.c
@@ -106,12 +107,17 @@ static bool is_sequence(BlockNumber block, Page page) {
   return block == 0 && magic == SEQUENCE_MAGIC;
 }
 
+// WAL starts behind its first segment. Below it there are pages that were never logged, and those that
+// initdb's bootstrap made, which all carry the LSN of the very first record and are in every timeline.
+static bool was_never_logged(XLogRecPtr lsn) {
+  return lsn < (XLogRecPtr)wal_segment_size && lsn != SizeOfXLogLongPHD;
+}
+
 LocalReason classify_page(ForkNumber fork, BlockNumber block, Page page) {
   uint16 special = ((PageHeader)page)->pd_special;
 
   if (fork != MAIN_FORKNUM) return LOCAL_FOR_NOTHING;
-  // WAL starts behind its first segment: anything below was never logged.
-  if (PageGetLSN(page) < (XLogRecPtr)wal_segment_size) return LOCAL_UNLOGGED;
+  if (was_never_logged(PageGetLSN(page))) return LOCAL_UNLOGGED;
   if (special == BLCKSZ) return has_running_tuples(page) ? LOCAL_COMMAND_IDS : LOCAL_FOR_NOTHING;
   if (special == BLCKSZ - MAXALIGN(sizeof(uint32)) && is_sequence(block, page)) return LOCAL_SEQUENCE;
   if (special == BLCKSZ - MAXALIGN(sizeof(BTPageOpaqueData)) && has_cycle_id(page)) return LOCAL_CYCLE_ID;

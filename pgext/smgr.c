@@ -131,11 +131,17 @@ static void log_image(RelFileNode node, ForkNumber fork, BlockNumber block, cons
   unmark(node, fork, block);
 }
 
+// A page may have been read and changed without anybody asking for the relation's size.
+static void ensure_file(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  if (!relation_ensure_stub(node, fork)) stub_make(node, fork, block + 1);
+}
+
 static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page,
                        LocalReason reason) {
   RelFileNode node = reln->smgr_rnode.node;
 
   if (local_pages_mark(node, fork, block, LOCAL_STORED, reason, next_xid_now())) {
+    ensure_file(node, fork, block);
     argon_md.write(reln, fork, block, page, true);
     argon_count(ARGON_LOCAL_PAGES_WRITTEN);
     return;
