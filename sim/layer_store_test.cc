@@ -1,0 +1,224 @@
+// The pageserver's storage engine against a model, on a disk that loses power.
+//
+// Values stand for what they do: an image replaces the content, a record appends to it. The model
+// keeps every version; whatever the engine did meanwhile (flush, compaction, image layers, power
+// loss), what it reads at any LSN must be what the model says.
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <map>
+
+#include "core/env/io.h"
+#include "core/pageserver/layer_store.h"
+#include "core/pageserver/value.h"
+#include "sim/machine.h"
+
+namespace argon::pageserver {
+namespace {
+
+const TenantTimelineId kId{{{1}}, {{2}}};
+const TenantTimelineId kBranch{{{1}}, {{3}}};
+constexpr char kFolder[] = "/data/timeline";
+
+Key key_of(uint64_t n) {
+  return {static_cast<uint8_t>(n % 2),  1663, 5,
+          static_cast<uint32_t>(n / 4), 0,    static_cast<uint32_t>(n % 4)};
+}
+
+class Model {
+ public:
+  void put(const Key& key, Lsn lsn, Bytes value) { versions_[key][lsn] = std::move(value); }
+  void forget_above(Lsn lsn) {
+    for (auto& [key, versions] : versions_) versions.erase(versions.upper_bound(lsn), versions.end());
+  }
+  std::optional<Bytes> read(const Key& key, Lsn lsn) const {
+    auto found = versions_.find(key);
+    if (found == versions_.end()) return {};
+    std::optional<Bytes> content;
+    for (const auto& [at, value] : found->second) {
+      if (at > lsn) break;
+      if (ends_chain(value) || !content) content.emplace();
+      content->insert(content->end(), value.begin() + 1, value.end());
+    }
+    return content;
+  }
+  std::vector<Key> keys(const KeyRange& range, Lsn lsn) const {
+    std::vector<Key> out;
+    for (const auto& [key, versions] : versions_)
+      if (range.contains(key) && read(key, lsn)) out.push_back(key);
+    return out;
+  }
+
+ private:
+  std::map<Key, std::map<Lsn, Bytes>> versions_;
+};
+
+Result<Bytes> read(Task& task, LayerStore& store, const Key& key, Lsn lsn) {
+  TRY_ASSIGN(Chain chain, store.collect(task, key, lsn));
+  if (chain.versions.empty()) return Error(Code::NotFound, "nothing");
+  Bytes content;
+  for (auto version = chain.versions.rbegin(); version != chain.versions.rend(); ++version)
+    content.insert(content.end(), version->value.begin() + 1, version->value.end());
+  return content;
+}
+
+struct Run {
+  uint64_t seed = 0;
+  Model model;
+  Lsn last{100};
+  Lsn promised{100};  // a flush up to here returned ok
+  uint64_t lives = 0;
+  uint64_t reads = 0;
+  uint64_t compactions = 0;
+  uint64_t images = 0;
+  bool finish = false;
+  std::string failure;
+};
+
+Status compare(Task& task, LayerStore& store, const Run& run, const Key& key, Lsn lsn) {
+  auto expected = run.model.read(key, lsn);
+  auto found = read(task, store, key, lsn);
+  if (!found.ok() && !found.is(Code::NotFound)) return found.error();
+  if (found.ok() == expected.has_value() && (!found.ok() || *found == *expected)) return {};
+  return Error(Code::Corrupt,
+               "key " + to_string(key) + " at " + to_string(lsn) + " reads differently from the model");
+}
+
+Status one_step(Task& task, LayerStore& store, Random& random, Run& run) {
+  uint64_t what = random.below(20);
+  if (what < 10) {
+    TRY(store.wait_for_room(task));
+    run.last += random.between(1, 20);
+    uint64_t n = random.between(1, 4);
+    for (uint64_t i = 0; i < n; i++) {
+      Key key = key_of(random.below(40));
+      Bytes value(random.between(1, 300));
+      random.fill(value);
+      bool image = random.chance({1, 4}) || !run.model.read(key, run.last);
+      value[0] = image ? 0 : 1;
+      if (run.model.read(key, run.last) != run.model.read(key, run.last - 1)) continue;  // once a record
+      run.model.put(key, run.last, value);
+      store.put(key, run.last, value);
+    }
+    store.advance(run.last, run.last - 1);
+  } else if (what < 12) {
+    store.freeze();
+    TRY(store.flush_one(task));
+    run.promised = std::max(run.promised, store.disk_consistent());
+  } else if (what == 12) {
+    TRY_ASSIGN(bool done, store.compact_l0(task));
+    if (done) run.compactions++;
+  } else if (what == 13) {
+    std::optional<LayerStore::ImageNeed> need = store.image_need();
+    if (!need) return {};
+    auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };
+    TRY(store.create_image(task, *need, run.model.keys(need->keys, need->lsn), make));
+    run.images++;
+  } else if (what == 14) {
+    TRY(store.sweep(task));
+  } else {
+    run.reads++;
+    Key key = key_of(random.below(40));
+    Lsn lsn(random.between(100, run.last.value));
+    TRY(compare(task, store, run, key, lsn));
+  }
+  return {};
+}
+
+// Everything at some LSNs, on the timeline and on a branch of it.
+Status check_all(Task& task, Env& env, LayerStore& store, Random& random, const Run& run) {
+  NodeCache cache(100);
+  LayerStore branch(env, kBranch, "/data/branch", {}, cache);
+  TimelineIndex index;
+  index.id = kBranch;
+  index.ancestor = kId.timeline;
+  index.ancestor_lsn = index.start_lsn = index.disk_consistent = Lsn(random.between(100, run.last.value));
+  TRY(remove_tree(task, env.disk(), "/data/branch"));
+  TRY(branch.create(task, index));
+  branch.set_ancestor(&store);
+  Key changed = key_of(7);
+  branch.put(changed, index.ancestor_lsn + 10, image_value(as_bytes("branch")));
+  branch.advance(index.ancestor_lsn + 10, index.ancestor_lsn);
+  for (uint64_t n = 0; n < 40; n++) {
+    TRY(compare(task, store, run, key_of(n), run.last));
+    TRY(compare(task, store, run, key_of(n), Lsn(random.between(100, run.last.value))));
+    TRY(compare(task, branch, run, key_of(n), index.ancestor_lsn));
+    if (key_of(n) == changed) continue;
+    auto there = read(task, branch, key_of(n), index.ancestor_lsn + 10);
+    auto expected = run.model.read(key_of(n), index.ancestor_lsn);
+    if (there.ok() != expected.has_value() || (there.ok() && *there != *expected))
+      return Error(Code::Corrupt, "the branch reads differently from the branch point");
+  }
+  TRY_ASSIGN(Bytes own, read(task, branch, changed, index.ancestor_lsn + 10));
+  if (own != to_bytes("branch")) return Error(Code::Corrupt, "the branch's own change is not there");
+  return {};
+}
+
+Status live(Task& task, Env& env, Run& run) {
+  run.lives++;
+  Random random = Random(run.seed).fork(std::to_string(run.lives));
+  StoreOptions options;
+  options.compaction_target = random.log_uniform(200, 100'000);
+  options.image_threshold = static_cast<uint32_t>(random.between(1, 4));
+  options.compaction_limit = static_cast<uint32_t>(random.between(2, 8));
+  options.max_frozen = 100;
+  NodeCache cache(random.between(1, 50));
+  LayerStore store(env, kId, kFolder, options, cache);
+  auto index = LayerStore::read_index(task, env.disk(), kFolder);
+  if (index.ok()) {
+    TRY(store.open(task, *index));
+  } else {
+    if (!index.is(Code::NotFound)) return index.error();
+    if (run.promised > Lsn(100)) return Error(Code::Corrupt, "the index is gone");
+    TimelineIndex fresh;
+    fresh.id = kId;
+    fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+    TRY(store.create(task, fresh));
+  }
+  if (store.disk_consistent() < run.promised) return Error(Code::Corrupt, "a flush that returned ok is lost");
+  run.last = store.disk_consistent();
+  run.model.forget_above(run.last);
+  while (!run.finish) {
+    TRY(one_step(task, store, random, run));
+    if (random.chance({1, 50})) TRY(task.sleep(Duration::milliseconds(1)));
+  }
+  return check_all(task, env, store, random, run);
+}
+
+RC_GTEST_PROP(LayerStore, ReadsWhatTheModelSaysOverFlushCompactionImagesAndPowerLoss, (uint64_t seed)) {
+  Run run;
+  run.seed = seed;
+  Random random(seed);
+  sim::WorldOptions options;
+  options.seed = seed;
+  sim::World world(options);
+  sim::Machine& machine = world.add_machine("pageserver");
+  machine.faults.begin(faults::Kind::UnsyncedDataLost, 0);
+  machine.faults.begin(faults::Kind::TornSectors, 0);
+  machine.faults.begin(faults::Kind::UnsyncedNamesLost, 0);
+  bool ended = false;
+  machine.boot([&](Task& task, Env& env) {
+    Status status = live(task, env, run);
+    if (!status.ok()) run.failure = status.error().to_string();
+    ended = true;
+    return Status();
+  });
+  for (int life = 0; life < 4 && !ended; life++) {
+    world.run_for(random.between(Duration::milliseconds(5), Duration::milliseconds(80)));
+    if (ended) break;
+    machine.power_loss();
+    machine.restart();
+  }
+  world.run_for(Duration::milliseconds(40));
+  run.finish = true;
+  world.run_until([&] { return ended; }, Duration::seconds(60));
+  RC_ASSERT(run.failure == std::string());
+  RC_ASSERT(ended);
+  RC_CLASSIFY(run.compactions > 0);
+  RC_CLASSIFY(run.images > 0);
+  RC_CLASSIFY(run.reads > 50);
+}
+
+}  // namespace
+}  // namespace argon::pageserver
