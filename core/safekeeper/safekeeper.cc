@@ -14,6 +14,7 @@ Status manage_loop(Task& task, const SafekeeperConfig& config, Timelines& timeli
   for (;;) {
     TRY(task.sleep(config.manage_interval));
     timelines.manage(task);
+    TRY(timelines.needs_restart().with("a restart is needed"));
   }
 }
 

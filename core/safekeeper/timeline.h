@@ -8,7 +8,8 @@
 // When any effect fails the timeline stops: failure() says why, every connection of a proposer is
 // closed, nothing is answered. A full disk, and WAL that does not decode, are recovered from by loading
 // all from disk anew (try_recover); after a failed sync, or a control file whose fate is unknown,
-// only a restart of the process looks at the disk again.
+// only a restart of the process looks at the disk again, and the safekeeper
+// ends itself for that (Timelines::needs_restart).
 
 #pragma once
 
@@ -71,6 +72,10 @@ class Timeline {
   const TenantTimelineId& id() const { return control_.id; }
   // Why it does not serve; ok while it does.
   const Status& failure() const { return failure_; }
+  // failure() is of the disk: only a new process may look at it again.
+  bool needs_restart() const {
+    return !failure_.ok() && !may_recover_ && !failure_.is(Code::Corrupt) && !failure_.is(Code::Unsupported);
+  }
 
   // ---- proposers
   void attach(ProposerLink& link);

@@ -77,7 +77,9 @@ Result<Timeline*> Timelines::create(Task& task, const TenantTimelineId& id,
   control.acceptor.server = server;
   control.acceptor.timeline_start = start;
   Shield shield(task);
-  TRY(Timeline::create(task, env_.disk(), directory(id), control).with("create timeline " + to_string(id)));
+  Status made = Timeline::create(task, env_.disk(), directory(id), control);
+  if (made.is(Code::Io) || made.is(Code::MaybeApplied)) broken_.emplace(id, made.error());
+  TRY(std::move(made).with("create timeline " + to_string(id)));
   TRY_ASSIGN(auto timeline, Timeline::open(task, env_, scope_, config_, store_, directory(id)));
   log_.info("created timeline {} with {}", to_string(id), to_string(configuration));
   return (timelines_[id] = std::move(timeline)).get();
@@ -117,6 +119,14 @@ void Timelines::manage(Task& task) {
     std::shared_ptr<Timeline> timeline = found->second;
     if (timeline->active()) timeline->manage(task);
   }
+}
+
+Status Timelines::needs_restart() const {
+  for (const auto& [id, timeline] : timelines_)
+    if (timeline->needs_restart()) return timeline->failure();
+  for (const auto& [id, why] : broken_)
+    if (why.code() != Code::Corrupt && why.code() != Code::Unsupported) return why;
+  return {};
 }
 
 std::vector<TenantTimelineId> Timelines::ids() const {

@@ -27,6 +27,9 @@ class Timelines {
   // Saves and stops all.
   Status stop(Task& task);
   void manage(Task& task);
+  // The error of a timeline that only a new process may open again: a failed sync, a control file whose fate
+  // is unknown, a disk that could not be read at start. Damaged files do not count: a restart repairs none.
+  Status needs_restart() const;
 
   // By id. Pointers stay valid until the timeline is removed; after a wait look it up again.
   std::vector<TenantTimelineId> ids() const;
