@@ -176,11 +176,9 @@ Status Timeline::compact_loop(Task& task) {
     if (!store_.wants_compaction() && !store_.has_doomed()) continue;
     Status done = store_.wants_compaction() ? compact(task) : store_.sweep(task);
     if (done.is(Code::Cancelled)) return done;
-    if (!done.ok()) {
-      log_.warn("compaction, will try again: {}", done.error().to_string());
-      TRY(task.sleep(options_.retry_delay));
-    }
-    TRY(task.sleep(options_.retry_delay));  // doomed layers may still be read for a moment
+    if (!done.ok()) log_.warn("compaction, will try again: {}", done.error().to_string());
+    // Removed layers may still be read for a moment; and what failed is not tried again at once.
+    if (!done.ok() || !store_.wants_compaction()) TRY(task.sleep(options_.retry_delay));
   }
   return {};
 }

@@ -1,0 +1,224 @@
+// A whole small cluster in a made-up world: broker, safekeepers, pageserver, and a model compute that
+// writes real WAL and compares every page it reads. The pageserver loses power, and its layers.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/broker/broker.h"
+#include "core/compute/model/model_compute.h"
+#include "core/env/io.h"
+#include "core/http/client.h"
+#include "core/pageserver/pageserver.h"
+#include "core/pg/made_datadir.h"
+#include "core/safekeeper/safekeeper.h"
+#include "sim/machine.h"
+
+namespace argon::sim {
+namespace {
+
+using namespace argon::literals;
+using nlohmann::json;
+
+constexpr int kSafekeepers = 3;
+const TenantTimelineId kMain{{{0x11}}, {{0x22}}};
+const Address kPages = Address::tcp("pageserver", 64000);
+const Address kHttp = Address::tcp("pageserver", 9898);
+
+std::string node_name(int i) {
+  return "sk" + std::to_string(i);
+}
+
+struct Events final : compute::ModelEvents {
+  void elected(const std::string&, Term, Lsn) override {}
+  void started(const std::string&, Term) override { starts++; }
+  void commit_acknowledged(const std::string&, pg::Xid, Lsn) override { commits++; }
+  void page_checked(const std::string&, const pg::BlockTag&, Lsn) override { pages++; }
+  void violated(const std::string&, const std::string& what) override { violations += what + "\n"; }
+  uint64_t starts = 0, commits = 0, pages = 0;
+  std::string violations;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(uint64_t seed) : world_(options(seed)), made_(pg::make_datadir({})), model_(made_.end) {
+    world_.add_machine("broker").boot([](Task& task, Env& env) {
+      broker::BrokerConfig config;
+      config.listen = Address::tcp("0.0.0.0", 50051);
+      config.listen_http = Address::tcp("0.0.0.0", 50052);
+      return broker::run_broker(task, env, config);
+    });
+    for (int i = 1; i <= kSafekeepers; i++)
+      world_.add_machine(node_name(i)).boot([i](Task& task, Env& env) {
+        safekeeper::SafekeeperConfig config;
+        config.id = NodeId(static_cast<uint64_t>(i));
+        config.data_dir = "/data/wal";
+        config.listen_wal = Address::tcp("0.0.0.0", 5454);
+        config.listen_http = Address::tcp("0.0.0.0", 7676);
+        config.advertise_wal = node_name(i) + ":5454";
+        config.broker = Address::tcp("broker", 50051);
+        return safekeeper::run_safekeeper(task, env, config);
+      });
+    pageserver_ = &world_.add_machine("pageserver");
+    pageserver_->boot([this](Task& task, Env& env) { return pageserver_main(task, env); });
+    pageserver_->supervise(1_s);
+    client_ = &world_.add_machine("client");
+    client_->boot([](Task& task, Env&) { return task.sleep(Duration::seconds(100'000)); });
+  }
+
+  Result<json> call(const std::string& method, const std::string& target, const json& body) {
+    json answer;
+    Status done = world_.run(*client_, [&](Task& task) -> Status {
+      Deadline deadline(task, 60_s);
+      TRY_ASSIGN(answer, http::fetch_json(task, kHttp, method, target, body));
+      return {};
+    });
+    if (!done.ok()) return done.error();
+    return answer;
+  }
+  Status create_main() {
+    world_.run_for(1_s);
+    return call("POST", timelines(),
+                {{"new_timeline_id", to_string(kMain.timeline)}, {"import_datadir", "/template"}})
+                   .ok()
+               ? Status()
+               : Status(Error(Code::Io, "not created"));
+  }
+  std::string timelines() const { return "/v1/tenant/" + to_string(kMain.tenant) + "/timeline"; }
+  std::string main_target() const { return timelines() + "/" + to_string(kMain.timeline); }
+
+  void start_compute() {
+    compute_ = &world_.add_machine("compute");
+    compute_->boot([this](Task& task, Env& env) {
+      compute::ModelComputeConfig config;
+      config.name = "compute";
+      config.id = kMain;
+      config.pageserver = kPages;
+      config.safekeepers.generation = consensus::ConfigurationGeneration(1);
+      for (int i = 1; i <= kSafekeepers; i++)
+        config.safekeepers.members.push_back({NodeId(static_cast<uint64_t>(i)), node_name(i), 5454});
+      config.bootstrap_start = made_.end;
+      config.allow_creation = true;
+      config.directory = "/data/compute";
+      config.think = 20_ms;
+      config.read_pause = 10_ms;
+      return compute::run_model_compute(task, env, config, model_, events_);
+    });
+    compute_->supervise(1_s);
+  }
+  Result<size_t> verify(const TenantTimelineId& id, const compute::ReferenceModel& model, Lsn lsn) {
+    size_t pages = 0;
+    Status done = world_.run(*client_, [&](Task& task) -> Status {
+      Deadline deadline(task, 60_s);
+      TRY_ASSIGN(pages, compute::verify_timeline(task, task.env(), kPages, id, model, lsn));
+      return {};
+    });
+    if (!done.ok()) return done.error();
+    return pages;
+  }
+
+  World world_;
+  pg::MadeDataDir made_;
+  compute::ReferenceModel model_;
+  Events events_;
+  Machine* pageserver_ = nullptr;
+  Machine* client_ = nullptr;
+  Machine* compute_ = nullptr;
+  bool empty_disk_ = false;  // at the next start
+
+ private:
+  static WorldOptions options(uint64_t seed) {
+    WorldOptions options;
+    options.seed = seed;
+    return options;
+  }
+  Status pageserver_main(Task& task, Env& env) {
+    if (empty_disk_) TRY(remove_tree(task, env.disk(), "/data"));
+    empty_disk_ = false;
+    for (const pg::MadeFile& file : made_.files) {
+      std::string path = "/template/" + file.path;
+      TRY(make_dirs(task, env.disk(), parent_path(path)));
+      if (!env.disk().stat(task, path).ok()) TRY(write_file_durably(task, env.disk(), path, file.bytes));
+    }
+    pageserver::PageserverConfig config;
+    config.data_dir = "/data";
+    config.object_store_dir = "/store";
+    config.listen_pg = Address::tcp("0.0.0.0", 64000);
+    config.listen_http = Address::tcp("0.0.0.0", 9898);
+    config.broker = Address::tcp("broker", 50051);
+    config.checkpoint_distance = 20'000;
+    config.timeline.store.compaction_threshold = 3;
+    config.timeline.store.compaction_target = 30'000;
+    config.timeline.store.image_threshold = 2;
+    config.timeline.compaction_period = 500_ms;
+    config.timeline.checkpoint_timeout = 2_s;
+    return pageserver::run_pageserver(task, env, config);
+  }
+};
+
+void expect_quiet(const Cluster& cluster) {
+  EXPECT_EQ(cluster.events_.violations, "");
+  if (cluster.events_.violations.empty() && !testing::Test::HasFailure()) return;
+  for (const std::string& line : cluster.world_.log_lines()) std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+TEST(Pageserver, ServesWhatAComputeWroteAlsoAfterPowerLossAndWithAnEmptiedDisk) {
+  Cluster cluster(1);
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(10_s);
+  EXPECT_GT(cluster.events_.commits, 50u);
+  cluster.pageserver_->faults.begin(faults::Kind::UnsyncedDataLost, 0);
+  cluster.pageserver_->faults.begin(faults::Kind::UnsyncedNamesLost, 0);
+  for (int round = 0; round < 4; round++) {
+    cluster.pageserver_->power_loss();
+    cluster.empty_disk_ = round % 2 == 1;
+    cluster.pageserver_->restart();
+    cluster.world_.run_for(5_s);
+  }
+  auto checkpoint = cluster.call("PUT", cluster.main_target() + "/checkpoint", json::object());
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.error().to_string();
+  Lsn lsn = cluster.model_.last_acknowledged();
+  auto pages = cluster.verify(kMain, cluster.model_, lsn);
+  ASSERT_TRUE(pages.ok()) << pages.error().to_string();
+  EXPECT_GT(*pages, 5u);
+  EXPECT_GT(cluster.events_.pages, 100u);
+  auto detail = cluster.call("GET", cluster.main_target(), nullptr);
+  ASSERT_TRUE(detail.ok());
+  std::printf("%s\ncommits %lu, pages %lu, starts %lu\n", detail->dump(1).c_str(), cluster.events_.commits,
+              cluster.events_.pages, cluster.events_.starts);
+  expect_quiet(cluster);
+}
+
+TEST(Pageserver, ABranchReadsAsItsParentDidWhateverTheParentDoesLater) {
+  Cluster cluster(2);
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(8_s);
+  Lsn at = cluster.model_.last_acknowledged();
+  TenantTimelineId branch{kMain.tenant, {{0x33}}};
+  cluster.world_.run_for(2_s);
+  auto made = cluster.call("POST", cluster.timelines(),
+                           {{"new_timeline_id", to_string(branch.timeline)},
+                            {"ancestor_timeline_id", to_string(kMain.timeline)},
+                            {"ancestor_start_lsn", to_string(at)}});
+  ASSERT_TRUE(made.ok()) << made.error().to_string();
+  EXPECT_EQ((*made)["ancestor_lsn"], to_string(at));
+  compute::ReferenceModel model(cluster.model_, at);
+  cluster.world_.run_for(5_s);
+  cluster.pageserver_->power_loss();
+  cluster.pageserver_->restart();
+  cluster.world_.run_for(5_s);
+  auto pages = cluster.verify(branch, model, at);
+  ASSERT_TRUE(pages.ok()) << pages.error().to_string();
+  EXPECT_GT(*pages, 2u);
+  auto again = cluster.call("POST", cluster.timelines(),
+                            {{"new_timeline_id", to_string(branch.timeline)},
+                             {"ancestor_timeline_id", to_string(kMain.timeline)},
+                             {"ancestor_start_lsn", "0/1000"}});
+  EXPECT_FALSE(again.ok());
+  expect_quiet(cluster);
+}
+
+}  // namespace
+}  // namespace argon::sim
