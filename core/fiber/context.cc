@@ -63,6 +63,7 @@ void Context::start(Stack stack, Entry entry, void* argument) {
   switch_in();
 }
 
+#if defined(ARGON_ASAN) || defined(ARGON_TSAN)
 void Context::switch_in() {
 #ifdef ARGON_ASAN
   void* fake_stack = nullptr;
@@ -94,6 +95,8 @@ void Context::switch_out() {
   __sanitizer_finish_switch_fiber(fake_stack_, &loop_stack_, &loop_stack_size_);
 #endif
 }
+
+#endif
 
 void Context::finish() {
   entry_ = nullptr;

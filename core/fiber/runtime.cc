@@ -26,6 +26,14 @@ void Fiber::check_alive() const {
   throw NodeKilled{};
 }
 
+[[gnu::always_inline]] inline void Fiber::suspend() {
+  suspended_ = true;
+  context_.switch_out();
+  suspended_ = false;
+  if (armed()) runtime_.reactor_.disarm(*this);
+  check_alive();
+}
+
 Status Fiber::wait(Waiter& waiter) {
   CHECK(&waiter.task() == this);
   if (waiter.woken()) return {};
@@ -33,9 +41,9 @@ Status Fiber::wait(Waiter& waiter) {
   bool limited = deadline_ != MonotonicTime::max();
   for (;;) {
     if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
-    if (limited && env().now() >= deadline_) return Error(Code::TimedOut, name_ + " reached its deadline");
+    if (limited && runtime_.reactor_.now() >= deadline_) return Error(Code::TimedOut, name_ + " reached its deadline");
     waiting_ = &waiter;
-    if (limited) env().reactor().arm(*this, deadline_);
+    if (limited) runtime_.reactor_.arm(*this, deadline_);
     suspend();
     waiting_ = nullptr;
     if (waiter.woken()) return {};
@@ -46,7 +54,7 @@ Status Fiber::yield() {
   check_alive();
   if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
   ready_ = true;
-  env().reactor().post(*this);
+  runtime_.reactor_.post(*this);
   suspend();
   return {};
 }
@@ -54,29 +62,21 @@ Status Fiber::yield() {
 Status Fiber::sleep(Duration duration) {
   if (duration.ns <= 0) return yield();
   check_alive();
-  MonotonicTime end = env().now() + duration;
+  MonotonicTime end = runtime_.reactor_.now() + duration;
   MonotonicTime until = std::min(end, deadline_);
-  while (env().now() < until) {
+  while (runtime_.reactor_.now() < until) {
     if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
-    env().reactor().arm(*this, until);
+    runtime_.reactor_.arm(*this, until);
     suspend();
   }
   if (until < end) return Error(Code::TimedOut, name_ + " reached its deadline");
   return {};
 }
 
-void Fiber::suspend() {
-  suspended_ = true;
-  context_.switch_out();
-  suspended_ = false;
-  if (armed()) env().reactor().disarm(*this);
-  check_alive();
-}
-
 void Fiber::make_ready() {
   if (!suspended_ || ready_ || runtime_.killed_) return;
   ready_ = true;
-  env().reactor().post(*this);
+  runtime_.reactor_.post(*this);
 }
 
 void Fiber::woken(Waiter& waiter) {
@@ -121,7 +121,7 @@ void Fiber::unwind() {
     delete this;
 }
 
-Runtime::Runtime(Env& env, size_t stack_size) : env_(env), stacks_(stack_size), root_(new Scope(*this)) {}
+Runtime::Runtime(Env& env, size_t stack_size) : env_(env), reactor_(env.reactor()), stacks_(stack_size), root_(new Scope(*this)) {}
 
 Runtime::~Runtime() {
   CHECK(idle(), "a runtime is destroyed while fibers live");

@@ -96,6 +96,7 @@ class Runtime {
   void remove(Fiber& fiber);
 
   Env& env_;
+  Reactor& reactor_;
   StackPool stacks_;
   Fiber* oldest_ = nullptr;
   Fiber* newest_ = nullptr;

@@ -59,7 +59,7 @@ void Scope::spawn(std::string name, std::function<Status(Task&)> body) {
   auto* fiber = new fiber::Fiber(runtime_, *this, std::move(name), std::move(body));
   live_++;
   fiber->ready_ = true;
-  runtime_.env().reactor().post(*fiber);
+  runtime_.reactor_.post(*fiber);
 }
 
 void Scope::ended(const Status& status) {

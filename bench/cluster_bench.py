@@ -1,0 +1,82 @@
+"""Figures of a whole cluster: how long an endpoint takes to start, how long a branch takes to make.
+
+A private cluster in a temporary folder on free ports; everything it started is stopped at the end.
+"""
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+NAMES = ["cluster.endpoint_start", "cluster.branch", "cluster.branch_of_much_data"]
+SMALL_MB, LARGE_MB = 10, int(os.environ.get("ARGON_BENCH_LARGE_MB", "1024"))
+STARTS = 5
+
+
+class Cluster:
+    def __init__(self, build):
+        self.argon = build / "bin" / "argon"
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="argon-bench-"))
+        # The user that servers run as must be able to enter.
+        self.dir.chmod(0o711)
+
+    def run(self, *args):
+        result = subprocess.run([self.argon, "--dir", self.dir / "state", *args], capture_output=True, text=True)
+        if result.returncode != 0:
+            raise RuntimeError(f"argon {' '.join(args)}: {result.stderr}")
+        return result.stdout
+
+    def timed_ms(self, *args):
+        begin = time.monotonic()
+        self.run(*args)
+        return (time.monotonic() - begin) * 1000
+
+    def sql(self, endpoint, text):
+        lines = self.run("endpoint", "list").splitlines()
+        address = next(line.split()[1] for line in lines if line.split()[0] == endpoint)
+        host, port = address.rsplit(":", 1)
+        return subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", port, "-U",
+                               "cloud_admin", "postgres", "-c", text], check=True, capture_output=True, text=True).stdout
+
+    def __enter__(self):
+        self.run("init")
+        self.run("start")
+        self.run("tenant", "create", "--set-default")
+        return self
+
+    def __exit__(self, *unused):
+        subprocess.run([self.argon, "--dir", self.dir / "state", "stop"], capture_output=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def fill(cluster, endpoint, megabytes):
+    # Each row about 1 KiB, not compressible by TOAST since it is below its threshold.
+    cluster.sql(endpoint, "create table if not exists filler (n bigint, t text)")
+    cluster.sql(endpoint, f"insert into filler select g, repeat(md5(g::text), 31) from generate_series(1, {megabytes} * 1000) g")
+
+
+def branches_ms(cluster, tag):
+    return statistics.median(
+        cluster.timed_ms("timeline", "branch", "--branch-name", f"{tag}_{i}") for i in range(STARTS))
+
+
+def measure(build, wanted):
+    """Yields (name, unit, value, peer, limit, ratio limit)."""
+    with Cluster(build) as cluster:
+        cluster.run("endpoint", "create", "main")
+        cluster.run("endpoint", "start", "main")
+        fill(cluster, "main", SMALL_MB)
+        if NAMES[0].startswith(wanted):
+            starts = []
+            for _ in range(STARTS):
+                cluster.run("endpoint", "stop", "main")
+                starts.append(cluster.timed_ms("endpoint", "start", "main"))
+            yield NAMES[0], "ms", statistics.median(starts), None, 1000, None
+        small = branches_ms(cluster, "small")
+        if NAMES[1].startswith(wanted):
+            yield NAMES[1], "ms", small, None, 50, None
+        if NAMES[2].startswith(wanted):
+            fill(cluster, "main", LARGE_MB)
+            yield NAMES[2], "ms", branches_ms(cluster, "large"), small, None, 1.5
