@@ -96,6 +96,42 @@ TEST(Tar, UnsafeNamesBrokenHeadersAndUnknownKindsAreRefused) {
   EXPECT_TRUE(unpack(unknown, 512).is(Code::Unsupported));
 }
 
+TEST(Tar, SparseFilesReadBackWhole) {
+  rc::check([](uint64_t seed) {
+    Random random(seed);
+    Bytes file(random.below(40) * kTarBlock);
+    uint64_t runs = random.below(6);
+    for (uint64_t i = 0; i < runs && !file.empty(); i++) {
+      uint64_t from = random.below(file.size());
+      uint64_t to = std::min<uint64_t>(file.size(), from + random.below(3000));
+      random.fill(ByteSpan(file).subspan(from, to - from));
+    }
+    Bytes archive;
+    TarWriter writer(into(archive), 0);
+    RC_ASSERT(writer.sparse_file("sparse", file).ok());
+    RC_ASSERT(writer.file("next", as_bytes("x")).ok());
+    RC_ASSERT(writer.finish().ok());
+    auto back = unpack(archive, random.log_uniform(1, archive.size()));
+    if (!back.ok()) RC_FAIL(back.error().to_string());
+    RC_ASSERT(back->files["sparse"] == file);
+    RC_ASSERT(back->entries[0].size == file.size());
+    RC_ASSERT(as_text(back->files["next"]) == "x");
+  });
+}
+
+TEST(Tar, AWalSegmentOfAStartTakesFewBytes) {
+  WalIdentity identity{77, 1};
+  for (uint64_t s :
+       {kWalSegmentSize * 2, kWalSegmentSize * 2 + 5 * kWalBlockSize - 64, kWalSegmentSize * 2 + 4000000}) {
+    auto made = fabricate_checkpoint(identity, {}, Lsn(s), Lsn());
+    ASSERT_TRUE(made.ok());
+    Bytes archive;
+    TarWriter writer(into(archive), 0);
+    ASSERT_TRUE(writer.sparse_file("segment", made->segments(identity)[0].bytes).ok());
+    EXPECT_LE(archive.size(), 5 * kTarBlock);
+  }
+}
+
 TEST(Tar, AFileBeyondEightGigabytesKeepsItsSize) {
   Bytes archive;
   TarWriter writer(into(archive), 0);

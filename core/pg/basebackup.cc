@@ -63,7 +63,7 @@ class Backup {
     TRY(relations());
     TRY(prepared());
     TRY(slot());
-    for (const SegmentFile& file : options_.wal) TRY(tar_.file("pg_wal/" + file.name, file.bytes));
+    TRY(wal());
     TRY(tar_.file("global/pg_control", encode_control_file(options_.control)));
     return tar_.finish();
   }
@@ -182,6 +182,16 @@ class Backup {
     std::string folder = "pg_replslot/" + options_.slot;
     TRY(tar_.directory(folder));
     return tar_.file(folder + "/state", slot_file(options_.slot, options_.slot_lsn));
+  }
+
+  // A segment is nearly all zeros. pg_basebackup, which reads archives of everything, knows no sparse ones.
+  Status wal() {
+    bool sparse = options_.content == BasebackupOptions::Content::Compute;
+    for (const SegmentFile& file : options_.wal) {
+      std::string path = "pg_wal/" + file.name;
+      TRY(sparse ? tar_.sparse_file(path, file.bytes) : tar_.file(path, file.bytes));
+    }
+    return {};
   }
 
   BasebackupSource& source_;

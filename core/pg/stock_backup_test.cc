@@ -190,6 +190,40 @@ TEST_F(StockBackup, AServerRunsOnItAsPrimary) {
   EXPECT_EQ(checked.status, 0) << checked.text;
 }
 
+// The segment is a sparse entry then, which the system's tar unpacks.
+TEST_F(StockBackup, OfAComputeUnpacksToTheSameWalSegment) {
+  options.content = BasebackupOptions::Content::Compute;
+  replace();
+  ASSERT_EQ(options.wal.size(), 1u);
+  EXPECT_LT(fs::file_size(cluster.folder() + "/copy.tar"), kWalSegmentSize / 2);
+  EXPECT_TRUE(test::read_file(cluster.path("pg_wal/" + options.wal[0].name)) == options.wal[0].bytes);
+  EXPECT_TRUE(fs::exists(cluster.path("global/pg_control")));
+}
+
+TEST(SystemTar, ItsSparseEntriesReadBack) {
+  std::string folder = test::run("mktemp -d /tmp/argon_tar_test.XXXXXX").text;
+  folder.resize(folder.find('\n'));
+  ASSERT_EQ(
+      test::run("cd " + folder +
+                " && truncate -s 1000000 f && "
+                "printf data | dd of=f bs=1 seek=500000 conv=notrunc && tar --format=gnu -S -cf a.tar f")
+          .status,
+      0);
+  Bytes archive = test::read_file(folder + "/a.tar"), wanted = test::read_file(folder + "/f"), got;
+  TarReader reader;
+  reader.feed(archive);
+  for (;;) {
+    auto event = reader.next();
+    ASSERT_TRUE(event.ok()) << event.error().message();
+    if (*event == TarReader::Event::Data) append(got, reader.data());
+    if (*event == TarReader::Event::End) break;
+    ASSERT_NE(*event, TarReader::Event::NeedMore);
+  }
+  EXPECT_LT(archive.size(), wanted.size() / 10);
+  EXPECT_TRUE(got == wanted);
+  fs::remove_all(folder);
+}
+
 TEST_F(StockBackup, AServerRunsOnItAsAReadOnlyStandbyAtOnce) {
   options.role = BasebackupOptions::Role::Standby;
   options.slot.clear();

@@ -1,6 +1,7 @@
 #include "core/pg/tar.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/base/check.h"
 
@@ -14,6 +15,12 @@ constexpr size_t kChecksum = 148, kType = 156, kLink = 157, kMagic = 257, kUser 
 constexpr size_t kDevMajor = 329, kDevMinor = 337, kPrefix = 345, kPrefixLength = 155;
 constexpr size_t kNumber = 8, kLongNumber = 12;
 constexpr uint64_t kLargestFile = uint64_t{1} << 50;
+// Old GNU sparse entries: up to four pairs (offset, size) in the header, then the real size.
+constexpr size_t kSparse = 386, kSparsePair = 24, kSparseExtended = 482, kRealSize = 483;
+constexpr uint64_t kLargestSparseFile = uint64_t{1} << 30;
+constexpr size_t kMaxDataRuns = 3;
+constexpr size_t kZeroPiece = 65536;
+constexpr std::array<uint8_t, kZeroPiece> kZeroBytes{};
 
 using Header = std::array<uint8_t, kTarBlock>;
 
@@ -85,7 +92,7 @@ Error bad_archive(const std::string& what) {
 
 }  // namespace
 
-Status TarWriter::header(const TarEntry& entry) {
+Result<Header> TarWriter::header(const TarEntry& entry) const {
   CHECK(left_ == 0, "a file is still open");
   std::string name = entry.kind == TarKind::File ? entry.name : entry.name + "/";
   if (entry.name.empty() || name.size() >= kNameLength || entry.target.size() >= kNameLength)
@@ -108,7 +115,46 @@ Status TarWriter::header(const TarEntry& entry) {
   put_number(h, kDevMajor, kNumber, 0);
   put_number(h, kDevMinor, kNumber, 0);
   put_number(h, kChecksum, kNumber, checksum(h));
+  return h;
+}
+
+Status TarWriter::put_header(const TarEntry& entry) {
+  TRY_ASSIGN(Header h, header(entry));
   return sink_(h);
+}
+
+Status TarWriter::sparse_file(const std::string& name, ByteView bytes, uint32_t mode) {
+  CHECK(bytes.size() % kTarBlock == 0);
+  struct Run {
+    size_t offset, size;
+  };
+  std::vector<Run> runs;
+  uint64_t stored = 0;
+  for (size_t at = 0; at < bytes.size() && runs.size() <= kMaxDataRuns; at += kTarBlock) {
+    if (std::memcmp(bytes.data() + at, kZeroBytes.data(), kTarBlock) == 0) continue;
+    if (runs.empty() || runs.back().offset + runs.back().size != at) runs.push_back({at, 0});
+    runs.back().size += kTarBlock;
+    stored += kTarBlock;
+  }
+  if (runs.size() > kMaxDataRuns || bytes.size() > kLargestSparseFile) return file(name, bytes, mode);
+  TRY_ASSIGN(Header h, header({name, TarKind::File, stored, mode, time_, ""}));
+  h[kType] = 'S';
+  put_text(h, kMagic, std::string_view("ustar  \0", 8));
+  std::fill(h.begin() + kPrefix, h.end(), 0);
+  size_t pair = kSparse;
+  for (const Run& run : runs) {
+    put_number(h, pair, kLongNumber, run.offset);
+    put_number(h, pair + kLongNumber, kLongNumber, run.size);
+    pair += kSparsePair;
+  }
+  // The end, as a run without bytes: the file may end with zeros.
+  put_number(h, pair, kLongNumber, bytes.size());
+  put_number(h, pair + kLongNumber, kLongNumber, 0);
+  put_number(h, kRealSize, kLongNumber, bytes.size());
+  put_number(h, kChecksum, kNumber, checksum(h));
+  TRY(sink_(h));
+  for (const Run& run : runs) TRY(sink_(bytes.subspan(run.offset, run.size)));
+  return {};
 }
 
 Status TarWriter::pad(uint64_t size) {
@@ -118,11 +164,11 @@ Status TarWriter::pad(uint64_t size) {
 }
 
 Status TarWriter::directory(const std::string& name) {
-  return header({name, TarKind::Directory, 0, 0700, time_, ""});
+  return put_header({name, TarKind::Directory, 0, 0700, time_, ""});
 }
 
 Status TarWriter::symlink(const std::string& name, const std::string& target) {
-  return header({name, TarKind::Symlink, 0, 0777, time_, target});
+  return put_header({name, TarKind::Symlink, 0, 0777, time_, target});
 }
 
 Status TarWriter::file(const std::string& name, ByteView bytes, uint32_t mode) {
@@ -132,7 +178,7 @@ Status TarWriter::file(const std::string& name, ByteView bytes, uint32_t mode) {
 }
 
 Status TarWriter::begin_file(const std::string& name, uint64_t size, uint32_t mode) {
-  TRY(header({name, TarKind::File, size, mode, time_, ""}));
+  TRY(put_header({name, TarKind::File, size, mode, time_, ""}));
   size_ = left_ = size;
   return {};
 }
@@ -161,15 +207,11 @@ void TarReader::feed(ByteView bytes) {
 Result<TarReader::Event> TarReader::next() {
   if (ended_) return Event::End;
   if (input_.empty()) return Event::NeedMore;
-  if (file_left_ > 0) {
-    data_ = input_.first(std::min<uint64_t>(file_left_, input_.size()));
-    file_left_ -= data_.size();
-    input_ = input_.subspan(data_.size());
-    return Event::Data;
-  }
   size_t skipped = std::min<uint64_t>(padding_left_, input_.size());
   padding_left_ -= skipped;
   input_ = input_.subspan(skipped);
+  if (padding_left_ > 0 || input_.empty()) return Event::NeedMore;
+  if (file_offset_ < entry_.size) return take_data();
   size_t n = std::min(kTarBlock - block_have_, input_.size());
   std::memcpy(block_.data() + block_have_, input_.data(), n);
   block_have_ += n;
@@ -177,6 +219,50 @@ Result<TarReader::Event> TarReader::next() {
   if (block_have_ < kTarBlock) return Event::NeedMore;
   block_have_ = 0;
   return take_header();
+}
+
+// The next piece of the file: zeros before a run or behind the last, or bytes of the run.
+TarReader::Event TarReader::take_data() {
+  uint64_t zeros_to = run_ < run_count_ ? runs_[run_].offset : entry_.size;
+  if (file_offset_ < zeros_to) {
+    data_ = ByteView(kZeroBytes).first(std::min<uint64_t>(zeros_to - file_offset_, kZeroPiece));
+    file_offset_ += data_.size();
+    return Event::Data;
+  }
+  const Run& run = runs_[run_];
+  uint64_t end = run.offset + run.size;
+  data_ = input_.first(std::min<uint64_t>(end - file_offset_, input_.size()));
+  input_ = input_.subspan(data_.size());
+  file_offset_ += data_.size();
+  if (file_offset_ == end) {
+    padding_left_ = padding(run.size);
+    run_++;
+  }
+  return Event::Data;
+}
+
+// The runs of a sparse entry; the real size becomes the entry's. An empty run marks the end.
+Status TarReader::read_runs(TarEntry& entry) {
+  Error broken = bad_archive("the sparse map of '" + entry.name + "' is broken");
+  uint64_t real_size, stored = 0, end = 0;
+  if (block_[kSparseExtended] != 0)
+    return Error(Code::Unsupported, "tar archive: '" + entry.name + "' has more than four runs");
+  if (!get_number(block_, kRealSize, kLongNumber, real_size) || real_size > kLargestSparseFile) return broken;
+  for (size_t i = 0; i < kMaxRuns; i++) {
+    Run run;
+    size_t at = kSparse + i * kSparsePair;
+    if (block_[at] == 0) break;
+    if (!get_number(block_, at, kLongNumber, run.offset) ||
+        !get_number(block_, at + kLongNumber, kLongNumber, run.size))
+      return broken;
+    if (run.offset < end || run.offset > real_size || run.size > real_size - run.offset) return broken;
+    end = run.offset + run.size;
+    stored += run.size;
+    if (run.size > 0) runs_[run_count_++] = run;
+  }
+  if (stored != entry.size) return broken;
+  entry.size = real_size;
+  return {};
 }
 
 Result<TarReader::Event> TarReader::take_header() {
@@ -200,10 +286,14 @@ Result<TarReader::Event> TarReader::take_header() {
     return bad_archive("a number in the header of '" + entry.name + "' is broken");
   entry.mode = static_cast<uint32_t>(mode & 07777);
   entry.time = static_cast<int64_t>(time & INT64_MAX);
+  bool sparse = false;
   switch (block_[kType]) {
     case 0:
     case '0':
       entry.kind = TarKind::File;
+      break;
+    case 'S':
+      sparse = true;
       break;
     case '5':
       entry.kind = TarKind::Directory;
@@ -216,9 +306,14 @@ Result<TarReader::Event> TarReader::take_header() {
       return Error(Code::Unsupported, "tar archive: entry '" + entry.name + "' is of unknown kind");
   }
   if (entry.kind != TarKind::File) entry.size = 0;
+  run_ = run_count_ = 0;
+  file_offset_ = 0;
+  if (sparse) {
+    TRY(read_runs(entry));
+  } else if (entry.size > 0) {
+    runs_[run_count_++] = {0, entry.size};
+  }
   entry_ = std::move(entry);
-  file_left_ = entry_.size;
-  padding_left_ = padding(entry_.size);
   return Event::Entry;
 }
 

@@ -1,6 +1,9 @@
 // Tar archives in the form that PostgreSQL's base backups have: ustar headers, names below 100 bytes,
 // regular files, directories and symbolic links, large sizes in base 256. Source: src/port/tar.c.
 //
+// Files that are mostly zeros (WAL segments) may be written as GNU sparse entries, which GNU tar, bsdtar
+// and our reader unpack; the reader gives the zeros back as data.
+//
 // The reader also takes ustar's name prefix. It refuses names that leave the folder the archive is
 // unpacked into (absolute, or with a ".." part) and kinds it does not know (pax, GNU long names).
 
@@ -44,6 +47,9 @@ class TarWriter {
   Status directory(const std::string& name);
   Status symlink(const std::string& name, const std::string& target);
   Status file(const std::string& name, ByteView bytes, uint32_t mode = 0600);
+  // The same file, as a sparse entry if that is possible: at most three runs of 512-byte blocks that
+  // are not zero. Its size must be a multiple of 512.
+  Status sparse_file(const std::string& name, ByteView bytes, uint32_t mode = 0600);
   // A file in pieces, whose sizes must add up to `size`.
   Status begin_file(const std::string& name, uint64_t size, uint32_t mode = 0600);
   Status write(ByteView bytes);
@@ -52,7 +58,8 @@ class TarWriter {
   Status finish();
 
  private:
-  Status header(const TarEntry& entry);
+  Result<std::array<uint8_t, kTarBlock>> header(const TarEntry& entry) const;
+  Status put_header(const TarEntry& entry);
   Status pad(uint64_t size);
 
   TarSink sink_;
@@ -80,12 +87,24 @@ class TarReader {
   bool complete() const { return ended_; }
 
  private:
+  // What the archive holds of a file: runs of bytes, ascending; zeros between them.
+  struct Run {
+    uint64_t offset = 0;
+    uint64_t size = 0;
+  };
+  static constexpr size_t kMaxRuns = 4;
+
   Result<Event> take_header();
+  Status read_runs(TarEntry& entry);
+  Event take_data();
 
   ByteView input_;
   std::array<uint8_t, kTarBlock> block_;
   size_t block_have_ = 0;
-  uint64_t file_left_ = 0;
+  std::array<Run, kMaxRuns> runs_;
+  size_t run_count_ = 0;
+  size_t run_ = 0;            // the next one, or the one being read
+  uint64_t file_offset_ = 0;  // of what comes next in the file
   uint64_t padding_left_ = 0;
   TarEntry entry_;
   ByteView data_;
