@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_tablespace.h"
@@ -70,8 +71,12 @@ static bool has_files(Oid catalog, AttrNumber column, Oid tablespace) {
 // show in this database's catalogs is left to the server's own checks.
 static void refuse_to_drop_used_tablespace(DropTableSpaceStmt* statement) {
   Oid tablespace = get_tablespace_oid(statement->tablespacename, true);
+  char* detail;
+  char* detail_log;
 
   if (!OidIsValid(tablespace)) return;
+  // Dependencies that the server finds by itself get its own message.
+  if (checkSharedDependencies(TableSpaceRelationId, tablespace, &detail, &detail_log)) return;
   if (has_files(RelationRelationId, Anum_pg_class_reltablespace, tablespace) ||
       has_files(DatabaseRelationId, Anum_pg_database_dattablespace, tablespace))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -63,8 +63,17 @@ static bool may_run(TransactionId xid, Horizon* horizon) {
   return TransactionIdFollowsOrEquals(xid, horizon->oldest);
 }
 
+// Redo gives every tuple command id 0 and itself as its successor: then there is nothing to lose, as
+// for whatever the first command of a transaction writes.
+static bool redo_makes_the_same(HeapTupleHeader tuple) {
+  return HeapTupleHeaderGetRawCommandId(tuple) == FirstCommandId && !(tuple->t_infomask & HEAP_COMBOCID) &&
+         !HeapTupleHeaderIsSpeculative(tuple);
+}
+
 static bool tuple_is_running(HeapTupleHeader tuple, Horizon* horizon) {
   uint16 mask = tuple->t_infomask;
+
+  if (redo_makes_the_same(tuple)) return false;
 
   if (!(mask & (HEAP_XMIN_COMMITTED | HEAP_XMIN_INVALID)) &&
       may_run(HeapTupleHeaderGetRawXmin(tuple), horizon))

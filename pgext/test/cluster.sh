@@ -1,0 +1,377 @@
+#!/usr/bin/env bash
+# usage: cluster.sh CASE ARGON PG_BINDIR
+#
+# One claim of README.md's table on a real cluster of its own: broker, pageserver, three safekeepers,
+# and an endpoint with 16 MB of shared buffers in shadow mode, so that pages are evicted, read back
+# from the pageserver, and compared.
+set -eu
+case_name=$1 argon_program=$2 bindir=$3
+
+work=$(mktemp -d /tmp/argon_pgext.XXXXXX)
+chmod 755 "$work"
+state=$work/state
+
+argon() { "$argon_program" --dir "$state" "$@"; }
+
+finish() {
+  local code=$?
+  if [ $code != 0 ]; then
+    echo "case $case_name failed ($code); the endpoint's log ends with:"
+    tail -n 40 "$state"/endpoints/main/*.log 2>/dev/null || true
+  fi
+  for pid in $stopped; do kill -CONT "$pid" 2>/dev/null || true; done
+  argon stop >/dev/null 2>&1 || true
+  [ -n "${ARGON_KEEP:-}" ] || rm -rf "$work"
+  exit $code
+}
+stopped=''
+trap finish EXIT
+
+fail() {
+  echo "$@"
+  exit 1
+}
+
+equal() { [ "$2" = "$3" ] || fail "$1: got '$2', wanted '$3'"; }
+
+sql() { "$bindir/psql" -h 127.0.0.1 -p "$port" -U cloud_admin -d "${database:-postgres}" -XAtq -v ON_ERROR_STOP=1 "$@"; }
+ask() { sql -c "$1"; }
+counter() { ask "select value from argon_counters() where name = '$1'"; }
+
+start_endpoint() {
+  argon endpoint start main >/dev/null
+  port=$(argon endpoint list | awk '$1 == "main" { split($2, part, ":"); print part[2] }')
+}
+
+restart_endpoint() {
+  argon endpoint stop main >/dev/null
+  start_endpoint
+}
+
+start_cluster() {
+  argon init >/dev/null
+  argon start >/dev/null 2>&1
+  argon tenant create --set-default >/dev/null
+  argon endpoint create main -c shared_buffers=16MB -c argon.shadow=on -c max_prepared_transactions=5 \
+    -c autovacuum=off "$@" >/dev/null
+  start_endpoint
+  sql <<'END'
+create function argon_counters(out name text, out value bigint) returns setof record
+  as 'argon', 'argon_counters' language c volatile strict;
+create table big as select i, repeat('x', 900) as filler from generate_series(1, 30000) i;
+create index big_i on big (i);
+END
+}
+
+# Twice the buffers go through, so that nothing of before stays. (A sequential scan of a big table
+# would use a small ring; an index scan takes any buffer.)
+evict() {
+  ask "set enable_seqscan = off; set enable_bitmapscan = off; select sum(length(filler)) from big where i > 0" >/dev/null
+}
+
+no_errors() {
+  if grep -hE 'PANIC|argon shadow:|invalid page|could not read' "$state"/endpoints/main/*.log; then fail "the log has errors"; fi
+}
+
+case_command_ids() {
+  start_cluster
+  ask "create table t (a int, b int)"
+  equal 'cursor, snapshot of its command' "$(sql <<'END'
+begin;
+insert into t select i, 0 from generate_series(1, 20000) i;
+declare c cursor for select count(*), sum(b) from t;
+insert into t select a, 1 from t;
+update t set b = b + 1 where a % 2 = 0;
+set local enable_seqscan = off;
+set local enable_bitmapscan = off;
+select sum(length(filler)) > 0 from big where i > 0;
+fetch all c;
+select count(*), sum(b) from t;
+savepoint s;
+delete from t where b = 2;
+rollback to s;
+select count(*) from t;
+commit;
+END
+)" 't
+20000|0
+40000|40000
+40000'
+  [ "$(counter local_pages_read)" -gt 0 ] || fail 'no page with command ids was read back from here'
+}
+
+cycle_pages() {
+  ask "select string_agg(b::text, ' ' order by b) from generate_series(1, pg_relation_size('t_a') / 8192 - 1) b
+       where substring(get_raw_page('t_a', b::int) from 8191) not in ('\\x0000', '\\x0000')
+         and get_byte(get_raw_page('t_a', b::int), 8191) < 255"
+}
+
+case_cycle_id() {
+  start_cluster
+  sql <<'END'
+create extension pageinspect;
+create extension amcheck;
+create table t (a int, pad text);
+insert into t select i * 10, repeat('p', 20) from generate_series(1, 60000) i;
+create index t_a on t (a);
+delete from t where a % 50 = 0;
+END
+  PGOPTIONS='-c vacuum_cost_delay=20ms -c vacuum_cost_limit=10' sql -c 'vacuum (index_cleanup on) t' >"$work/vacuum" 2>&1 &
+  for _ in $(seq 200); do
+    [ "$(ask "select count(*) from pg_stat_progress_vacuum where phase = 'vacuuming indexes'")" = 0 ] || break
+    sleep 0.05
+  done
+  ask "insert into t select i * 10 + 3, 'q' from generate_series(20000, 40000) i"
+  local before after
+  before=$(cycle_pages)
+  [ -n "$before" ] || fail 'no page was split while the vacuum ran'
+  evict
+  after=$(cycle_pages)
+  equal 'a vacuum runs' "$(ask 'select count(*) from pg_stat_progress_vacuum')" 1
+  for page in $before; do
+    [[ " $after " == *" $page "* ]] || fail "page $page lost its cycle id (before: $before; after: $after)"
+  done
+  ask "select pg_cancel_backend(pid) from pg_stat_progress_vacuum" >/dev/null
+  wait || true
+  ask 'vacuum (index_cleanup on) t'
+  ask "select bt_index_check('t_a', true)" >/dev/null
+}
+
+case_unlogged() {
+  start_cluster
+  sql <<'END'
+create unlogged table u (a int primary key, words text[]);
+create index u_gin on u using gin (words);
+insert into u select i, array['w' || i % 10, 'v' || i % 7] from generate_series(1, 40000) i;
+create index u_late on u using gist (point(a, a));
+create unlogged sequence us;
+create table kept as select generate_series(1, 1000) a;
+END
+  evict
+  ask checkpoint
+  evict
+  equal 'unlogged rows' "$(ask "select count(*), sum(a) from u")" '40000|800020000'
+  equal 'unlogged GIN' "$(ask "set enable_seqscan = off; select count(*) from u where words @> '{w3}'")" 4000
+  restart_endpoint
+  equal 'unlogged table after a restart' "$(ask 'select count(*) from u')" 0
+  equal 'its indexes' "$(ask "insert into u values (7, '{w3}'); set enable_seqscan = off;
+    select count(*) from u where a = 7 and words @> '{w3}'")" 1
+  equal 'the late index' "$(ask "set enable_seqscan = off; select count(*) from u where point(a, a) <@ box '((6,6),(8,8))'")" 1
+  equal 'a logged table' "$(ask 'select sum(a) from kept')" 500500
+}
+
+index_answers() {
+  ask "set enable_seqscan = $1; set enable_indexscan = $2; set enable_bitmapscan = $2;
+       select (select count(*) from g where words @> '{5,12}'), (select count(*) from g where at <@ box '((0,0),(3000,50))'),
+              (select count(*) from g where txt like 'ab1%'), (select count(*) from g where id = 777),
+              (select count(*) from g where id between 100 and 30000)"
+}
+
+case_index_builds() {
+  start_cluster -c maintenance_work_mem=1MB
+  sql <<'END'
+create table g as select i as id, array[i % 1000, i % 77, i % 13] as words, point(i, i % 100) as at,
+  'ab' || i as txt, repeat('f', 60) as pad from generate_series(1, 100000) i;
+create index on g using gin (words);
+create index on g using gist (at);
+create index on g using spgist (at);
+create index on g using spgist (txt);
+create index on g using hash (id);
+create index on g using brin (id);
+END
+  evict
+  local want
+  want=$(index_answers on off)
+  equal 'indexes' "$(index_answers off on)" "$want"
+  restart_endpoint
+  equal 'indexes after a restart' "$(index_answers off on)" "$want"
+}
+
+case_sequence() {
+  start_cluster
+  ask 'create sequence s'
+  for want in 1 2 3; do
+    equal 'nextval under eviction' "$(ask "select nextval('s')")" $want
+    evict
+    ask checkpoint
+  done
+  restart_endpoint
+  [ "$(ask "select nextval('s')")" -gt 3 ] || fail 'a sequence went backward over a restart'
+}
+
+case_dirty_fsm() {
+  start_cluster
+  for round in 1 2; do
+    sql -c "create table f$round as select i, repeat('z', 200) pad from generate_series(1, 20000) i" \
+      -c "delete from f$round where i % 3 = 0" -c "vacuum f$round"
+    ask "insert into f$round select i, 'k' from generate_series(1, 2000) i"
+    restart_endpoint
+    equal "rows, round $round" "$(ask "select count(*) from f$round")" 15334
+  done
+  ask 'insert into f1 select i, repeat(chr(65), 200) from generate_series(1, 5000) i'
+}
+
+case_visibility_map() {
+  start_cluster
+  sql -c 'create extension pg_visibility' -c 'create extension amcheck' \
+    -c "create table v as select i as a, 0 as b, repeat('y', 300) as pad from generate_series(1, 20000) i" \
+    -c 'create index v_a on v (a)' -c 'vacuum v'
+  for round in 1 2 3; do
+    evict
+    ask "update v set b = b + 1 where a % 97 = $round; delete from v where a % 89 = $round"
+    evict
+    local by_index by_table
+    by_index=$(ask 'set enable_seqscan = off; set enable_bitmapscan = off; select count(a) from v where a > 0')
+    by_table=$(ask 'set enable_indexscan = off; set enable_indexonlyscan = off; set enable_bitmapscan = off; select count(a) from v')
+    equal "index-only scan, round $round" "$by_index" "$by_table"
+    equal 'pg_check_visible' "$(ask "select count(*) from pg_check_visible('v')")" 0
+    ask 'vacuum v'
+    evict
+    equal 'pg_check_visible after vacuum' "$(ask "select count(*) from pg_check_visible('v')")" 0
+  done
+  equal 'verify_heapam' "$(ask "select count(*) from verify_heapam('v')")" 0
+}
+
+case_file_copy() {
+  start_cluster
+  ask 'create database original'
+  database=original sql -c "create table o as select i a from generate_series(1, 50000) i" -c 'create sequence os' \
+    -c "select nextval('os')" >/dev/null
+  ask 'create database copied template original strategy file_copy'
+  equal 'rows of the copy' "$(database=copied ask 'select count(*), sum(a) from o')" '50000|1250025000'
+  local folder=$work/space
+  install -d -m 700 ${pg_owner:+-o "$pg_owner"} "$folder"
+  ask "create tablespace elsewhere location '$folder'"
+  ask 'alter database copied set tablespace elsewhere'
+  evict
+  equal 'rows of the moved' "$(database=copied ask 'select count(*), sum(a) from o')" '50000|1250025000'
+  ask 'drop database copied'
+  ask 'create database copied template original strategy file_copy'
+  equal 'rows of the second copy' "$(database=copied ask 'select count(*) from o')" 50000
+}
+
+case_truncate() {
+  start_cluster
+  sql -c "create table c as select i as a, repeat('c', 400) as pad from generate_series(1, 30000) i" -c 'create index c_a on c (a)'
+  evict
+  sql -c 'delete from c where a > 1000' -c 'vacuum c'
+  [ "$(ask "select pg_relation_size('c') < 1000000")" = t ] || fail 'vacuum did not truncate'
+  evict
+  ask "insert into c select i, repeat('d', 400) from generate_series(1001, 20000) i"
+  evict
+  equal 'rows after truncation' "$(ask 'select count(*), sum(a) from c')" '20000|200010000'
+  sql -c 'truncate c' -c "insert into c values (1, 'x')"
+  restart_endpoint
+  equal 'rows after TRUNCATE and restart' "$(ask 'select count(*) from c')" 1
+}
+
+# Stops two of three safekeepers, so that no quorum is left.
+freeze_quorum() {
+  local n
+  for n in 1 2; do
+    local pid
+    pid=$(cat "$state"/safekeeper_$n/*.pid)
+    kill -STOP "$pid"
+    stopped="$stopped $pid"
+  done
+}
+
+thaw() {
+  for pid in $stopped; do kill -CONT "$pid"; done
+  stopped=''
+}
+
+waiting_pid() {
+  for _ in $(seq 100); do
+    local pid
+    pid=$(ask "select pid from pg_stat_activity where wait_event = 'SyncRep' and query like '%values ($1)%' limit 1")
+    if [ -n "$pid" ]; then
+      echo "$pid"
+      return
+    fi
+    sleep 0.05
+  done
+  fail "the commit of $1 does not wait for the quorum"
+}
+
+case_commit_hold() {
+  start_cluster
+  ask 'create table h (a int)'
+  ask 'insert into h values (0)'
+  ask 'select count(*) from h' >/dev/null
+  freeze_quorum
+  (sql -c 'insert into h values (1)' || true) >"$work/canceled" 2>&1 &
+  ask "select pg_cancel_backend($(waiting_pid 1))" >/dev/null
+  (sql -c 'insert into h values (2)' || true) >"$work/terminated" 2>&1 &
+  ask "select pg_terminate_backend($(waiting_pid 2))" >/dev/null
+  (PGOPTIONS='-c statement_timeout=200' sql -c 'insert into h values (3)' || true) >"$work/timed" 2>&1 &
+  waiting_pid 3 >/dev/null
+  (PGOPTIONS='-c synchronous_commit=local' sql -c 'insert into h values (4)' || true) >"$work/local" 2>&1 &
+  waiting_pid 4 >/dev/null
+  (sql -c "begin; insert into h values (5); prepare transaction 'p'" || true) >"$work/prepared" 2>&1 &
+  ask "select pg_cancel_backend($(waiting_pid 5))" >/dev/null
+  sleep 0.7
+  equal 'rows visible without a quorum' "$(ask 'select count(*) from h')" 1
+  equal 'settings that a user cannot change' \
+    "$(sql -c "alter system set synchronous_standby_names = ''" -c 'select pg_reload_conf()' -c 'show synchronous_standby_names')" \
+    't
+argon'
+  thaw
+  wait
+  equal 'rows once the quorum is back' "$(ask 'select count(*) from h')" 5
+  equal 'prepared' "$(ask 'select gid from pg_prepared_xacts')" p
+  ask "commit prepared 'p'"
+  equal 'rows at the end' "$(ask 'select count(*) from h')" 6
+}
+
+refused() {
+  local want=$1 out
+  shift
+  if out=$("$@" 2>&1); then fail "was not refused: $*"; fi
+  grep -qF -- "$want" <<<"$out" || fail "refused with other words: $out"
+}
+
+case_walsenders() {
+  start_cluster
+  local to="host=127.0.0.1 port=$port user=cloud_admin"
+  refused 'Run pg_basebackup against the pageserver' "$bindir/pg_basebackup" -d "$to" -D "$work/copy"
+  refused 'an endpoint serves no physical replication' "$bindir/psql" "$to replication=true" -c IDENTIFY_SYSTEM
+  refused "is the synchronous standby's name" "$bindir/psql" "$to replication=database dbname=postgres application_name=Argon" -c 'select 1'
+  refused "is the synchronous standby's name" "$bindir/psql" "$to replication=database dbname=postgres" -v ON_ERROR_STOP=1 \
+    -c "set application_name = 'argon'"
+  equal 'a logical walsender' "$("$bindir/psql" "$to replication=database dbname=postgres" -XAtqc 'select 7')" 7
+}
+
+# The pageserver stands still: reads wait, can be cancelled, and are right afterwards.
+case_held_back() {
+  start_cluster
+  evict
+  local pid
+  pid=$(cat "$state"/pageserver_*/*.pid)
+  (
+    sleep 1
+    kill -STOP "$pid"
+    sleep 4
+    kill -CONT "$pid"
+  ) &
+  local out
+  out=$(sql -v ON_ERROR_STOP=0 <<'END' 2>&1
+create table w as select i from generate_series(1, 2000) i;
+select pg_sleep(1.5);
+set statement_timeout = 1000;
+select count(*) from big where filler like 'x%';
+set statement_timeout = 0;
+select count(*) from big where filler like 'x%';
+select sum(i) from w;
+END
+)
+  wait
+  equal 'a read that waits, is cancelled, and comes back' "$out" '
+ERROR:  canceling statement due to statement timeout
+30000
+2001000'
+}
+
+"case_$case_name"
+no_errors
+echo "pages read $(counter pages_read), kept here $(counter local_pages_written), compared $(counter shadow_compares)"
