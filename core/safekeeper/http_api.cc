@@ -122,8 +122,7 @@ json describe(const Timeline& timeline, MonotonicTime now) {
 
 class Api {
  public:
-  Api(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics)
-      : config_(config), timelines_(timelines), metrics_(metrics) {}
+  Api(Timelines& timelines, Metrics& metrics) : timelines_(timelines), metrics_(metrics) {}
 
   Result<http::Response> list(Task&, const http::Request&) {
     json all = json::array();
@@ -240,7 +239,6 @@ class Api {
     set("syncs", "Files synced since the start.", timeline.storage().syncs());
   }
 
-  const SafekeeperConfig& config_;
   Timelines& timelines_;
   Metrics& metrics_;
 };
@@ -248,7 +246,7 @@ class Api {
 }  // namespace
 
 http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics) {
-  auto api = std::make_shared<Api>(config, timelines, metrics);
+  auto api = std::make_shared<Api>(timelines, metrics);
   http::Router router;
   using Method = Result<http::Response> (Api::*)(Task&, const http::Request&);
   auto add = [&](const char* verb, const char* pattern, Method method) {

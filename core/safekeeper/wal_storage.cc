@@ -9,6 +9,8 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr size_t kScanChunk = 128 * 1024;
+// So much WAL before the committed position is decoded at start, to see that what was committed is there.
+constexpr uint64_t kScanBack = 1u << 20;
 
 uint64_t segment_of(Lsn lsn) {
   return pg::segment_number(lsn);
@@ -63,13 +65,13 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
     return {};
   }
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
-  Lsn from = std::max(state.commit, local_start_);
-  TRY_ASSIGN(Lsn end, scan(task, from, local_start_));
-  if (end < state.commit)
+  Lsn commit = std::max(state.commit, local_start_);
+  TRY_ASSIGN(Lsn end, scan(task, commit));
+  if (end < commit)
     return Error(Code::Corrupt, "WAL ends at " + to_string(end) + ", but is committed up to " +
                                     to_string(state.commit) + ": " + end_reason_);
   if (!segments.empty()) oldest_ = std::max(local_start_, segment_begin(segments.front()));
-  TRY(clear_beyond(task, end, from == local_start_ ? segment_of(from) : last_segment_below(from)));
+  TRY(clear_beyond(task, end, commit == local_start_ ? segment_of(commit) : last_segment_below(commit)));
   TRY_ASSIGN(consensus::WalCheck check, check_at(task, end));
   restart_decoder(end);
   end_at_open_ = {end, check};
@@ -77,7 +79,13 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
   return {};
 }
 
-Result<Lsn> WalStorage::scan(Task& task, Lsn from, Lsn local_start) {
+Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
+  Lsn from = commit;
+  if (commit > local_start_) {
+    from = std::max(segment_begin(last_segment_below(commit)),
+                    pg::page_start(Lsn(commit.value - std::min(commit.value, kScanBack))));
+    from = std::max(from, local_start_);
+  }
   pg::WalStreamDecoder decoder(from);
   Bytes chunk(kScanChunk);
   Lsn at = from;
@@ -100,7 +108,10 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn from, Lsn local_start) {
     }
     at += *n;
   }
-  return std::max(decoder.last_end(), local_start);
+  if (decoder.last_end() > from || from == commit) return decoder.last_end();
+  // Only the rest of one record lies before the committed position: it must reach there, and no further.
+  bool reached = decoder.position() == commit || decoder.position() == pg::record_start_at(commit);
+  return reached ? commit : from;
 }
 
 Status WalStorage::clear_beyond(Task& task, Lsn end, uint64_t first) {

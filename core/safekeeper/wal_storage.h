@@ -81,7 +81,8 @@ class WalStorage {
   Result<std::vector<uint64_t>> list(Task& task) const;
   Result<Segment*> open_segment(Task& task, uint64_t number, bool create);
   Status recover(Task& task, const consensus::AcceptorState& state);
-  Result<Lsn> scan(Task& task, Lsn from, Lsn local_start);
+  // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged.
+  Result<Lsn> scan(Task& task, Lsn commit);
   // Zeros from `end` on, later segments unlinked, all segments from `first` on synced.
   Status clear_beyond(Task& task, Lsn end, uint64_t first);
   Result<consensus::WalCheck> check_at(Task& task, Lsn lsn);

@@ -1,0 +1,230 @@
+// A safekeeper's WAL segments on a made-up disk: where WAL ends after a crash, and what a cut leaves.
+
+#include "core/safekeeper/wal_storage.h"
+
+#include <gtest/gtest.h>
+
+#include "core/env/io.h"
+#include "core/pg/wal_builder.h"
+#include "sim/machine.h"
+
+namespace argon::sim {
+namespace {
+
+using namespace argon::literals;
+using safekeeper::WalStorage;
+
+constexpr Lsn kStart{0x1000028};
+const std::string kDirectory = "/wal";
+
+consensus::AcceptorState with_wal(Lsn commit = kStart) {
+  consensus::AcceptorState state;
+  state.configuration.generation = consensus::ConfigurationGeneration(1);
+  state.local_start = state.timeline_start = kStart;
+  state.commit = commit;
+  return state;
+}
+
+pg::RecordBuilder record(size_t size, uint8_t fill) {
+  pg::RecordBuilder r(pg::Rmgr::Xlog, 0x20, 3);
+  r.main(Bytes(size, fill));
+  return r;
+}
+
+// One machine, on which steps run one after the other.
+struct Disked {
+  explicit Disked(uint64_t seed = 1) {
+    WorldOptions options;
+    options.seed = seed;
+    world = std::make_unique<World>(options);
+    machine = &world->add_machine("sk");
+    machine->boot(idle);
+  }
+  static Status idle(Task& task, Env&) {
+    for (;;) TRY(task.sleep(3600_s));
+  }
+  Status step(const std::function<Status(Task&, Disk&)>& body) {
+    return world->run(*machine, [&](Task& task) { return body(task, task.env().disk()); });
+  }
+  void crash() {
+    machine->power_loss();
+    machine->restart();
+  }
+
+  std::unique_ptr<World> world;
+  Machine* machine = nullptr;
+};
+
+Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, const consensus::AcceptorState& state) {
+  return WalStorage::open(task, disk, kDirectory, state, Logger(task.env().log()));
+}
+
+// A fresh timeline with `records` records of 1000 bytes; its writer.
+Status fill(Task& task, Disk& disk, int records, std::unique_ptr<WalStorage>& storage,
+            pg::WalWriter& writer) {
+  TRY(make_dirs(task, disk, kDirectory));
+  TRY_ASSIGN(storage, open(task, disk, {}));
+  TRY(storage->initialise(task, kStart, 0));
+  for (int i = 0; i < records; ++i) writer.append(record(1000, static_cast<uint8_t>(i)));
+  TRY(storage->write(task, writer.begin(), writer.bytes()));
+  writer.take();
+  return {};
+}
+
+TEST(WalStorage, EndsAtTheLastWholeRecord) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 30, storage, writer));
+                 Lsn whole = writer.position();
+                 writer.append(record(20'000, 7));
+                 TRY(storage->write(task, writer.begin(), ByteView(writer.bytes()).first(9000)));
+                 EXPECT_EQ(storage->record_end(), whole);
+                 TRY_ASSIGN(auto flushed, storage->flush(task));
+                 EXPECT_EQ(flushed.record_end, whole);
+                 EXPECT_EQ(flushed.durable, whole + 9000);
+                 TRY_ASSIGN(auto again, open(task, disk, with_wal()));
+                 EXPECT_EQ(again->end().flush, whole);
+                 // What was behind it is gone.
+                 Bytes behind(9000);
+                 TRY_ASSIGN(size_t n, again->read(task, whole, behind));
+                 EXPECT_EQ(n, behind.size());
+                 EXPECT_EQ(behind, Bytes(9000, 0));
+                 return {};
+               }).ok());
+}
+
+TEST(WalStorage, WhatWasFlushedSurvivesPowerLoss) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    Disked d(seed);
+    d.machine->faults.begin(faults::Kind::UnsyncedDataLost, 1);
+    d.machine->faults.begin(faults::Kind::TornSectors, 1);
+    d.machine->faults.begin(faults::Kind::UnsyncedNamesLost, 1);
+    Lsn flushed;
+    Lsn written;
+    pg::WalWriter writer({}, kStart, Lsn());
+    ASSERT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   std::unique_ptr<WalStorage> storage;
+                   TRY(fill(task, disk, static_cast<int>(seed), storage, writer));
+                   TRY_ASSIGN(auto done, storage->flush(task));
+                   flushed = done.record_end;
+                   for (int i = 0; i < 20; ++i) writer.append(record(3000, 9));
+                   Status ok = storage->write(task, writer.begin(), writer.bytes());
+                   written = writer.position();
+                   return ok;
+                 }).ok());
+    d.crash();
+    Status reopened = d.step([&](Task& task, Disk& disk) -> Status {
+      TRY_ASSIGN(auto storage, open(task, disk, with_wal(flushed)));
+      EXPECT_GE(storage->end().flush, flushed) << "seed " << seed;
+      EXPECT_LE(storage->end().flush, written) << "seed " << seed;
+      return {};
+    });
+    EXPECT_TRUE(reopened.ok()) << reopened.error().to_string();
+  }
+}
+
+// A start record has the same length in each term: behind it, the old term's next record would decode.
+TEST(WalStorage, ACutLeavesNothingThatDecodes) {
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    Disked d(seed);
+    d.machine->faults.begin(faults::Kind::UnsyncedDataLost, 1);
+    d.machine->faults.begin(faults::Kind::UnsyncedNamesLost, 1);
+    Lsn ours;
+    ASSERT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   std::unique_ptr<WalStorage> storage;
+                   pg::WalWriter old_term({}, kStart, Lsn());
+                   TRY(fill(task, disk, 5, storage, old_term));
+                   Lsn cut = old_term.position();
+                   Lsn previous = old_term.previous();
+                   // The old term goes on, into the next segment.
+                   for (int i = 0; i < 20; ++i) old_term.append(record(i == 0 ? 100 : 1'000'000, 1));
+                   TRY(storage->write(task, old_term.begin(), old_term.bytes()));
+                   TRY_ASSIGN(auto flushed, storage->flush(task));
+                   EXPECT_GT(flushed.record_end, cut + (16u << 20));
+                   TRY(storage->truncate(task, cut));
+                   // From here on the new history counts: a crash must not bring the tail back.
+                   pg::WalWriter new_term({}, cut, previous);
+                   new_term.append(record(100, 2));
+                   TRY(storage->write(task, new_term.begin(), new_term.bytes()));
+                   ours = new_term.position();
+                   TRY(storage->flush(task));
+                   return {};
+                 }).ok());
+    d.crash();
+    Status reopened = d.step([&](Task& task, Disk& disk) -> Status {
+      TRY_ASSIGN(auto storage, open(task, disk, with_wal()));
+      EXPECT_EQ(storage->end().flush, ours) << "seed " << seed << ": " << storage->end_reason();
+      TRY_ASSIGN(auto names, disk.list(task, kDirectory));
+      EXPECT_EQ(names.size(), 1u);
+      return {};
+    });
+    EXPECT_TRUE(reopened.ok()) << reopened.error().to_string();
+  }
+}
+
+TEST(WalStorage, CommittedWalThatDoesNotDecodeIsAnError) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 30, storage, writer));
+                 TRY(storage->flush(task));
+                 TRY_ASSIGN(auto file,
+                            disk.open(task, kDirectory + "/000000010000000000000001", OpenMode::ReadWrite));
+                 Bytes flipped(1);
+                 TRY(read_exact_at(task, *file, 5000, flipped));
+                 flipped[0] ^= 4;
+                 TRY(write_all_at(task, *file, 5000, flipped));
+                 auto state = with_wal(writer.position());
+                 auto damaged = open(task, disk, state);
+                 EXPECT_TRUE(damaged.is(Code::Corrupt));
+                 flipped[0] ^= 4;
+                 TRY(write_all_at(task, *file, 5000, flipped));
+                 EXPECT_TRUE(open(task, disk, state).ok());
+                 TRY(file->truncate(task, 20'000));
+                 auto cut_short = open(task, disk, state);
+                 EXPECT_TRUE(cut_short.is(Code::Corrupt));
+                 return {};
+               }).ok());
+}
+
+TEST(WalStorage, RefusesBytesThatAreNotWal) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 3, storage, writer));
+                 Bytes junk(100, 0xAB);
+                 EXPECT_TRUE(storage->write(task, writer.position(), junk).is(Code::Corrupt));
+                 return {};
+               }).ok());
+}
+
+TEST(WalStorage, SegmentsGoOnlyBelowTheHorizon) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 0, storage, writer));
+                 for (int i = 0; i < 40; ++i) writer.append(record(1'000'000, 1));
+                 TRY(storage->write(task, writer.begin(), writer.bytes()));
+                 TRY(storage->flush(task));
+                 TRY_ASSIGN(size_t none, storage->remove_below(task, Lsn(0x1FFFFFF)));
+                 EXPECT_EQ(none, 0u);
+                 TRY_ASSIGN(size_t one, storage->remove_below(task, Lsn(0x2000010)));
+                 EXPECT_EQ(one, 1u);
+                 EXPECT_EQ(storage->oldest(), Lsn(0x2000000));
+                 Bytes into(10);
+                 EXPECT_TRUE(storage->read(task, kStart, into).is(Code::NotFound));
+                 auto state = with_wal(Lsn(0x2000000));
+                 state.commit = writer.position();
+                 TRY_ASSIGN(auto again, open(task, disk, state));
+                 EXPECT_EQ(again->end().flush, writer.position());
+                 return {};
+               }).ok());
+}
+
+}  // namespace
+}  // namespace argon::sim
