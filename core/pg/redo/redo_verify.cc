@@ -23,6 +23,7 @@
 
 #include "core/base/bytes.h"
 #include "core/pg/control_file.h"
+#include "core/pg/page.h"
 #include "core/pg/redo/consistency_mask.h"
 #include "core/pg/redo/nonblock.h"
 #include "core/pg/redo/redo.h"
@@ -212,12 +213,14 @@ class Verifier {
       for (BlockNumber block = 0; block < rel.pages.size(); block++) {
         if (rel.pages[block] == nullptr) continue;
         PageBytes theirs;
+        PageBytes ours = *rel.pages[block];
+        if (settings_.data_checksums && !page_is_new(ours)) set_page_checksum(ours, block);
         if (!data.read(tag, block, theirs)) {
           absent++;
-        } else if (theirs == *rel.pages[block]) {
+        } else if (theirs == ours) {
           equal++;
         } else {
-          if (different++ < 20) show_difference({tag, block}, *rel.pages[block], theirs);
+          if (different++ < 20) show_difference({tag, block}, ours, theirs);
         }
       }
     }
