@@ -22,7 +22,7 @@ Status redo_generic(const Redo& r) {
   }
   uint16_t lower = r.page.lower();
   uint16_t upper = r.page.upper();
-  if (lower > upper || upper > kPageBytes)
+  if (lower > upper || upper > r.page.special() || r.page.special() > kPageBytes)
     return corrupt("page header out of order after the delta: lower " + std::to_string(lower) + ", upper " +
                    std::to_string(upper));
   std::memset(r.page.data() + lower, 0, static_cast<size_t>(upper) - lower);

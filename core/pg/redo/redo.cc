@@ -1,5 +1,7 @@
 #include "core/pg/redo/redo.h"
 
+#include <cstring>
+
 #include "core/base/check.h"
 #include "core/pg/redo/context.h"
 
@@ -63,19 +65,36 @@ bool may_be_new(const DecodedRecord& record, const DecodedBlock& block) {
   return record.is(Rmgr::Heap2, kHeap2Visible) && block.fork == Fork::Vm;
 }
 
+Status check_header(Page page) {
+  if (page.header_sane()) [[likely]]
+    return {};
+  return corrupt("page header out of order: lower " + std::to_string(page.lower()) + ", upper " +
+                 std::to_string(page.upper()) + ", special " + std::to_string(page.special()));
+}
+
+// The block says that the record makes the page anew. Without a header, nothing can be taken from the
+// old content, and a function that does not make the page is found out.
+Status make_page(const Redo& r) {
+  std::memset(r.page.data(), 0, kPageHeaderBytes);
+  TRY(redo_record(r));
+  if (!r.page.header_sane() || r.page.lsn() != r.record.end_lsn)
+    return corrupt("the block is marked as made anew, but records of this type do not make it");
+  return {};
+}
+
 Status apply_block(const Redo& r) {
   if (r.block.apply_image) return restore(r);
   if (r.record.is(Rmgr::Xlog)) return redo_xlog(r.record);
-  if (r.block.will_init) return redo_record(r);
+  if (r.block.will_init) return make_page(r);
   if (r.page.lsn() >= r.record.end_lsn) return {};
   if (r.page.is_new()) {
-    if (may_be_new(r.record, r.block)) return redo_record(r);
-    return corrupt("the page was never initialised, but the record changes what is on it");
+    if (!may_be_new(r.record, r.block))
+      return corrupt("the page was never initialised, but the record changes what is on it");
+  } else {
+    TRY(check_header(r.page));
   }
-  if (!r.page.header_sane())
-    return corrupt("page header out of order: lower " + std::to_string(r.page.lower()) + ", upper " +
-                   std::to_string(r.page.upper()) + ", special " + std::to_string(r.page.special()));
-  return redo_record(r);
+  TRY(redo_record(r));
+  return check_header(r.page);
 }
 
 }  // namespace
