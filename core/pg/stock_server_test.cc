@@ -88,7 +88,11 @@ TEST(StockServer, ItsWalDecodesToTheEndAndTheTrackerAgreesWithItsShutdown) {
   StockCluster cluster;
   auto control = decode_control_file(test::read_file(cluster.path("global/pg_control")));
   ASSERT_TRUE(control.ok());
-  ASSERT_EQ(cluster.start("-c max_prepared_transactions=5 -c wal_compression=lz4").status, 0);
+  ASSERT_EQ(cluster
+                .start("-c max_prepared_transactions=5 -c wal_compression=lz4 -c track_commit_timestamp=on "
+                       "-c wal_log_hints=on")
+                .status,
+            0);
   Output sql = cluster.sql(
       "create table t(i int primary key, x text); insert into t select g, repeat('x', 500) from "
       "generate_series(1,3000) g;"
@@ -96,7 +100,16 @@ TEST(StockServer, ItsWalDecodesToTheEndAndTheTrackerAgreesWithItsShutdown) {
   ASSERT_EQ(sql.status, 0) << sql.text;
   ASSERT_EQ(cluster.sql("begin; insert into t values (-1, 'p'); prepare transaction 'held'").status, 0);
   ASSERT_EQ(cluster.sql("begin; savepoint a; insert into t values (-2, 'p'); rollback").status, 0);
+  // Multixacts: a row locked by a transaction and its subtransaction.
+  for (int i = 1; i < 20; i++)
+    ASSERT_EQ(cluster
+                  .sql("begin; select * from t where i = " + std::to_string(i * 3 + 1) +
+                       " for key share; savepoint a; update t set x = 'm' where i = " +
+                       std::to_string(i * 3 + 1) + "; commit")
+                  .status,
+              0);
   ASSERT_EQ(cluster.sql("select pg_switch_wal()").status, 0);
+  ASSERT_EQ(cluster.sql("checkpoint").status, 0);
   ASSERT_EQ(cluster.sql("create table u as select 1 as one").status, 0);
   ASSERT_EQ(cluster.stop().status, 0);
   auto after = decode_control_file(test::read_file(cluster.path("global/pg_control")));
@@ -129,6 +142,12 @@ TEST(StockServer, ItsWalDecodesToTheEndAndTheTrackerAgreesWithItsShutdown) {
   EXPECT_GE(before_shutdown.next_oid, after->checkpoint.next_oid);
   EXPECT_EQ(before_shutdown.next_multi, after->checkpoint.next_multi);
   EXPECT_EQ(before_shutdown.oldest_xid, after->checkpoint.oldest_xid);
+  EXPECT_EQ(before_shutdown.next_multi_offset, after->checkpoint.next_multi_offset);
+  EXPECT_GT(before_shutdown.next_multi, 10u);
+  EXPECT_EQ(before_shutdown.oldest_commit_ts_xid, after->checkpoint.oldest_commit_ts_xid);
+  EXPECT_EQ(before_shutdown.newest_commit_ts_xid, after->checkpoint.newest_commit_ts_xid);
+  EXPECT_EQ(tracker.exact().settings, after->settings);
+  EXPECT_TRUE(tracker.exact().hint_bits_logged());
   Checkpoint final_state = tracker.exact().checkpoint;
   ASSERT_EQ(tracker.exact().prepared.size(), 1u);
   EXPECT_EQ(final_state.oldest_active_xid, tracker.exact().prepared[0]);
