@@ -1,5 +1,6 @@
 // The library: every scenario there is, in the order in which `argon-sim list` shows them.
 
+#include "scenarios/cluster.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
 #include "scenarios/scenario.h"
@@ -8,7 +9,7 @@
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kDurableLog, kElections, kSelftestLeak};
+  static const std::vector<Scenario> kAll = {kCluster, kDurableLog, kElections, kSelftestLeak};
   return kAll;
 }
 

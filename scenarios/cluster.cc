@@ -1,0 +1,79 @@
+#include "scenarios/cluster.h"
+
+#include "scenarios/cluster_parts.h"
+#include "scenarios/oracle_branches.h"
+#include "scenarios/oracle_progress.h"
+#include "scenarios/oracle_rebuild.h"
+#include "scenarios/oracle_same_wal.h"
+
+namespace argon::scenarios {
+namespace {
+
+constexpr size_t kMostLines = 3;
+
+// Until the end of the time: branches now and then, each with a compute of its own.
+void live(Cluster& cluster, Duration until) {
+  Run& run = cluster.run();
+  Random& random = run.random();
+  Duration pause = until / 6;
+  while (!run.failed() && run.world().now() < until) {
+    run.run_for(std::min(random.exponential(pause), until - run.world().now()));
+    if (run.failed() || run.world().now() >= until || cluster.lines().size() >= kMostLines) continue;
+    Line& parent = *cluster.lines()[random.below(cluster.lines().size())];
+    Line* made = cluster.branch(parent, std::min(Duration::seconds(10), until - run.world().now()));
+    bool writes = random.below(4) != 0;
+    if (made != nullptr && writes) cluster.add_compute(*made, Duration::seconds(1));
+  }
+}
+
+void stop_computes(Cluster& cluster) {
+  Run& run = cluster.run();
+  auto is_compute = [](const sim::Machine& machine) { return machine.name().starts_with("compute-"); };
+  for (auto& machine : run.world().machines()) {
+    if (!is_compute(*machine)) continue;
+    machine->supervise(Duration::seconds(100'000));
+    machine->ask_to_stop();
+  }
+  auto stopped = [&] {
+    for (auto& machine : run.world().machines())
+      if (is_compute(*machine) && machine->up()) return false;
+    return true;
+  };
+  if (!run.run_until(stopped, Duration::seconds(60)))
+    run.fail("orderly stop", "a compute does not stop in 60 s");
+}
+
+void cluster_body(Run& run) {
+  Cluster cluster(run);
+  if (!cluster.set_up()) return;
+  Random& random = run.random();
+  Line& root = *cluster.lines().front();
+  cluster.add_compute(root, Duration::seconds(1));
+  // Two at once for one timeline: they take it from each other now and then.
+  bool rival = random.below(3) == 0;
+  if (rival) cluster.add_compute(root, Duration::seconds(15));
+  run.start_faults(cluster.nodes(), run.options().length);
+  live(cluster, run.options().length);
+  run.heal();
+  if (!run.failed() && cluster.lines().size() == 1) {
+    Line* made = cluster.branch(root, Duration::seconds(60));
+    if (made == nullptr && !root.events->commits().empty())
+      run.fail("progress after healing", "no branch can be made within 60 s");
+  }
+  check_progress(cluster, Duration::seconds(120));
+  stop_computes(cluster);
+  check_all_pages(cluster, "after healing");
+  if (!run.failed()) check_same_wal(cluster);
+  check_rebuild(cluster);
+}
+
+}  // namespace
+
+constinit const Scenario kCluster{
+    "cluster",
+    "nothing acknowledged is lost and every page is right, whatever happens to the parts of a cluster",
+    cluster_body,
+    {30, 60, 1},
+    false};
+
+}  // namespace argon::scenarios

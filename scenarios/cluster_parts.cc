@@ -1,0 +1,207 @@
+#include "scenarios/cluster_parts.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/broker/broker.h"
+#include "core/env/io.h"
+#include "core/http/client.h"
+#include "core/pageserver/pageserver.h"
+#include "core/safekeeper/safekeeper.h"
+
+namespace argon::scenarios {
+namespace {
+
+constexpr uint16_t kWalPort = 5454;
+constexpr uint16_t kSafekeeperHttp = 7676;
+constexpr uint16_t kBrokerPort = 50051;
+constexpr const char* kDataDirectory = "/initdb";
+
+Duration milliseconds(Random& random, uint64_t low, uint64_t high) {
+  return Duration::milliseconds(static_cast<int64_t>(random.log_uniform(low, high)));
+}
+
+}  // namespace
+
+Cluster::Cluster(Run& run) : run_(run) {
+  Random& random = run.random();
+  pg::MadeOptions made;
+  system_id_ = 1 + random.below(UINT64_MAX - 1);
+  made.system_id = system_id_;
+  made.relations = 0;
+  data_ = pg::make_datadir(made);
+  tenant_ = random_tenant_id(random);
+  store_latency_ = milliseconds(random, 1, 60);
+  members_.generation = consensus::ConfigurationGeneration(1);
+  auto root = std::make_unique<Line>();
+  root->id = {tenant_, random_timeline_id(random)};
+  root->name = "main";
+  root->branch_point = data_.end;
+  root->reference = std::make_unique<compute::ReferenceModel>(data_.end);
+  root->events = std::make_unique<PageOracle>(run);
+  lines_.push_back(std::move(root));
+}
+
+sim::Machine& Cluster::add(const std::string& name) {
+  sim::Machine& machine = run_.world().add_machine(name);
+  machine.supervise(Duration::milliseconds(300));
+  nodes_.push_back(name);
+  return machine;
+}
+
+void Cluster::add_safekeeper(uint64_t number) {
+  Random random = run_.random().fork("safekeeper " + std::to_string(number));
+  std::string name = "safekeeper-" + std::to_string(number);
+  safekeeper::SafekeeperConfig config;
+  config.id = NodeId(number);
+  config.data_dir = "/data";
+  config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
+  config.listen_http = Address::tcp("0.0.0.0", kSafekeeperHttp);
+  config.advertise_wal = name + ":" + std::to_string(kWalPort);
+  config.advertise_http = name + ":" + std::to_string(kSafekeeperHttp);
+  config.broker = Address::tcp("broker", kBrokerPort);
+  config.broker_interval = milliseconds(random, 50, 2000);
+  config.save_interval = milliseconds(random, 200, 30'000);
+  config.partial_upload_pause = milliseconds(random, 500, 20'000);
+  config.manage_interval = milliseconds(random, 100, 2000);
+  members_.members.push_back({NodeId(number), name, kWalPort});
+  // The safekeepers of a cluster share one bucket.
+  if (wal_backups_.empty()) wal_backups_.push_back(std::make_unique<sim::Bucket>());
+  sim::Bucket& bucket = *wal_backups_.front();
+  add(name).boot([config, &bucket, latency = store_latency_](Task& task, Env& env) {
+    sim::BucketStore store(bucket, latency);
+    return safekeeper::run_safekeeper(task, env, config, &store);
+  });
+}
+
+void Cluster::add_pageserver() {
+  Random random = run_.random().fork("pageserver");
+  pageserver::PageserverConfig config;
+  config.data_dir = "/layers";
+  config.listen_pg = Address::tcp("0.0.0.0", pages_.port);
+  config.listen_http = Address::tcp("0.0.0.0", management_.port);
+  config.broker = Address::tcp("broker", kBrokerPort);
+  config.checkpoint_distance = random.log_uniform(16 * 1024, 4 * 1024 * 1024);
+  config.timeline.checkpoint_timeout = milliseconds(random, 300, 30'000);
+  config.timeline.compaction_period = milliseconds(random, 300, 10'000);
+  config.timeline.retry_delay = milliseconds(random, 50, 1000);
+  config.timeline.store.compaction_threshold = static_cast<uint32_t>(random.between(2, 8));
+  config.timeline.store.compaction_limit = config.timeline.store.compaction_threshold * 2;
+  config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
+  config.timeline.store.image_threshold = static_cast<uint32_t>(random.between(1, 5));
+  config.receiver.feedback_interval = milliseconds(random, 50, 2000);
+  add("pageserver").boot([this, config](Task& task, Env& env) {
+    sim::BucketStore store(layers_, store_latency_);
+    return pageserver::run_pageserver(task, env, config, &store);
+  });
+}
+
+// Lays a data directory on the pageserver's disk and has it imported.
+Status Cluster::import_root(Task& task) {
+  Disk& disk = task.env().disk();
+  for (const pg::MadeFile& file : data_.files) {
+    std::string path = join_path(kDataDirectory, file.path);
+    TRY(make_dirs(task, disk, parent_path(path)));
+    TRY_ASSIGN(auto out, disk.open(task, path, OpenMode::CreateOrOpen));
+    TRY(write_all_at(task, *out, 0, file.bytes));
+  }
+  Address here = Address::tcp("127.0.0.1", management_.port);
+  TRY(http::fetch_json(task, here, "POST", "/v1/tenant", {{"new_tenant_id", to_string(tenant_)}}));
+  TRY(http::fetch_json(
+      task, here, "POST", "/v1/tenant/" + to_string(tenant_) + "/timeline",
+      {{"new_timeline_id", to_string(lines_.front()->id.timeline)}, {"import_datadir", kDataDirectory}}));
+  return remove_tree(task, disk, kDataDirectory);
+}
+
+bool Cluster::set_up() {
+  add("broker").boot([](Task& task, Env& env) {
+    broker::BrokerConfig config;
+    config.listen = Address::tcp("0.0.0.0", kBrokerPort);
+    config.listen_http = Address::tcp("0.0.0.0", 50052);
+    return broker::run_broker(task, env, config);
+  });
+  for (uint64_t i = 1; i <= 3; i++) add_safekeeper(i);
+  add_pageserver();
+  run_.world().add_machine("operator").boot([](Task& task, Env&) { return task.sleep(Duration::max()); });
+  run_.run_for(Duration::seconds(1));
+  Status imported =
+      run_.world().run(pageserver(), [this](Task& task) { return import_root(task); }, Duration::seconds(60));
+  if (!imported.ok()) run_.fail("set up", imported.error().to_string());
+  return !run_.failed();
+}
+
+void Cluster::add_compute(Line& line, Duration supervise) {
+  line.writers++;
+  Random random = run_.random().fork("compute " + std::to_string(computes_.size()));
+  auto config = std::make_unique<compute::ModelComputeConfig>();
+  config->name = "compute-" + std::to_string(computes_.size() + 1);
+  config->id = line.id;
+  config->pageserver = pages_;
+  config->safekeepers = members_;
+  config->system_id = system_id_;
+  config->bootstrap_start = line.branch_point;
+  config->allow_creation = true;
+  config->directory = "/compute";
+  config->relations = static_cast<uint32_t>(random.between(1, 4));
+  config->backends = static_cast<uint32_t>(random.between(1, 4));
+  config->readers = static_cast<uint32_t>(random.between(1, 4));
+  config->cache_pages = random.log_uniform(4, 32);
+  config->think = milliseconds(random, 40, 200);
+  config->read_pause = milliseconds(random, 30, 120);
+  compute::ModelComputeConfig& kept = *config;
+  computes_.push_back(std::move(config));
+  sim::Machine& machine = add(kept.name);
+  machine.supervise(supervise);
+  machine.boot([&kept, &line](Task& task, Env& env) {
+    return compute::run_model_compute(task, env, kept, *line.reference, *line.events);
+  });
+}
+
+Line* Cluster::branch(Line& parent, Duration limit) {
+  if (parent.events->commits().empty()) return nullptr;
+  Random& random = run_.random();
+  const std::vector<Lsn>& commits = parent.events->commits();
+  Lsn at = commits[random.below(commits.size())];
+  TimelineId id = random_timeline_id(random);
+  auto line = std::make_unique<Line>();
+  line->id = {tenant_, id};
+  line->name = "branch-" + std::to_string(lines_.size());
+  line->branch_point = at;
+  line->reference = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
+  line->at_branch = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
+  line->events = std::make_unique<PageOracle>(run_);
+  nlohmann::json body{{"new_timeline_id", to_string(id)},
+                      {"ancestor_timeline_id", to_string(parent.id.timeline)},
+                      {"ancestor_start_lsn", to_string(at)}};
+  std::string path = "/v1/tenant/" + to_string(tenant_) + "/timeline";
+  auto done = std::make_shared<bool>(false);
+  operators().spawn("branch", [this, body, path, limit, done](Task& task) -> Status {
+    MonotonicTime end = task.env().now() + limit;
+    while (!*done && task.env().now() < end) {
+      {
+        Deadline deadline(task, Duration::seconds(5));
+        // Asking again is harmless: the id is the same.
+        *done = http::fetch_json(task, management_, "POST", path, body).ok();
+      }
+      TRY(task.sleep(Duration::milliseconds(200)));
+    }
+    return {};
+  });
+  run_.run_until([&] { return *done; }, limit + Duration::seconds(6));
+  if (!*done || run_.failed()) return nullptr;
+  run_.work().branches++;
+  lines_.push_back(std::move(line));
+  return lines_.back().get();
+}
+
+std::vector<sim::Machine*> Cluster::safekeepers() {
+  std::vector<sim::Machine*> all;
+  for (const consensus::Member& member : members_.members)
+    all.push_back(run_.world().find_machine(member.host));
+  return all;
+}
+
+std::string Cluster::wal_folder(const Line& line) const {
+  return "/data/" + to_string(line.id.tenant) + "/" + to_string(line.id.timeline);
+}
+
+}  // namespace argon::scenarios

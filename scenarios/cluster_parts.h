@@ -1,0 +1,79 @@
+// Cluster: three safekeepers, a broker, a pageserver, an object store and model computes, set up in a
+// world, and what an operator does with them.
+//
+// Knobs (layer sizes, timeouts, intervals) are drawn from the run's seed, often at their extremes.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/compute/model/model_compute.h"
+#include "core/pageserver/config.h"
+#include "core/pg/made_datadir.h"
+#include "core/safekeeper/config.h"
+#include "scenarios/oracle_pages.h"
+#include "scenarios/scenario.h"
+#include "sim/bucket.h"
+
+namespace argon::scenarios {
+
+// One line of history, what it must be, and who writes to it.
+struct Line {
+  TenantTimelineId id;
+  std::string name;
+  Lsn branch_point;  // where it begins
+  std::unique_ptr<compute::ReferenceModel> reference;
+  // As it was at the branch point, for ever; null for the root.
+  std::unique_ptr<compute::ReferenceModel> at_branch;
+  std::unique_ptr<PageOracle> events;
+  uint32_t writers = 0;  // computes
+};
+
+class Cluster {
+ public:
+  explicit Cluster(Run& run);
+
+  // Boots everything but computes, and makes the root timeline. False (and the run failed) where that
+  // does not work in a healthy world.
+  bool set_up();
+  // A compute machine for the line; it writes as soon as it is elected.
+  void add_compute(Line& line, Duration supervise);
+  // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
+  // computes may be added. Null where the limit passed.
+  Line* branch(Line& parent, Duration limit);
+
+  Run& run() { return run_; }
+  std::vector<std::unique_ptr<Line>>& lines() { return lines_; }
+  sim::Machine& pageserver() { return *run_.world().find_machine("pageserver"); }
+  std::vector<sim::Machine*> safekeepers();
+  // A machine that no fault hits: where checks run.
+  sim::Machine& operators() { return *run_.world().find_machine("operator"); }
+  const Address& pages() const { return pages_; }
+  // Where faults may hit.
+  const std::vector<std::string>& nodes() const { return nodes_; }
+  std::string wal_folder(const Line& line) const;
+
+ private:
+  sim::Machine& add(const std::string& name);
+  void add_safekeeper(uint64_t number);
+  void add_pageserver();
+  Status import_root(Task& task);
+
+  Run& run_;
+  pg::MadeDataDir data_;
+  uint64_t system_id_;
+  TenantId tenant_;
+  Address pages_ = Address::tcp("pageserver", 64000);
+  Address management_ = Address::tcp("pageserver", 9898);
+  Duration store_latency_;
+  sim::Bucket layers_;
+  std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;
+  consensus::Configuration members_;
+  std::vector<std::unique_ptr<Line>> lines_;
+  std::vector<std::unique_ptr<compute::ModelComputeConfig>> computes_;
+  std::vector<std::string> nodes_;
+};
+
+}  // namespace argon::scenarios

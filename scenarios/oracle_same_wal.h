@@ -1,0 +1,14 @@
+// Oracle 2 at the end: a majority of safekeepers has the same bytes up to the last acknowledged commit.
+//
+// Looks at segment files on the disks, from outside; segments that were removed because the object store
+// has them are left out on all.
+
+#pragma once
+
+#include "scenarios/cluster_parts.h"
+
+namespace argon::scenarios {
+
+void check_same_wal(Cluster& cluster);
+
+}  // namespace argon::scenarios

@@ -1,0 +1,51 @@
+// Bucket: a simulated object store. It lies outside all machines, so it outlives them.
+//
+// BucketStore is one process's way to it. Every call takes drawn time; a put or remove takes effect in
+// the middle of it, so a caller that is cancelled or loses power may have done it or not.
+
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "core/objstore/object_store.h"
+#include "sim/world.h"
+
+namespace argon::sim {
+
+class Bucket {
+ public:
+  size_t size() const { return objects_.size(); }
+  const Bytes* find(std::string_view key) const {
+    auto found = objects_.find(key);
+    return found == objects_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  friend class BucketStore;
+  std::map<std::string, Bytes, std::less<>> objects_;
+};
+
+class BucketStore final : public objstore::ObjectStore {
+ public:
+  // Both outlive the store. `latency`: mean of each half of a call.
+  BucketStore(Bucket& bucket, Duration latency) : bucket_(bucket), latency_(latency) {}
+
+  using ObjectStore::get;
+  using ObjectStore::put;
+  Status put(Task& task, const std::string& key, objstore::Source& source, objstore::PutMode mode) override;
+  Result<Bytes> get(Task& task, const std::string& key, objstore::Range range) override;
+  Result<objstore::ObjectInfo> head(Task& task, const std::string& key) override;
+  Result<objstore::Listing> list(Task& task, const std::string& prefix, const std::string& after,
+                                 size_t page_size) override;
+  Status remove(Task& task, std::span<const std::string> keys) override;
+
+ private:
+  Status travel(Task& task);
+  Status answer(Task& task, std::string_view what);
+
+  Bucket& bucket_;
+  Duration latency_;
+};
+
+}  // namespace argon::sim
