@@ -47,6 +47,12 @@ class Merge {
 
 }  // namespace
 
+// Outputs of work that failed: nothing names them, so their files go with the next sweep.
+Status LayerStore::doom(const Status& failed, std::vector<LayerPtr>& outputs) {
+  for (LayerPtr& layer : outputs) doomed_.push_back(std::move(layer));
+  return failed;
+}
+
 Result<bool> LayerStore::compact_l0(Task& task) {
   std::vector<LayerPtr> inputs;
   for (const LayerPtr& layer : layers_)
@@ -55,10 +61,15 @@ Result<bool> LayerStore::compact_l0(Task& task) {
                     [](const LayerPtr& a, const LayerPtr& b) { return a->name().begin < b->name().begin; });
   if (inputs.size() > options_.compaction_limit) inputs.resize(options_.compaction_limit);
   if (inputs.size() < 2) return false;
+  std::vector<LayerPtr> outputs;
+  if (Status merged = merge_l0(task, inputs, outputs); !merged.ok()) return doom(merged, outputs).error();
+  TRY(replace(task, std::move(inputs), std::move(outputs)));
+  return true;
+}
+
+Status LayerStore::merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std::vector<LayerPtr>& outputs) {
   Lsn begin = inputs.front()->name().begin;
   Lsn end = inputs.back()->name().end;
-
-  std::vector<LayerPtr> outputs;
   std::unique_ptr<LayerBuilder> builder;
   LayerName name;
   Key last;
@@ -75,7 +86,7 @@ Result<bool> LayerStore::compact_l0(Task& task) {
   Merge merge(inputs);
   for (;;) {
     TRY_ASSIGN(LayerCursor * cursor, merge.next(task));
-    if (cursor == nullptr) break;
+    if (cursor == nullptr) return close();
     const LayerEntry& entry = cursor->entry();
     TRY_ASSIGN(ByteView value, cursor->value(task));
     if (builder && builder->value_bytes() >= options_.compaction_target && entry.key != last) TRY(close());
@@ -87,9 +98,6 @@ Result<bool> LayerStore::compact_l0(Task& task) {
     builder->add(entry.key, entry.lsn, value);
     last = entry.key;
   }
-  TRY(close());
-  TRY(replace(task, std::move(inputs), std::move(outputs)));
-  return true;
 }
 
 // The most delta layers that lie above the newest image, over all keys of the range.
@@ -137,6 +145,12 @@ std::optional<LayerStore::ImageNeed> LayerStore::image_need() const {
 Status LayerStore::create_image(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
                                 const Materialize& make) {
   std::vector<LayerPtr> added;
+  if (Status made = write_image_layers(task, need, keys, make, added); !made.ok()) return doom(made, added);
+  return replace(task, {}, std::move(added));
+}
+
+Status LayerStore::write_image_layers(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
+                                      const Materialize& make, std::vector<LayerPtr>& added) {
   Key begin = need.keys.begin;
   size_t at = 0;
   while (begin < need.keys.end) {
@@ -155,7 +169,7 @@ Status LayerStore::create_image(Task& task, const ImageNeed& need, const std::ve
     added.push_back(std::move(layer));
     begin = name.keys.end;
   }
-  return replace(task, {}, std::move(added));
+  return {};
 }
 
 }  // namespace argon::pageserver

@@ -135,6 +135,10 @@ class LayerStore {
   Result<LayerPtr> write_layer(Task& task, const LayerName& name, const Bytes& content);
   Status replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
                  std::optional<std::pair<Lsn, Lsn>> consistent = {});
+  Status doom(const Status& failed, std::vector<LayerPtr>& outputs);
+  Status merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std::vector<LayerPtr>& outputs);
+  Status write_image_layers(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
+                            const Materialize& make, std::vector<LayerPtr>& added);
   Status write_index(Task& task);
   Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
   Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out);

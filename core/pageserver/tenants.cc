@@ -9,6 +9,8 @@ namespace argon::pageserver {
 
 namespace {
 
+constexpr Duration kBranchWait = Duration::seconds(5);
+
 std::pair<Generation, uint64_t> order_of(const TimelineIndex& index) {
   return {index.generation, index.sequence};
 }
