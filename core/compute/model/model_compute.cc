@@ -37,6 +37,9 @@ class Incarnation {
   Status work(Task& task, const ModelContext& context, ModelWriter& writer);
   Status run_backend(Task& task, const ModelContext& context, ModelWriter& writer, uint32_t number);
   Status run_reader(Task& task, const ModelContext& context, uint32_t number);
+  Status check_page(Task& task, const ModelContext& context, const pg::BlockTag& tag, Lsn lsn);
+  Status check_size(Task& task, const ModelContext& context, const pg::RelTag& rel, Lsn lsn);
+  Status check_clog(Task& task, const ModelContext& context, Lsn lsn);
   std::string state_path() const { return join_path(config_.directory, "compute.state"); }
 
   Env& env_;
@@ -147,7 +150,7 @@ Status Incarnation::run_backend(Task& task, const ModelContext& context, ModelWr
   }
 }
 
-// Compares pages and sizes at the latest committed LSN and at older ones.
+// Compares pages, sizes and transaction states at the latest committed LSN and at older ones.
 Status Incarnation::run_reader(Task& task, const ModelContext& context, uint32_t number) {
   Random& random = env_.random("model.reader." + std::to_string(number));
   while (true) {
@@ -156,29 +159,53 @@ Status Incarnation::run_reader(Task& task, const ModelContext& context, uint32_t
     Lsn newest = driver_->committed();
     Lsn oldest = reference_.start();
     if (relations.empty() || newest <= oldest) continue;
-    pg::RelTag rel = relations[random.below(relations.size())];
     bool old = random.chance({1, 2});
     Lsn lsn = old ? Lsn(random.between(oldest.value, newest.value)) : newest;
+    pg::RelTag rel = relations[random.below(relations.size())];
     std::optional<uint32_t> blocks = reference_.blocks_at(rel, lsn);
-    if (!blocks) continue;
-    if (*blocks == 0 || random.chance({1, 8})) {
-      ReadLsn at{lsn, reference_.size_changed_at(rel, lsn)};
-      TRY_ASSIGN(uint32_t got, read_until_there<uint32_t>(task, context, [&](Task& t) {
-                   return context.client.blocks(t, to_wire(rel), at);
-                 }));
-      Status right = reference_.check_blocks(rel, lsn, got);
-      if (!right.ok()) return context.judge(right.error());
-      continue;
+    if (random.chance({1, 30})) {
+      TRY(check_clog(task, context, lsn));
+    } else if (blocks.value_or(0) == 0 || random.chance({1, 8})) {
+      TRY(check_size(task, context, rel, lsn));
+    } else {
+      TRY(check_page(task, context, {rel, static_cast<uint32_t>(random.below(*blocks))}, lsn));
     }
-    pg::BlockTag tag{rel, static_cast<uint32_t>(random.below(*blocks))};
-    ReadLsn at{lsn, reference_.page_changed_at(tag, lsn)};
-    TRY_ASSIGN(Bytes page, read_until_there<Bytes>(task, context, [&](Task& t) {
-                 return context.client.page(t, to_wire(rel), tag.block, at);
-               }));
-    Status right = reference_.check_page(tag, lsn, page);
-    if (!right.ok()) return context.judge(right.error());
-    events_.page_checked(config_.name, tag, lsn);
   }
+}
+
+Status Incarnation::check_page(Task& task, const ModelContext& context, const pg::BlockTag& tag, Lsn lsn) {
+  ReadLsn at{lsn, reference_.page_changed_at(tag, lsn)};
+  TRY_ASSIGN(Bytes page, read_until_there<Bytes>(task, context, [&](Task& t) {
+               return context.client.page(t, to_wire(tag.rel), tag.block, at);
+             }));
+  Status right = reference_.check_page(tag, lsn, page);
+  if (!right.ok()) return context.judge(right.error());
+  events_.page_checked(config_.name, tag, lsn);
+  return {};
+}
+
+Status Incarnation::check_size(Task& task, const ModelContext& context, const pg::RelTag& rel, Lsn lsn) {
+  ReadLsn at{lsn, reference_.size_changed_at(rel, lsn)};
+  TRY_ASSIGN(bool there, read_until_there<bool>(task, context, [&](Task& t) {
+               return context.client.exists(t, to_wire(rel), at);
+             }));
+  std::optional<uint32_t> blocks;
+  if (there) {
+    TRY_ASSIGN(blocks, read_until_there<uint32_t>(task, context, [&](Task& t) {
+                 return context.client.blocks(t, to_wire(rel), at);
+               }));
+  }
+  Status right = reference_.check_blocks(rel, lsn, blocks);
+  return right.ok() ? right : context.judge(right.error());
+}
+
+Status Incarnation::check_clog(Task& task, const ModelContext& context, Lsn lsn) {
+  ReadLsn at{lsn, reference_.clog_changed_at(lsn)};
+  TRY_ASSIGN(Bytes segment, read_until_there<Bytes>(task, context, [&](Task& t) {
+               return context.client.slru_segment(t, wire::SlruKind::Clog, 0, at);
+             }));
+  Status right = reference_.check_clog(lsn, segment);
+  return right.ok() ? right : context.judge(right.error());
 }
 
 }  // namespace

@@ -51,6 +51,12 @@ Bytes* ModelPages::find(const pg::BlockTag& tag) {
   return &found->second.bytes;
 }
 
+void ModelPages::forget(const pg::RelTag& rel, uint32_t first) {
+  auto gone = [&](const auto& entry) { return entry.first.rel == rel && entry.first.block >= first; };
+  std::erase_if(cached_, gone);
+  std::erase_if(written_, gone);
+}
+
 void ModelPages::make_room() {
   while (cached_.size() >= context_.config.cache_pages) {
     auto oldest = cached_.end();

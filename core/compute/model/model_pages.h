@@ -48,6 +48,8 @@ class ModelPages {
   Bytes* find(const pg::BlockTag& tag);
   void changed(const pg::BlockTag& tag, Lsn lsn) { written_[tag] = lsn; }
   void unpin() { pinned_.clear(); }
+  // Blocks from `first` on do not exist any more.
+  void forget(const pg::RelTag& rel, uint32_t first);
 
  private:
   struct Cached {

@@ -1,5 +1,7 @@
 #include "core/compute/model/model_writer.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 #include "core/base/codec.h"
@@ -49,35 +51,51 @@ ModelWriter::ModelWriter(const ModelContext& context, const ModelStart& start, L
       pages_(context, start_lsn),
       wal_({start.control.system_id, pg::kTimelineId}, start.end, start.record),
       last_end_(start_lsn),
+      next_relation_(kFirstRelation),
       next_xid_(start.control.checkpoint.next_xid) {}
 
-pg::RelTag ModelWriter::relation(uint32_t index) const {
-  return {{pg::kDefaultTablespace, pg::kPostgresDb, kFirstRelation + index}, pg::Fork::Main};
+pg::RelTag ModelWriter::new_relation() {
+  return {{pg::kDefaultTablespace, pg::kPostgresDb, next_relation_++}, pg::Fork::Main};
 }
 
 Status ModelWriter::begin(Task& task) {
   TRY(context_.still_writer());
-  context_.reference.add(context_.term, {start_.end, {}, {}});
+  context_.reference.add(context_.term, {start_.end, {}, {}, {}});
   last_end_ = start_.end;
   TRY(context_.driver.append(task, start_lsn_, start_.wal));
-  ReadLsn at{Lsn::max(), start_lsn_};
-  for (uint32_t i = 0; i < context_.config.relations; i++) {
-    pg::RelTag rel = relation(i);
-    TRY_ASSIGN(bool there, read_until_there<bool>(task, context_, [&](Task& t) {
-                 return context_.client.exists(t, to_wire(rel), at);
-               }));
-    std::optional<uint32_t> blocks;
-    if (there) {
-      TRY_ASSIGN(blocks, read_until_there<uint32_t>(task, context_, [&](Task& t) {
-                   return context_.client.blocks(t, to_wire(rel), at);
-                 }));
-    }
-    Status right = context_.reference.check_blocks(rel, start_lsn_, blocks);
-    if (!right.ok()) return context_.judge(right.error());
-    if (!there) TRY(write(task, pg::smgr_create(pg::kInvalidXid, rel), rel));
-    blocks_[rel] = blocks.value_or(0);
+  for (const pg::RelTag& rel : context_.reference.relations()) TRY(open_relation(task, rel));
+  while (relations_.size() < context_.config.relations) {
+    pg::RelTag created;
+    TRY(create_relation(task, pg::kInvalidXid, created));
+    relations_.push_back(created);
   }
   return {};
+}
+
+Status ModelWriter::open_relation(Task& task, const pg::RelTag& rel) {
+  ReadLsn at{Lsn::max(), start_lsn_};
+  next_relation_ = std::max(next_relation_, rel.node.rel + 1);
+  TRY_ASSIGN(bool there, read_until_there<bool>(task, context_, [&](Task& t) {
+               return context_.client.exists(t, to_wire(rel), at);
+             }));
+  std::optional<uint32_t> blocks;
+  if (there) {
+    TRY_ASSIGN(blocks, read_until_there<uint32_t>(task, context_, [&](Task& t) {
+                 return context_.client.blocks(t, to_wire(rel), at);
+               }));
+  }
+  Status right = context_.reference.check_blocks(rel, start_lsn_, blocks);
+  if (!right.ok()) return context_.judge(right.error());
+  if (!there) return {};
+  relations_.push_back(rel);
+  blocks_[rel] = *blocks;
+  return {};
+}
+
+Status ModelWriter::create_relation(Task& task, pg::Xid xid, pg::RelTag& created) {
+  created = new_relation();
+  blocks_[created] = 0;
+  return write(task, pg::smgr_create(xid, created), {Lsn(), {}, {{created, 0}}, {}});
 }
 
 Status ModelWriter::allocate_xid(Task& task, pg::Xid& xid) {
@@ -89,31 +107,66 @@ Status ModelWriter::allocate_xid(Task& task, pg::Xid& xid) {
 }
 
 Result<ModelWriter::Outcome> ModelWriter::run_transaction(Task& task, Random& random) {
-  pg::Xid xid = 0;
-  TRY(allocate_xid(task, xid));
+  Outcome outcome;
+  TRY(allocate_xid(task, outcome.xid));
   uint64_t operations = random.between(1, context_.config.operations_max);
   for (; operations > 0; operations--) {
     Lock lock;
     TRY(lock.acquire(task, mutex_));
-    Status done = operate(task, random, xid);
+    Status done = operate(task, random, outcome.xid);
     pages_.unpin();
     TRY(done);
   }
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  int64_t time = context_.env.wall_now().to_postgres();
-  if (random.chance(context_.config.aborts)) {
-    TRY(write(task, pg::xact_abort(xid, time)));
-    return Outcome{xid, Lsn()};
-  }
-  TRY(write(task, pg::xact_commit(xid, time)));
-  Outcome outcome{xid, last_end_};
+  TRY(end_transaction(task, random, outcome.xid, outcome));
   TRY(housekeeping(task, random));
   return outcome;
 }
 
+Status ModelWriter::end_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome) {
+  bool abort = random.chance(context_.config.aborts);
+  bool rewriting = random.chance({1, 200});
+  int64_t time = context_.env.wall_now().to_postgres();
+  if (rewriting) {
+    TRY(rewrite(task, random, xid, abort));
+  } else if (abort) {
+    TRY(write(task, pg::xact_abort(xid, time), {Lsn(), {}, {}, {{xid, false}}}));
+  } else {
+    TRY(write(task, pg::xact_commit(xid, time), {Lsn(), {}, {}, {{xid, true}}}));
+  }
+  if (!abort) outcome.commit_end = last_end_;
+  return {};
+}
+
+Status ModelWriter::rewrite(Task& task, Random& random, pg::Xid xid, bool abort) {
+  pg::RelTag created;
+  TRY(create_relation(task, xid, created));
+  int64_t time = context_.env.wall_now().to_postgres();
+  size_t replaced = random.below(relations_.size());
+  pg::RelTag dropped = abort ? created : relations_[replaced];
+  if (!abort) relations_[replaced] = created;
+  std::array<pg::RelFileNode, 1> nodes{dropped.node};
+  pages_.forget(dropped, 0);
+  blocks_.erase(dropped);
+  RecordEffect effect{Lsn(), {}, {{dropped, std::nullopt}}, {{xid, !abort}}};
+  return write(task, abort ? pg::xact_abort(xid, time, {}, nodes) : pg::xact_commit(xid, time, {}, nodes),
+               effect);
+}
+
+// As VACUUM cuts the end of a table.
+Status ModelWriter::truncate(Task& task, Random& random) {
+  pg::RelTag rel = relations_[random.below(relations_.size())];
+  uint32_t blocks = blocks_[rel];
+  if (blocks == 0) return {};
+  auto left = static_cast<uint32_t>(blocks - random.between(1, blocks / 4 + 1));
+  pages_.forget(rel, left);
+  blocks_[rel] = left;
+  return write(task, pg::smgr_truncate(pg::kInvalidXid, rel.node, left), {Lsn(), {}, {{rel, left}}, {}});
+}
+
 Status ModelWriter::operate(Task& task, Random& random, pg::Xid xid) {
-  pg::RelTag rel = relation(static_cast<uint32_t>(random.below(context_.config.relations)));
+  pg::RelTag rel = relations_[random.below(relations_.size())];
   bool make_new = blocks_[rel] == 0 || random.chance({1, 2});
   return make_new ? insert(task, random, rel, xid) : change(task, random, rel, xid);
 }
@@ -180,6 +233,7 @@ Status ModelWriter::change(Task& task, Random& random, const pg::RelTag& rel, pg
 
 // What servers write now and then beside transactions.
 Status ModelWriter::housekeeping(Task& task, Random& random) {
+  if (random.chance({1, 150})) TRY(truncate(task, random));
   if (random.chance({1, 40})) {
     auto next = static_cast<pg::Xid>(next_xid_);
     TRY(write(task, pg::running_xacts(next, {})));
@@ -194,21 +248,20 @@ Status ModelWriter::housekeeping(Task& task, Random& random) {
   return {};
 }
 
-Status ModelWriter::write(Task& task, const pg::RecordBuilder& builder, std::optional<pg::RelTag> created) {
+Status ModelWriter::write(Task& task, const pg::RecordBuilder& builder, RecordEffect effect) {
   TRY(context_.still_writer());
   Bytes whole = builder.build(wal_.previous());
   pg::PlacedRecord placed = wal_.append_whole(whole);
   TRY_ASSIGN(pg::DecodedRecord record, pg::decode_record(whole, placed.start, placed.end));
-  TRY(tell(record, created));
+  TRY(tell(record, std::move(effect)));
   Lsn begin = wal_.begin();
   Bytes wal = wal_.take();
   last_end_ = placed.end;
   return context_.driver.append(task, begin, wal);
 }
 
-Status ModelWriter::tell(const pg::DecodedRecord& record, std::optional<pg::RelTag> created) {
-  RecordEffect effect{record.end_lsn, {}, {}};
-  if (created) effect.sizes.emplace_back(*created, 0);
+Status ModelWriter::tell(const pg::DecodedRecord& record, RecordEffect effect) {
+  effect.end = record.end_lsn;
   for (const pg::DecodedBlock& block : record.blocks()) {
     pg::BlockTag tag = block.tag();
     Bytes* page = pages_.find(tag);

@@ -20,7 +20,7 @@ class ModelWriter {
   // Sends the fabricated checkpoint, compares the sizes of model relations with the reference, creates those
   // that are missing.
   Status begin(Task& task);
-  // One transaction, others may interleave. Returns the end of its commit record, 0 if it was aborted.
+  // One transaction, others may interleave; `commit_end` is 0 if it was aborted.
   struct Outcome {
     pg::Xid xid = 0;
     Lsn commit_end;
@@ -28,7 +28,10 @@ class ModelWriter {
   Result<Outcome> run_transaction(Task& task, Random& random);
 
  private:
-  pg::RelTag relation(uint32_t index) const;
+  // A relation that never existed.
+  pg::RelTag new_relation();
+  Status open_relation(Task& task, const pg::RelTag& rel);
+  Status create_relation(Task& task, pg::Xid xid, pg::RelTag& created);
   Status allocate_xid(Task& task, pg::Xid& xid);
   Status operate(Task& task, Random& random, pg::Xid xid);
   Status insert(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid);
@@ -38,11 +41,17 @@ class ModelWriter {
                                   bool& fresh);
   pg::HeapPlace extend(const pg::RelTag& rel, bool& fresh);
   Bytes make_tuple(Random& random, pg::Xid xid);
+  Status end_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome);
+  // As a rewriting ALTER TABLE: a new relation, and at the end the old one (or, aborted, the new one) is
+  // dropped.
+  Status rewrite(Task& task, Random& random, pg::Xid xid, bool abort);
+  Status truncate(Task& task, Random& random);
   Status housekeeping(Task& task, Random& random);
   // Lays the record into the WAL, redoes it on the cached pages (which must be there), tells the reference
   // and the proposer.
-  Status write(Task& task, const pg::RecordBuilder& builder, std::optional<pg::RelTag> created = {});
-  Status tell(const pg::DecodedRecord& record, std::optional<pg::RelTag> created);
+  // `effect` says what the record does beside its blocks.
+  Status write(Task& task, const pg::RecordBuilder& builder, RecordEffect effect = {});
+  Status tell(const pg::DecodedRecord& record, RecordEffect effect);
 
   const ModelContext& context_;
   ModelStart start_;
@@ -50,8 +59,10 @@ class ModelWriter {
   ModelPages pages_;
   pg::WalWriter wal_;
   Lsn last_end_;
-  Mutex mutex_;  // one record at a time, pages pinned
+  Mutex mutex_;                        // one record at a time, pages pinned
+  std::vector<pg::RelTag> relations_;  // open for changes
   std::map<pg::RelTag, uint32_t> blocks_;
+  pg::Oid next_relation_;
   uint64_t next_xid_;
   uint64_t next_row_ = 1;
 };

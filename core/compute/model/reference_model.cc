@@ -34,6 +34,9 @@ void put(History& history, Lsn lsn, T value) {
     history.emplace_back(lsn, value);
 }
 
+// 32 pages of 8 KiB, 4 transactions a byte.
+constexpr pg::Xid kClogSegmentXids = 32 * 8192 * 4;
+
 Error violation(std::string text) {
   return Error(Code::Corrupt, std::move(text));
 }
@@ -47,7 +50,7 @@ std::string text_of(const std::optional<uint32_t>& blocks) {
 ReferenceModel::ReferenceModel(Lsn start) : start_(start), end_(start) {}
 
 ReferenceModel::ReferenceModel(const ReferenceModel& parent, Lsn at)
-    : start_(at), end_(at), pages_(parent.pages_), sizes_(parent.sizes_) {
+    : start_(at), end_(at), pages_(parent.pages_), sizes_(parent.sizes_), ends_(parent.ends_) {
   cut(at);
 }
 
@@ -74,6 +77,7 @@ void ReferenceModel::add(Term term, RecordEffect effect) {
   end_ = effect.end;
   for (const auto& [tag, hash] : effect.pages) put(pages_[tag], end_, hash);
   for (const auto& [rel, blocks] : effect.sizes) put(sizes_[rel], end_, blocks);
+  for (const auto& end : effect.ended) ends_.emplace_back(end_, end);
 }
 
 Status ReferenceModel::acknowledge(Term term, pg::Xid xid, Lsn commit_end) {
@@ -90,6 +94,7 @@ Status ReferenceModel::acknowledge(Term term, pg::Xid xid, Lsn commit_end) {
 void ReferenceModel::cut(Lsn at) {
   cut_histories(pages_, at);
   cut_histories(sizes_, at);
+  while (!ends_.empty() && ends_.back().first > at) ends_.pop_back();
 }
 
 std::vector<pg::RelTag> ReferenceModel::relations() const {
@@ -139,6 +144,32 @@ Status ReferenceModel::check_blocks(const pg::RelTag& rel, Lsn lsn, std::optiona
   if (expected == blocks) return {};
   return violation("relation " + to_string(rel) + " at " + to_string(lsn) + " should be " +
                    text_of(expected) + ", but is " + text_of(blocks));
+}
+
+Lsn ReferenceModel::clog_changed_at(Lsn lsn) const {
+  const auto* entry = find_at(ends_, lsn);
+  return entry == nullptr ? start_ : std::max(start_, entry->first);
+}
+
+Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
+  // Two bits a transaction: 0 in progress, 1 committed, 2 aborted (clog.c).
+  auto status_of = [segment](pg::Xid xid) { return segment[xid / 4] >> (2 * (xid % 4)) & 3; };
+  auto known = static_cast<pg::Xid>(std::min<size_t>(segment.size() * 4, UINT32_MAX));
+  std::map<pg::Xid, bool> ended;
+  for (const auto& [at, end] : ends_)
+    if (at <= lsn) ended[end.first] = end.second;
+  for (const auto& [xid, committed] : ended)
+    if (xid >= known && xid < kClogSegmentXids)
+      return violation("pg_xact at " + to_string(lsn) + " ends before transaction " + std::to_string(xid));
+  for (pg::Xid xid = pg::kFirstNormalXid; xid < known; xid++) {
+    auto end = ended.find(xid);
+    int expected = end == ended.end() ? 0 : end->second ? 1 : 2;
+    if (status_of(xid) != expected)
+      return violation("pg_xact at " + to_string(lsn) + " says " + std::to_string(status_of(xid)) +
+                       " of transaction " + std::to_string(xid) + "; it should be " +
+                       std::to_string(expected));
+  }
+  return {};
 }
 
 }  // namespace argon::compute

@@ -29,6 +29,7 @@ struct RecordEffect {
   Lsn end;
   std::vector<std::pair<pg::BlockTag, Hash128>> pages;                // contents after the record
   std::vector<std::pair<pg::RelTag, std::optional<uint32_t>>> sizes;  // in blocks; nothing: dropped
+  std::vector<std::pair<pg::Xid, bool>> ended;                        // transactions; committed or aborted
 };
 
 class ReferenceModel {
@@ -63,6 +64,9 @@ class ReferenceModel {
   // Whether `page` is what it must be at that LSN; the error says what differs.
   Status check_page(const pg::BlockTag& tag, Lsn lsn, ByteView page) const;
   Status check_blocks(const pg::RelTag& rel, Lsn lsn, std::optional<uint32_t> blocks) const;
+  // The same for the first segment of pg_xact: every transaction that ended by then, and no other.
+  Lsn clog_changed_at(Lsn lsn) const;
+  Status check_clog(Lsn lsn, ByteView segment) const;
 
  private:
   template <typename T>
@@ -78,6 +82,7 @@ class ReferenceModel {
   size_t acknowledged_ = 0;
   std::map<pg::BlockTag, History<Hash128>> pages_;
   std::map<pg::RelTag, History<std::optional<uint32_t>>> sizes_;
+  History<std::pair<pg::Xid, bool>> ends_;
 };
 
 }  // namespace argon::compute

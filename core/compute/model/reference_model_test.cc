@@ -13,9 +13,9 @@ const Bytes kTwo(pg::kBlockSize, 2);
 ReferenceModel two_versions() {
   ReferenceModel model(Lsn(100));
   EXPECT_TRUE(model.begin_term(Term(1), Lsn(100)).ok());
-  model.add(Term(1), {Lsn(150), {}, {{kRel, 0}}});
-  model.add(Term(1), {Lsn(200), {{kTag, hash128(kOne)}}, {{kRel, 1}}});
-  model.add(Term(1), {Lsn(300), {{kTag, hash128(kTwo)}}, {}});
+  model.add(Term(1), {Lsn(150), {}, {{kRel, 0}}, {}});
+  model.add(Term(1), {Lsn(200), {{kTag, hash128(kOne)}}, {{kRel, 1}}, {}});
+  model.add(Term(1), {Lsn(300), {{kTag, hash128(kTwo)}}, {}, {}});
   return model;
 }
 
@@ -35,7 +35,7 @@ TEST(ReferenceModel, ANewTermForgetsWhatItDidNotTakeOver) {
   EXPECT_TRUE(model.acknowledge(Term(1), 700, Lsn(250)).ok());
   EXPECT_TRUE(model.begin_term(Term(2), Lsn(260)).ok());
   EXPECT_TRUE(model.check_page(kTag, Lsn(300), kOne).ok());
-  model.add(Term(1), {Lsn(400), {{kTag, hash128(kTwo)}}, {}});
+  model.add(Term(1), {Lsn(400), {{kTag, hash128(kTwo)}}, {}, {}});
   EXPECT_EQ(model.end(), Lsn(260));
   EXPECT_TRUE(model.begin_term(Term(1), Lsn(260)).is(Code::Stale));
   EXPECT_TRUE(model.acknowledge(Term(1), 701, Lsn(255)).ok());
@@ -55,6 +55,22 @@ TEST(ReferenceModel, ABranchIsItsParentAtThatPoint) {
   EXPECT_TRUE(branch.check_page(kTag, Lsn(900), kOne).ok());
   EXPECT_EQ(branch.blocks_at(kRel, Lsn(250)), 1u);
   EXPECT_EQ(branch.page_changed_at(kTag, Lsn(900)), Lsn(250));
+}
+
+TEST(ReferenceModel, KnowsWhichTransactionsEnded) {
+  ReferenceModel model(Lsn(100));
+  EXPECT_TRUE(model.begin_term(Term(1), Lsn(100)).ok());
+  model.add(Term(1), {Lsn(150), {}, {}, {{5, true}}});
+  model.add(Term(1), {Lsn(160), {}, {}, {{6, false}, {7, false}}});
+  Bytes clog(pg::kBlockSize);
+  clog[1] = 1 << 2;
+  EXPECT_TRUE(model.check_clog(Lsn(150), clog).ok());
+  EXPECT_FALSE(model.check_clog(Lsn(160), clog).ok());
+  clog[1] |= 2 << 4 | 2 << 6;
+  EXPECT_TRUE(model.check_clog(Lsn(160), clog).ok());
+  EXPECT_FALSE(model.check_clog(Lsn(150), clog).ok());
+  clog[9] = 1;
+  EXPECT_FALSE(model.check_clog(Lsn(160), clog).ok());
 }
 
 }  // namespace

@@ -23,17 +23,25 @@ Result<size_t> verify_relation(Task& task, PageClient& client, const ReferenceMo
   return size_t{blocks.value_or(0)};
 }
 
+// No page is counted: transaction states are no pages of relations.
+Result<size_t> verify_clog(Task& task, PageClient& client, const ReferenceModel& reference, Lsn lsn) {
+  TRY_ASSIGN(Bytes segment,
+             client.slru_segment(task, wire::SlruKind::Clog, 0, {lsn, reference.clog_changed_at(lsn)}));
+  TRY(reference.check_clog(lsn, segment));
+  return size_t{0};
+}
+
 }  // namespace
 
 Result<size_t> verify_timeline(Task& task, Env& env, const Address& pageserver, const TenantTimelineId& id,
                                const ReferenceModel& reference, Lsn lsn) {
   Scope scope(task);
   PageClient client(scope, env, {pageserver, id});
-  Result<size_t> total = 0;
+  Result<size_t> total = verify_clog(task, client, reference, lsn);
   for (const pg::RelTag& rel : reference.relations()) {
+    if (!total.ok()) break;
     Result<size_t> pages = verify_relation(task, client, reference, rel, lsn);
     total = pages.ok() ? Result<size_t>(*total + *pages) : pages;
-    if (!total.ok()) break;
   }
   ignore_result(client.stop(task));
   ignore_result(scope.stop(task));
