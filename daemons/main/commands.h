@@ -86,6 +86,10 @@ Result<int> check_server_version(Task& task, Env& env, const Config& config);
 // A new root timeline from the template, under that name. Unavailable with the reason.
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
                             const std::string& name);
+// Makes the timeline known to the safekeepers, as `details` (the pageserver's) describe it; those that know
+// it already keep what they have. Unavailable unless a majority knows it then.
+Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineId& id,
+                             const nlohmann::json& details);
 // "running", "stopped" or "crashed".
 std::string endpoint_status(const Config& config, const Endpoint& endpoint);
 Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode);

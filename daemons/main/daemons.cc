@@ -7,11 +7,8 @@
 
 #include "core/broker/broker.h"
 #include "core/compute/sidecar.h"
-#include "core/safekeeper/safekeeper.h"
-#if __has_include("core/pageserver/pageserver.h")
 #include "core/pageserver/pageserver.h"
-#define ARGON_HAVE_PAGESERVER 1
-#endif
+#include "core/safekeeper/safekeeper.h"
 #include "daemons/posix/daemon.h"
 
 namespace argon::cli {
@@ -44,7 +41,6 @@ Status make_node_folder(const std::string& path) {
   return {};
 }
 
-#ifdef ARGON_HAVE_COMPUTE
 Result<compute::ComputeConfig> compute_config(const Config& config, const std::string& name) {
   TRY_ASSIGN(Endpoint endpoint, load_endpoint(config, name));
   compute::ComputeConfig compute;
@@ -66,7 +62,6 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
   return compute;
 }
-#endif
 
 }  // namespace
 
@@ -119,7 +114,6 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
       [&](Task& task, Env& env) { return safekeeper::run_safekeeper(task, env, keeper); });
 }
 
-#ifdef ARGON_HAVE_PAGESERVER
 int pageserver_main(const Globals& globals) {
   Result<Config> config = load_config(state_dir(globals.dir));
   if (!config.ok()) return refuse(config.error());
@@ -137,13 +131,7 @@ int pageserver_main(const Globals& globals) {
       options_for(*config, "pageserver-" + std::to_string(config->pageserver_id), dir + "/pageserver.pid"),
       [&](Task& task, Env& env) { return pageserver::run_pageserver(task, env, server); });
 }
-#else
-int pageserver_main(const Globals&) {
-  return refuse(Error(Code::Unsupported, "this build has no pageserver"));
-}
-#endif
 
-#ifdef ARGON_HAVE_COMPUTE
 int compute_main(const Globals& globals, const std::string& endpoint) {
   Result<Config> config = load_config(state_dir(globals.dir));
   if (!config.ok()) return refuse(config.error());
@@ -153,10 +141,5 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
       options_for(*config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
       [&](Task& task, Env& env) { return compute::run_compute(task, env, *compute); });
 }
-#else
-int compute_main(const Globals&, const std::string&) {
-  return refuse(Error(Code::Unsupported, "this build has no compute"));
-}
-#endif
 
 }  // namespace argon::cli

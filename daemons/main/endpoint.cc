@@ -100,6 +100,15 @@ Background sidecar(const Config& config, const Endpoint& endpoint) {
           .state = "running"};
 }
 
+// A safekeeper that was down when the timeline was made hears of it now.
+Status prepare_safekeepers(Task& task, Session& session, const Endpoint& endpoint) {
+  if (endpoint.mode != compute::EndpointMode::Primary) return {};
+  TRY_ASSIGN(nlohmann::json details, session.pageserver(task, "GET",
+                                                        "/v1/tenant/" + to_string(endpoint.id.tenant) +
+                                                            "/timeline/" + to_string(endpoint.id.timeline)));
+  return create_on_safekeepers(task, session, endpoint.id, details);
+}
+
 std::string lsn_of(Task& task, Session& session, const Endpoint& endpoint) {
   if (endpoint.mode == compute::EndpointMode::Static) return to_string(endpoint.static_lsn);
   Result<nlohmann::json> info = session.pageserver(
@@ -168,6 +177,7 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
         return Error(Code::AlreadyExists,
                      fmt::format("endpoint {} cannot start: port {} ({}) is taken by another program",
                                  endpoint.name, address.port, to_string(address)));
+    TRY(prepare_safekeepers(task, session, endpoint));
   }
   TRY(start_background(task, env, daemon, timeout, session.progress()));
   std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));

@@ -105,10 +105,12 @@ Status create_root_timeline(Task& task, Session& session, const TenantId& tenant
                          {"mode", "import"},
                          {"data_directory", data},
                          {"pg_version", 15}};
-  TRY(session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body, 120_s)
-          .with("create timeline " + to_string(timeline)));
+  TRY_ASSIGN(nlohmann::json details,
+             session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body, 120_s)
+                 .with("create timeline " + to_string(timeline)));
   session.state().tenants[tenant].branches[name] = timeline;
-  return session.save();
+  TRY(session.save());
+  return create_on_safekeepers(task, session, {tenant, timeline}, details);
 }
 
 }  // namespace argon::cli

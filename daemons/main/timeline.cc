@@ -88,6 +88,7 @@ Status timeline_branch(Task& task, Env& env, const Globals& globals, const Timel
              session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body));
   session.state().tenants[tenant].branches[options.branch_name] = timeline;
   TRY(session.save());
+  TRY(create_on_safekeepers(task, session, {tenant, timeline}, made));
   std::string at = made.is_object() ? text_of(made, "ancestor_lsn") : "";
   if (globals.json) {
     Session::print({{"timeline_id", to_string(timeline)},

@@ -1,0 +1,70 @@
+// What the command asks of the safekeepers.
+
+#include <fmt/format.h>
+
+#include "core/fiber/scope.h"
+#include "core/http/client.h"
+#include "daemons/main/commands.h"
+
+namespace argon::cli {
+namespace {
+
+using namespace literals;
+
+std::string text_of(const nlohmann::json& details, const char* key) {
+  auto at = details.find(key);
+  return at != details.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+Result<nlohmann::json> creation_request(const Config& config, const TenantTimelineId& id,
+                                        const nlohmann::json& details) {
+  if (!details.is_object())
+    return Error(Code::Corrupt, "the pageserver's details of " + to_string(id) + " are not an object");
+  nlohmann::json members = nlohmann::json::array();
+  for (const SafekeeperNode& node : config.safekeepers)
+    members.push_back({{"id", node.id}, {"host", node.listen_pg.host}, {"pg_port", node.listen_pg.port}});
+  // The WAL of a branch begins where it leaves its ancestor.
+  std::string start = text_of(details, "ancestor_lsn");
+  if (start.empty()) start = text_of(details, "initdb_lsn");
+  return nlohmann::json{{"tenant_id", to_string(id.tenant)},
+                        {"timeline_id", to_string(id.timeline)},
+                        {"mconf", {{"generation", 1}, {"members", members}}},
+                        // The pageserver tells the major version, safekeepers take PG_VERSION_NUM.
+                        {"pg_version", details.value("pg_version", 0) * 10'000},
+                        {"system_id", text_of(details, "system_id")},
+                        {"start_lsn", start}};
+}
+
+}  // namespace
+
+Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineId& id,
+                             const nlohmann::json& details) {
+  const std::vector<SafekeeperNode>& nodes = session.config().safekeepers;
+  TRY_ASSIGN(nlohmann::json request, creation_request(session.config(), id, details));
+  std::vector<Status> results(nodes.size());
+  Scope scope(task);
+  for (size_t i = 0; i < nodes.size(); i++)
+    scope.spawn("safekeeper", [&, i](Task& t) -> Status {
+      Deadline deadline(t, 10_s);
+      Result<nlohmann::json> made =
+          http::fetch_json(t, nodes[i].listen_http, "POST", "/v1/tenant/timeline", request);
+      if (!made.ok() && !made.is(Code::AlreadyExists)) results[i] = made.error();
+      return {};
+    });
+  TRY(scope.join(task));
+  size_t ok = 0;
+  std::string failures;
+  for (size_t i = 0; i < nodes.size(); i++) {
+    if (results[i].ok()) {
+      ok++;
+      continue;
+    }
+    failures += fmt::format("\n  safekeeper {}: {}", nodes[i].id, results[i].error().message());
+  }
+  if (ok * 2 > nodes.size()) return {};
+  return Error(Code::Unavailable,
+               fmt::format("timeline {} is known to {} of {} safekeepers only, a majority is needed:{}",
+                           to_string(id.timeline), ok, nodes.size(), failures));
+}
+
+}  // namespace argon::cli
