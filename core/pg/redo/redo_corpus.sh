@@ -6,7 +6,11 @@
 # as it was before, comparing every page with the image in each record, and what is left over with
 # the data files of the server's own crash recovery. Then two negative controls, which must fail.
 # The server runs as the user postgres when started by root; it listens on no port.
-# KEEP=1 leaves the folder.
+# KEEP=1 leaves the folder. WORKLOAD is a shell command to run instead of the SQL, with PGHOST and PGUSER set and
+# an empty folder `out` to write to; PG_BIN the server's programs. For PostgreSQL's regression tests, built in SRC:
+#   TYPES=60 MIN=1500000 PG_BIN=PREFIX/bin WORKLOAD='SRC/src/test/regress/pg_regress --inputdir=SRC/src/test/regress \
+#     --dlpath=SRC/src/test/regress --outputdir=out --bindir=PREFIX/bin --host=$PGHOST --user=postgres \
+#     --schedule=SRC/src/test/regress/parallel_schedule' redo_corpus.sh REDO_VERIFY
 set -euo pipefail
 verify=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
@@ -59,8 +63,14 @@ run cp -a data seed
 rm -f "$work/seed/postmaster.pid"
 start data
 step "server is up"
-run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -v copy_file="$work/copied" -f "$sql" \
-  >"$work/psql.out" 2>"$work/psql.err" || { tail -5 "$work/psql.err"; exit 1; }
+if [ -n "${WORKLOAD:-}" ]; then
+  run mkdir out
+  run env PGHOST="$work" PGUSER=postgres sh -c "$WORKLOAD" >"$work/psql.out" 2>"$work/psql.err" || tail -3 "$work/psql.out"
+  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'checkpoint' -c 'select pg_switch_wal()' >/dev/null
+else
+  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -v copy_file="$work/copied" -f "$sql" \
+    >"$work/psql.out" 2>"$work/psql.err" || { tail -5 "$work/psql.err"; exit 1; }
+fi
 if grep -q 'ERROR' "$work/psql.err"; then grep 'ERROR' "$work/psql.err" | head -20; fi
 stop_server data immediate
 step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
