@@ -51,6 +51,7 @@ max_wal_size = 20GB
 wal_keep_size = 20GB
 checkpoint_timeout = 1h
 wal_recycle = off
+max_logical_replication_workers = 0
 CONF
 
 run "$bin/initdb" -D data --no-sync -A trust -U postgres -E UTF8 --no-locale --no-instructions \
