@@ -150,13 +150,13 @@ class Api {
       TRY_ASSIGN(start, parse_lsn(text));
     }
     consensus::ServerInfo server{static_cast<uint32_t>(version), system_id, static_cast<uint32_t>(segment)};
-    TRY_ASSIGN(Timeline * created, timelines_.create(task, id, configuration, server, start));
+    TRY_ASSIGN(std::shared_ptr<Timeline> created, timelines_.create(task, id, configuration, server, start));
     return http::json_response(describe(*created, task.env().now()), 201);
   }
 
   Result<http::Response> status(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
     return http::json_response(describe(*timeline, task.env().now()));
   }
 
@@ -170,21 +170,21 @@ class Api {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(json body, request.json());
     TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
-    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
     TRY(timeline->set_configuration(task, configuration));
     return http::json_response({{"current_conf", to_json(configuration)}});
   }
 
   Result<http::Response> checkpoint(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
     TRY(timeline->save(task));
     return http::json_response(json::object());
   }
 
   Result<http::Response> digest(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY_ASSIGN(Timeline * timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
     TRY(timeline->failure());
     auto from_text = request.query.find("from_lsn");
     auto until_text = request.query.find("until_lsn");

@@ -39,7 +39,8 @@ Status refuse(Task& task, Stream& stream, const Error& error) {
 
 }  // namespace
 
-Result<Timeline*> WalService::greeted(Task& task, const consensus::ProposerGreeting& greeting) {
+Result<std::shared_ptr<Timeline>> WalService::greeted(Task& task,
+                                                      const consensus::ProposerGreeting& greeting) {
   auto found = timelines_.find(greeting.id);
   if (!found.is(Code::NotFound)) return found;
   if (!greeting.allow_creation || !config_.allow_creation) return found;
@@ -81,8 +82,11 @@ Status WalService::read_proposer(Task& task, wire::FrameReader& frames, Timeline
                                  ProposerLink& link, const consensus::ProposerMessage& greeting) {
   TRY(timeline.on_message(task, link, greeting));
   for (;;) {
-    Deadline deadline(task, config_.idle_timeout);
-    TRY_ASSIGN(wire::Frame frame, frames.read(task));
+    wire::Frame frame;
+    {
+      Deadline deadline(task, config_.idle_timeout);
+      TRY_ASSIGN(frame, frames.read(task));
+    }
     TRY_ASSIGN(consensus::ProposerMessage message, consensus::parse_proposer_message(frame));
     if (link.replies.closed()) return Error(Code::Disconnected, "the proposer was refused");
     TRY(timeline.on_message(task, link, message));

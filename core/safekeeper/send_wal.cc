@@ -113,21 +113,19 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
 Status WalService::replicate(Task& task, wire::PgServer& server, Timeline& timeline,
                              const wire::StartReplication& command) {
   if (!command.start.valid()) return Error(Code::Invalid, "START_REPLICATION from 0/0");
-  server.put_copy_both_response();
-  TRY(server.flush(task));
   uint64_t reader = timeline.add_reader();
   timeline.reader(reader).sent = command.start;
+  server.put_copy_both_response();
   Scope scope(task);
-  Status sent;
   bool client_done = false;
   scope.spawn("wal feedback", [&](Task& t) {
     Status heard = receive_feedback(t, server, timeline, reader);
     client_done = heard.ok();
     return heard.ok() ? Status(Error(Code::Disconnected, "the reader has ended the stream")) : heard;
   });
-  scope.spawn("wal sender", [&](Task& t) {
-    sent = send_wal(t, server, timeline, command, reader);
-    return sent;
+  scope.spawn("wal sender", [&](Task& t) -> Status {
+    TRY(server.flush(t));
+    return send_wal(t, server, timeline, command, reader);
   });
   Status ended = scope.join(task);
   timeline.remove_reader(reader);

@@ -75,7 +75,7 @@ Status Timeline::try_recover(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (failure_.ok() || !may_recover_) return failure_;
-  Shield shield(task);
+  Uninterruptible whole(task);
   acceptor_.reset();
   storage_.reset();
   if (Status loaded = load(task); !loaded.ok()) {
@@ -119,12 +119,13 @@ Status Timeline::on_message(Task& task, ProposerLink& link, const consensus::Pro
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
-  // Once begun, the effects are carried out whole: a cancelled task must not leave them half done.
-  Shield shield(task);
   return apply(task, acceptor_->on_message(link.id, message));
 }
 
 Status Timeline::apply(Task& task, AcceptorEffects effects) {
+  // Once begun, the effects are carried out whole: a task that is cancelled or out of time must not leave
+  // them half done, since then only a restart could tell what the disk holds.
+  Uninterruptible whole(task);
   for (AcceptorEffect& effect : effects) TRY(apply_one(task, effect));
   publish_positions();
   if (acceptor_->unflushed()) {
@@ -211,7 +212,7 @@ Status Timeline::flush_loop(Task& task) {
 
 Status Timeline::flush_once(Task& task) {
   std::shared_ptr<WalStorage> storage = storage_;
-  Shield shield(task);
+  Uninterruptible whole(task);
   auto flushed = storage->flush(task);
   Lock lock;
   TRY(lock.acquire(task, mutex_));
@@ -284,7 +285,6 @@ Status Timeline::set_configuration(Task& task, const consensus::Configuration& c
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->adopt_configuration(configuration));
-  Shield shield(task);
   return apply(task, std::move(effects));
 }
 
@@ -292,7 +292,7 @@ Status Timeline::save(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
-  Shield shield(task);
+  Uninterruptible whole(task);
   control_.acceptor = acceptor_->state();
   return persist(task);
 }

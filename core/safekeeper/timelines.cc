@@ -50,17 +50,17 @@ Status Timelines::load_one(Task& task, const TenantTimelineId& id) {
   return {};
 }
 
-Result<Timeline*> Timelines::find(const TenantTimelineId& id) {
-  if (auto found = timelines_.find(id); found != timelines_.end()) return found->second.get();
+Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
+  if (auto found = timelines_.find(id); found != timelines_.end()) return found->second;
   if (auto why = broken_.find(id); why != broken_.end())
     return Error(Code::Unavailable,
                  "timeline " + to_string(id) + " is not served: " + why->second.to_string());
   return Error(Code::NotFound, "timeline " + to_string(id) + " is not on this safekeeper");
 }
 
-Result<Timeline*> Timelines::create(Task& task, const TenantTimelineId& id,
-                                    const consensus::Configuration& configuration,
-                                    const consensus::ServerInfo& server, Lsn start) {
+Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTimelineId& id,
+                                                    const consensus::Configuration& configuration,
+                                                    const consensus::ServerInfo& server, Lsn start) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (auto found = find(id); found.ok())
@@ -76,13 +76,15 @@ Result<Timeline*> Timelines::create(Task& task, const TenantTimelineId& id,
   control.acceptor.configuration = configuration;
   control.acceptor.server = server;
   control.acceptor.timeline_start = start;
-  Shield shield(task);
+  Uninterruptible whole(task);
   Status made = Timeline::create(task, env_.disk(), directory(id), control);
   if (made.is(Code::Io) || made.is(Code::MaybeApplied)) broken_.emplace(id, made.error());
   TRY(std::move(made).with("create timeline " + to_string(id)));
-  TRY_ASSIGN(auto timeline, Timeline::open(task, env_, scope_, config_, store_, directory(id)));
+  TRY_ASSIGN(std::shared_ptr<Timeline> timeline,
+             Timeline::open(task, env_, scope_, config_, store_, directory(id)));
   log_.info("created timeline {} with {}", to_string(id), to_string(configuration));
-  return (timelines_[id] = std::move(timeline)).get();
+  timelines_[id] = timeline;
+  return timeline;
 }
 
 Status Timelines::remove(Task& task, const TenantTimelineId& id) {

@@ -17,11 +17,11 @@ class Timelines {
   // Opens all that is on disk. A timeline that cannot be opened is kept as broken(): others are served.
   Status load(Task& task);
   // NotFound, or why it cannot be opened.
-  Result<Timeline*> find(const TenantTimelineId& id);
+  Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);
   // AlreadyExists where it is there. `start`: where its WAL will begin; 0: the first election says.
-  Result<Timeline*> create(Task& task, const TenantTimelineId& id,
-                           const consensus::Configuration& configuration, const consensus::ServerInfo& server,
-                           Lsn start);
+  Result<std::shared_ptr<Timeline>> create(Task& task, const TenantTimelineId& id,
+                                           const consensus::Configuration& configuration,
+                                           const consensus::ServerInfo& server, Lsn start);
   // Stops it and removes its files (not what is in the object store). Ok where there is none.
   Status remove(Task& task, const TenantTimelineId& id);
   // Saves and stops all.
@@ -31,7 +31,7 @@ class Timelines {
   // is unknown, a disk that could not be read at start. Damaged files do not count: a restart repairs none.
   Status needs_restart() const;
 
-  // By id. Pointers stay valid until the timeline is removed; after a wait look it up again.
+  // By id.
   std::vector<TenantTimelineId> ids() const;
   const std::map<TenantTimelineId, Error>& broken() const { return broken_; }
   size_t size() const { return timelines_.size(); }

@@ -14,6 +14,7 @@
 namespace argon::safekeeper {
 namespace {
 
+constexpr Duration kStoreTimeout = Duration::seconds(30);
 constexpr int kSegmentsAtOnce = 4;  // per look; the next look goes on
 
 std::string hex16(uint64_t value) {
@@ -67,6 +68,7 @@ bool Timeline::is_uploader() const {
 Status Timeline::upload_range(Task& task, const std::string& key, Lsn from, Lsn to) {
   std::shared_ptr<WalStorage> storage = storage_;
   WalSource source(*storage, from, to);
+  Deadline deadline(task, kStoreTimeout);
   return store_->put(task, key, source, objstore::PutMode::Replace).with("put " + key);
 }
 
@@ -118,6 +120,7 @@ Status Timeline::drop_previous_partial(Task& task) {
   if (key.empty()) return {};
   if (key != control_.partial.key) {
     std::vector<std::string> keys{key};
+    Deadline deadline(task, kStoreTimeout);
     TRY(store_->remove(task, keys).with("remove " + key));
   }
   control_.partial_previous = {};

@@ -22,7 +22,7 @@ class WalService {
   Status serve_connection(Task& task, Stream& stream);
   // receive_wal.cc
   Status serve_proposer(Task& task, wire::BufferedReader& in, Stream& stream);
-  Result<Timeline*> greeted(Task& task, const consensus::ProposerGreeting& greeting);
+  Result<std::shared_ptr<Timeline>> greeted(Task& task, const consensus::ProposerGreeting& greeting);
   Status read_proposer(Task& task, wire::FrameReader& frames, Timeline& timeline, ProposerLink& link,
                        const consensus::ProposerMessage& greeting);
   // send_wal.cc
