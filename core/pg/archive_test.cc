@@ -100,15 +100,18 @@ TEST(Tar, SparseFilesReadBackWhole) {
   rc::check([](uint64_t seed) {
     Random random(seed);
     Bytes file(random.below(40) * kTarBlock);
-    uint64_t runs = random.below(6);
-    for (uint64_t i = 0; i < runs && !file.empty(); i++) {
-      uint64_t from = random.below(file.size());
-      uint64_t to = std::min<uint64_t>(file.size(), from + random.below(3000));
-      random.fill(ByteSpan(file).subspan(from, to - from));
+    std::vector<TarRun> runs;
+    size_t blocks = file.size() / kTarBlock;
+    for (size_t at = random.below(10); runs.size() < kMaxTarRuns && at < blocks; at += 1 + random.below(10)) {
+      uint64_t n = random.between(1, blocks - at);
+      ByteSpan run = ByteSpan(file).subspan(at * kTarBlock, n * kTarBlock);
+      random.fill(run);
+      runs.push_back({at * kTarBlock, run});
+      at += n;
     }
     Bytes archive;
     TarWriter writer(into(archive), 0);
-    RC_ASSERT(writer.sparse_file("sparse", file).ok());
+    RC_ASSERT(writer.sparse_file("sparse", file.size(), runs).ok());
     RC_ASSERT(writer.file("next", as_bytes("x")).ok());
     RC_ASSERT(writer.finish().ok());
     auto back = unpack(archive, random.log_uniform(1, archive.size()));
@@ -117,19 +120,6 @@ TEST(Tar, SparseFilesReadBackWhole) {
     RC_ASSERT(back->entries[0].size == file.size());
     RC_ASSERT(as_text(back->files["next"]) == "x");
   });
-}
-
-TEST(Tar, AWalSegmentOfAStartTakesFewBytes) {
-  WalIdentity identity{77, 1};
-  for (uint64_t s :
-       {kWalSegmentSize * 2, kWalSegmentSize * 2 + 5 * kWalBlockSize - 64, kWalSegmentSize * 2 + 4000000}) {
-    auto made = fabricate_checkpoint(identity, {}, Lsn(s), Lsn());
-    ASSERT_TRUE(made.ok());
-    Bytes archive;
-    TarWriter writer(into(archive), 0);
-    ASSERT_TRUE(writer.sparse_file("segment", made->segments(identity)[0].bytes).ok());
-    EXPECT_LE(archive.size(), 5 * kTarBlock);
-  }
 }
 
 TEST(Tar, AFileBeyondEightGigabytesKeepsItsSize) {
@@ -261,10 +251,27 @@ TEST_F(Basebackup, OfAComputeHoldsUnloggedRelationsTwiceAndNoOthers) {
   EXPECT_EQ(files["pg_xact/0000"].size(), kBlockSize);
   EXPECT_EQ(*two_phase_state(files["pg_twophase/000002D5"]), to_bytes("state"));
   EXPECT_EQ(files["pg_replslot/argon/state"].size(), 200u);
-  EXPECT_TRUE(files.contains("pg_wal/000000010000000000000001"));
+  EXPECT_TRUE(files["pg_wal/000000010000000000000001"] == options.wal[0].bytes());
   EXPECT_FALSE(files.contains("standby.signal"));
   EXPECT_EQ(got->entries.back().name, "global/pg_control");
   EXPECT_EQ(*decode_control_file(files["global/pg_control"]), options.control);
+}
+
+TEST_F(Basebackup, OfAComputeIsSmallWhereverItStarts) {
+  for (uint64_t s : {kWalSegmentSize * 2, kWalSegmentSize * 2 + 5 * kWalBlockSize - 64,
+                     kWalSegmentSize * 2 + 4'000'000, kWalSegmentSize * 3 - 64}) {
+    WalIdentity identity{made.control.system_id, 1};
+    auto start = fabricate_checkpoint(identity, made.control.checkpoint, Lsn(s), Lsn());
+    ASSERT_TRUE(start.ok());
+    options.wal = start->segments(identity);
+    Bytes archive;
+    ASSERT_TRUE(write_basebackup(source, options, into(archive)).ok());
+    EXPECT_LT(archive.size(), 200'000u);
+    auto got = unpack(archive, 4096);
+    ASSERT_TRUE(got.ok()) << got.error().to_string();
+    for (const SegmentFile& file : options.wal)
+      EXPECT_TRUE(got->files["pg_wal/" + file.name] == file.bytes());
+  }
 }
 
 TEST_F(Basebackup, OfEverythingHoldsAllRelationsWithChecksumsOfTheirOwn) {
@@ -316,7 +323,7 @@ TEST(TwoPhaseFile, DamageIsNoticed) {
 }
 
 TEST(MadeDataDir, IsAPureFunctionAndItsWalEndsWhereItSays) {
-  MadeOptions options{.system_id = 77, .relations = 3, .blocks = 2};
+  MadeOptions options{.system_id = 77, .relations = 3, .blocks = 2, .wal = true};
   MadeDataDir a = make_datadir(options), b = make_datadir(options);
   ASSERT_EQ(a.files.size(), b.files.size());
   for (size_t i = 0; i < a.files.size(); i++) {

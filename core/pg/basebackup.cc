@@ -184,20 +184,41 @@ class Backup {
     return tar_.file(folder + "/state", slot_file(options_.slot, options_.slot_lsn));
   }
 
-  // A segment is nearly all zeros. pg_basebackup, which reads archives of everything, knows no sparse ones.
+  // pg_basebackup, which reads archives of everything, knows no sparse entries.
   Status wal() {
-    bool sparse = options_.content == BasebackupOptions::Content::Compute;
     for (const SegmentFile& file : options_.wal) {
       std::string path = "pg_wal/" + file.name;
-      TRY(sparse ? tar_.sparse_file(path, file.bytes) : tar_.file(path, file.bytes));
+      std::vector<Bytes> pieces = runs_of(file, runs_);
+      bool sparse = options_.content == BasebackupOptions::Content::Compute && runs_.size() <= kMaxTarRuns;
+      TRY(sparse ? tar_.sparse_file(path, kWalSegmentSize, runs_) : tar_.file(path, file.bytes()));
     }
     return {};
+  }
+
+  // Neighbouring blocks put together; the runs borrow from what is returned.
+  static std::vector<Bytes> runs_of(const SegmentFile& file, std::vector<TarRun>& runs) {
+    std::vector<Bytes> pieces;
+    std::vector<uint64_t> offsets;
+    uint64_t end = 0;
+    for (const auto& [number, block] : file.blocks) {
+      uint64_t at = uint64_t{number} * SegmentFile::kBlock;
+      if (pieces.empty() || at != end) {
+        pieces.emplace_back();
+        offsets.push_back(at);
+      }
+      append(pieces.back(), block);
+      end = at + block.size();
+    }
+    runs.clear();
+    for (size_t i = 0; i < pieces.size(); i++) runs.push_back({offsets[i], pieces[i]});
+    return pieces;
   }
 
   BasebackupSource& source_;
   const BasebackupOptions& options_;
   TarWriter tar_;
   std::set<Oid> tablespaces_;
+  std::vector<TarRun> runs_;  // of the segment being written
 };
 
 }  // namespace

@@ -240,8 +240,8 @@ TEST(FabricatedCheckpoint, DecodesAndLiesInItsSegmentsAtEveryPosition) {
       auto files = made->segments(kIdentity);
       bool straddles = segment_number(at) != segment_number(made->end - 1);
       ASSERT_EQ(files.size(), straddles ? 2u : 1u);
-      Bytes all = files[0].bytes;
-      if (straddles) append(all, files[1].bytes);
+      Bytes all = files[0].bytes();
+      if (straddles) append(all, files[1].bytes());
       uint64_t offset = segment_offset(at);
       EXPECT_TRUE(
           std::equal(made->wal.begin(), made->wal.end(), all.begin() + static_cast<ptrdiff_t>(offset)));

@@ -9,20 +9,35 @@ namespace argon::pg {
 
 namespace {
 
-// A segment file with zeros and the header of its first page.
+// Zeros, and the header of the first page.
 SegmentFile empty_segment(const WalIdentity& identity, Lsn start) {
   SegmentFile file{segment_file_name(segment_number(start), identity.tli), {}};
-  file.bytes.reserve(kWalSegmentSize);
-  append_page_header(file.bytes, {0, identity.tli, start, 0}, identity.system_id);
-  file.bytes.resize(kWalSegmentSize, 0);
+  Bytes header;
+  append_page_header(header, {0, identity.tli, start, 0}, identity.system_id);
+  file.put(0, header);
   return file;
 }
 
-void put(SegmentFile& file, uint64_t at, ByteView bytes) {
-  std::copy(bytes.begin(), bytes.end(), file.bytes.begin() + static_cast<ptrdiff_t>(at));
+}  // namespace
+
+void SegmentFile::put(uint64_t offset, ByteView bytes) {
+  CHECK(offset + bytes.size() <= kWalSegmentSize);
+  while (!bytes.empty()) {
+    Bytes& block = blocks[static_cast<uint32_t>(offset / kBlock)];
+    block.resize(kBlock, 0);
+    size_t n = std::min<size_t>(bytes.size(), kBlock - offset % kBlock);
+    std::memcpy(block.data() + offset % kBlock, bytes.data(), n);
+    bytes = bytes.subspan(n);
+    offset += n;
+  }
 }
 
-}  // namespace
+Bytes SegmentFile::bytes() const {
+  Bytes out(kWalSegmentSize);
+  for (const auto& [number, block] : blocks)
+    std::memcpy(out.data() + size_t{number} * kBlock, block.data(), kBlock);
+  return out;
+}
 
 std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& identity) const {
   std::vector<SegmentFile> files;
@@ -30,14 +45,14 @@ std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& ident
   if (Lsn page = page_start(stream_begin); page != stream_begin && segment_offset(page) != 0) {
     Bytes header;
     append_page_header(header, {0, identity.tli, page, 0}, identity.system_id);
-    put(files.back(), segment_offset(page), header);
+    files.back().put(segment_offset(page), header);
   }
   ByteView left = wal;
   Lsn at = stream_begin;
   while (!left.empty()) {
     if (segment_offset(at) == 0 && at != stream_begin) files.push_back(empty_segment(identity, at));
     size_t n = std::min<size_t>(left.size(), kWalSegmentSize - segment_offset(at));
-    put(files.back(), segment_offset(at), left.first(n));
+    files.back().put(segment_offset(at), left.first(n));
     left = left.subspan(n);
     at += n;
   }

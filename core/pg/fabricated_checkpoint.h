@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,15 @@
 
 namespace argon::pg {
 
+// A WAL segment that is nearly all zeros: only its 512-byte blocks that are not.
 struct SegmentFile {
-  std::string name;  // "000000010000000000000001"
-  Bytes bytes;       // 16 MiB
+  static constexpr size_t kBlock = 512;
+
+  std::string name;                  // "000000010000000000000001"
+  std::map<uint32_t, Bytes> blocks;  // by number
+
+  void put(uint64_t offset, ByteView bytes);
+  Bytes bytes() const;  // all 16 MiB
 };
 
 struct FabricatedCheckpoint {

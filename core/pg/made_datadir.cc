@@ -69,7 +69,8 @@ MadeDataDir make_datadir(const MadeOptions& options) {
     made.relations.push_back(tag);
     add(relation_path(tag), empty_heap(options.blocks, options.data_checksums));
   }
-  for (SegmentFile& file : start->segments(identity)) add("pg_wal/" + file.name, std::move(file.bytes));
+  if (options.wal)
+    for (const SegmentFile& file : start->segments(identity)) add("pg_wal/" + file.name, file.bytes());
   add("global/pg_control", encode_control_file(made.control));
   std::sort(made.files.begin(), made.files.end(),
             [](const MadeFile& a, const MadeFile& b) { return a.path < b.path; });

@@ -21,6 +21,7 @@ struct MadeOptions {
   BlockNumber blocks = 0;  // of each relation: initialised empty pages
   bool data_checksums = false;
   int64_t time = 0;  // seconds since 1970
+  bool wal = false;  // with the 16 MB WAL segment, which an import does not read
 };
 
 struct MadeFile {
@@ -33,7 +34,7 @@ struct MadeDataDir {
   Lsn last_record;  // the shutdown checkpoint's start: xl_prev of the first record after it
   Lsn end;          // where the timeline's WAL begins
   std::vector<RelTag> relations;
-  std::vector<MadeFile> files;  // ascending by path; pg_control and the WAL segment among them
+  std::vector<MadeFile> files;  // ascending by path; pg_control among them
 };
 
 MadeDataDir make_datadir(const MadeOptions& options);

@@ -196,7 +196,7 @@ TEST_F(StockBackup, OfAComputeUnpacksToTheSameWalSegment) {
   replace();
   ASSERT_EQ(options.wal.size(), 1u);
   EXPECT_LT(fs::file_size(cluster.folder() + "/copy.tar"), kWalSegmentSize / 2);
-  EXPECT_TRUE(test::read_file(cluster.path("pg_wal/" + options.wal[0].name)) == options.wal[0].bytes);
+  EXPECT_TRUE(test::read_file(cluster.path("pg_wal/" + options.wal[0].name)) == options.wal[0].bytes());
   EXPECT_TRUE(fs::exists(cluster.path("global/pg_control")));
 }
 

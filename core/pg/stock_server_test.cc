@@ -240,7 +240,7 @@ FabricatedCheckpoint start_at(const StockCluster& cluster, ControlFile control, 
   for (const auto& entry : fs::directory_iterator(cluster.path("pg_wal")))
     if (entry.is_regular_file()) fs::remove(entry.path());
   for (const SegmentFile& file : made->segments(identity))
-    test::write_file(cluster.path("pg_wal/" + file.name), file.bytes);
+    test::write_file(cluster.path("pg_wal/" + file.name), file.bytes());
   test::write_file(cluster.path("global/pg_control"),
                    encode_control_file(control_at(control, *made, control.settings)));
   return *made;

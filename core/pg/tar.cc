@@ -1,7 +1,6 @@
 #include "core/pg/tar.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "core/base/check.h"
 
@@ -18,7 +17,6 @@ constexpr uint64_t kLargestFile = uint64_t{1} << 50;
 // Old GNU sparse entries: up to four pairs (offset, size) in the header, then the real size.
 constexpr size_t kSparse = 386, kSparsePair = 24, kSparseExtended = 482, kRealSize = 483;
 constexpr uint64_t kLargestSparseFile = uint64_t{1} << 30;
-constexpr size_t kMaxDataRuns = 3;
 constexpr size_t kZeroPiece = 65536;
 constexpr std::array<uint8_t, kZeroPiece> kZeroBytes{};
 
@@ -123,37 +121,31 @@ Status TarWriter::put_header(const TarEntry& entry) {
   return sink_(h);
 }
 
-Status TarWriter::sparse_file(const std::string& name, ByteView bytes, uint32_t mode) {
-  CHECK(bytes.size() % kTarBlock == 0);
-  struct Run {
-    size_t offset, size;
-  };
-  std::vector<Run> runs;
-  uint64_t stored = 0;
-  for (size_t at = 0; at < bytes.size() && runs.size() <= kMaxDataRuns; at += kTarBlock) {
-    if (std::memcmp(bytes.data() + at, kZeroBytes.data(), kTarBlock) == 0) continue;
-    if (runs.empty() || runs.back().offset + runs.back().size != at) runs.push_back({at, 0});
-    runs.back().size += kTarBlock;
-    stored += kTarBlock;
+Status TarWriter::sparse_file(const std::string& name, uint64_t size, std::span<const TarRun> runs,
+                              uint32_t mode) {
+  CHECK(runs.size() <= kMaxTarRuns && size % kTarBlock == 0 && size <= kLargestSparseFile);
+  uint64_t stored = 0, end = 0;
+  for (const TarRun& run : runs) {
+    CHECK(run.offset % kTarBlock == 0 && run.bytes.size() % kTarBlock == 0 && run.offset >= end);
+    end = run.offset + run.bytes.size();
+    stored += run.bytes.size();
   }
-  if (runs.size() > kMaxDataRuns || bytes.size() > kLargestSparseFile) return file(name, bytes, mode);
+  CHECK(end <= size);
   TRY_ASSIGN(Header h, header({name, TarKind::File, stored, mode, time_, ""}));
   h[kType] = 'S';
   put_text(h, kMagic, std::string_view("ustar  \0", 8));
-  std::fill(h.begin() + kPrefix, h.end(), 0);
   size_t pair = kSparse;
-  for (const Run& run : runs) {
-    put_number(h, pair, kLongNumber, run.offset);
-    put_number(h, pair + kLongNumber, kLongNumber, run.size);
+  auto put_pair = [&](uint64_t offset, uint64_t length) {
+    put_number(h, pair, kLongNumber, offset);
+    put_number(h, pair + kLongNumber, kLongNumber, length);
     pair += kSparsePair;
-  }
-  // The end, as a run without bytes: the file may end with zeros.
-  put_number(h, pair, kLongNumber, bytes.size());
-  put_number(h, pair + kLongNumber, kLongNumber, 0);
-  put_number(h, kRealSize, kLongNumber, bytes.size());
+  };
+  for (const TarRun& run : runs) put_pair(run.offset, run.bytes.size());
+  put_pair(size, 0);  // the end: the file may end with zeros
+  put_number(h, kRealSize, kLongNumber, size);
   put_number(h, kChecksum, kNumber, checksum(h));
   TRY(sink_(h));
-  for (const Run& run : runs) TRY(sink_(bytes.subspan(run.offset, run.size)));
+  for (const TarRun& run : runs) TRY(sink_(run.bytes));
   return {};
 }
 

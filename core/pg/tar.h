@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,12 @@ struct TarEntry {
   friend bool operator==(const TarEntry&, const TarEntry&) = default;
 };
 
+struct TarRun {
+  uint64_t offset = 0;
+  ByteView bytes;
+};
+inline constexpr size_t kMaxTarRuns = 3;
+
 // Takes archive bytes in order. May suspend the caller's fiber. An error ends the archive.
 using TarSink = std::function<Status(ByteView)>;
 
@@ -47,9 +54,10 @@ class TarWriter {
   Status directory(const std::string& name);
   Status symlink(const std::string& name, const std::string& target);
   Status file(const std::string& name, ByteView bytes, uint32_t mode = 0600);
-  // The same file, as a sparse entry if that is possible: at most three runs of 512-byte blocks that
-  // are not zero. Its size must be a multiple of 512.
-  Status sparse_file(const std::string& name, ByteView bytes, uint32_t mode = 0600);
+  // A file of `size` bytes that is zero but for `runs`. REQUIRES: at most kMaxTarRuns, ascending, apart;
+  // their offsets and sizes, and `size`, are multiples of 512; size <= 1 GiB.
+  Status sparse_file(const std::string& name, uint64_t size, std::span<const TarRun> runs,
+                     uint32_t mode = 0600);
   // A file in pieces, whose sizes must add up to `size`.
   Status begin_file(const std::string& name, uint64_t size, uint32_t mode = 0600);
   Status write(ByteView bytes);
