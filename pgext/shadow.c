@@ -101,11 +101,12 @@ static void mask_main_fork(char* page, BlockNumber block) {
 }
 
 static void mask(char* page, ForkNumber fork, BlockNumber block) {
-  if (PageIsNew(page)) return;
-  if (fork == MAIN_FORKNUM)
+  // A visibility map page that was made but says nothing is as good as a zero page, so its header
+  // does not count.
+  if (fork != MAIN_FORKNUM)
+    memset(page, 0, MAXALIGN(SizeOfPageHeaderData));
+  else if (!PageIsNew(page))
     mask_main_fork(page, block);
-  else
-    mask_page_lsn_and_checksum(page);
 }
 
 static void report(RelFileNode node, ForkNumber fork, BlockNumber block, const char* kept, const char* given,

@@ -17,6 +17,7 @@
 
 #define MAX_QUEUED_BYTES (1024 * 1024)
 #define LAST_SHIPMENT_MS 30000
+#define SIDECAR_GONE_MS 2000
 #define HELLO_MS 5000
 #define TIMELINE 1  // timeline ids stay 1: a branch is another Argon timeline
 
@@ -123,6 +124,7 @@ static bool ship_round(WalShipper* shipper, XLogRecPtr end) {
 
 static void ship_the_rest(XLogRecPtr end) {
   TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_SHIPMENT_MS);
+  TimestampTz sidecar_gone = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SIDECAR_GONE_MS);
   WalShipper shipper = {.link = {.socket = -1}};
 
   while (GetCurrentTimestamp() < deadline && pg_atomic_read_u32(&argon_shared->fenced) == 0) {
@@ -130,8 +132,8 @@ static void ship_the_rest(XLogRecPtr end) {
 
     if (shipper.link.socket < 0) {
       if (!wal_ship_open(&shipper, HELLO_MS, &refused)) {
-        if (refused) break;
-        pg_usleep(100000);
+        if (refused || GetCurrentTimestamp() >= sidecar_gone) break;
+        pg_usleep(50000);
         continue;
       }
       if (!wal_ship_pump(&shipper, end)) continue;
