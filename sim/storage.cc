@@ -133,7 +133,11 @@ void Inode::finish_sync(const SyncToken& token, F&& per_page) {
 
 void Inode::end_sync(const SyncToken& token) {
   finish_sync(token, [this](Page& page) { clean(page, page.dirty); });
-  durable_size_ = token.size;
+  // A later sync that ended earlier has covered more.
+  if (token.epoch > synced_epoch_) {
+    synced_epoch_ = token.epoch;
+    durable_size_ = token.size;
+  }
   if (syncs_ == 0 && dirty_pages_.empty()) trim();
 }
 

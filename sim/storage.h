@@ -101,6 +101,7 @@ class Inode {
   uint64_t durable_size_ = 0;
   uint32_t epoch_ = 1;
   uint32_t syncs_ = 0;                        // in progress
+  uint32_t synced_epoch_ = 0;                 // of the latest sync that ended
   std::vector<std::unique_ptr<Page>> pages_;  // null: zeros, everywhere
   std::vector<uint32_t> dirty_pages_;
 };

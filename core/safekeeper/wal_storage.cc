@@ -210,6 +210,9 @@ Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
     std::shared_ptr<File> file = segment->file;
     segment->dirty = true;
     TRY(write_all_at(task, *file, pg::segment_offset(at), wal.first(piece)));
+    // A flush that ran meanwhile took the mark, and may have been too early for these bytes.
+    TRY_ASSIGN(segment, open_segment(task, segment_of(at), true));
+    segment->dirty = true;
     TRY(decode(wal.first(piece)).with("WAL from " + to_string(at)));
     at += piece;
     written_ = at;
