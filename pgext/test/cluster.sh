@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# usage: cluster.sh CASE ARGON PG_BINDIR
+# usage: cluster.sh CASE ARGON PG_BINDIR     CASE: setup, one of the cases below, or cleanup
 #
-# One claim of README.md's table on a real cluster of its own: broker, pageserver, three safekeepers,
-# and an endpoint with 16 MB of shared buffers in shadow mode, so that pages are evicted, read back
-# from the pageserver, and compared.
+# One claim of README.md's table on a real cluster: broker, pageserver, three safekeepers. `setup`
+# makes it, with a table on main; every case takes a branch of main and an endpoint of its own with
+# 16 MB of shared buffers in shadow mode, so that pages are evicted, read back from the pageserver, and
+# compared. The state folder lies in /tmp, since the user postgres must be able to enter it.
 set -eu
 case_name=$1 argon_program=$2 bindir=$3
 
-work=$(mktemp -d /tmp/argon_pgext.XXXXXX)
-chmod 755 "$work"
+work=/tmp/argon_pgext.$(id -u).$(cksum <<<"$argon_program" | cut -d' ' -f1)
 state=$work/state
+endpoint=$case_name
 
 argon() { "$argon_program" --dir "$state" "$@"; }
 
+stopped=''
 finish() {
   local code=$?
+  for pid in $stopped; do kill -CONT "$pid" 2>/dev/null || true; done
   if [ $code != 0 ]; then
     echo "case $case_name failed ($code); the endpoint's log ends with:"
-    tail -n 40 "$state"/endpoints/main/*.log 2>/dev/null || true
+    tail -n 40 "$state/endpoints/$endpoint/postgres.log" 2>/dev/null || true
   fi
-  for pid in $stopped; do kill -CONT "$pid" 2>/dev/null || true; done
-  argon stop >/dev/null 2>&1 || true
-  [ -n "${ARGON_KEEP:-}" ] || rm -rf "$work"
+  [ "$case_name" = cleanup ] || [ -n "${ARGON_KEEP:-}" ] || argon endpoint stop "$endpoint" >/dev/null 2>&1 || true
   exit $code
 }
-stopped=''
 trap finish EXIT
 
 fail() {
@@ -39,21 +39,28 @@ ask() { sql -c "$1"; }
 counter() { ask "select value from argon_counters() where name = '$1'"; }
 
 start_endpoint() {
-  argon endpoint start main >/dev/null
-  port=$(argon endpoint list | awk '$1 == "main" { split($2, part, ":"); print part[2] }')
+  argon endpoint start "$endpoint" >/dev/null 2>&1
+  port=$(argon endpoint list | awk -v name="$endpoint" '$1 == name { split($2, part, ":"); print part[2] }')
 }
 
 restart_endpoint() {
-  argon endpoint stop main >/dev/null
+  argon endpoint stop "$endpoint" >/dev/null 2>&1
   start_endpoint
 }
 
-start_cluster() {
+case_cleanup() {
+  argon stop >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+
+case_setup() {
+  if [ -e "$state" ]; then case_cleanup; fi
+  mkdir -m 755 "$work"
   argon init >/dev/null
   argon start >/dev/null 2>&1
-  argon tenant create --set-default >/dev/null
-  argon endpoint create main -c shared_buffers=16MB -c argon.shadow=on -c max_prepared_transactions=5 \
-    -c autovacuum=off "$@" >/dev/null
+  argon tenant create --set-default >/dev/null 2>&1
+  endpoint=main
+  argon endpoint create main >/dev/null
   start_endpoint
   sql <<'END'
 create function argon_counters(out name text, out value bigint) returns setof record
@@ -63,18 +70,27 @@ create index big_i on big (i);
 END
 }
 
-# Twice the buffers go through, so that nothing of before stays. (A sequential scan of a big table
+begin() {
+  argon timeline branch --branch-name "$case_name" >/dev/null
+  argon endpoint create "$case_name" --branch-name "$case_name" -c shared_buffers=16MB -c argon.shadow=on \
+    -c max_prepared_transactions=5 -c autovacuum=off "$@" >/dev/null
+  start_endpoint
+}
+
+# Many times the buffers go through, so that nothing of before stays. (A sequential scan of a big table
 # would use a small ring; an index scan takes any buffer.)
 evict() {
-  ask "set enable_seqscan = off; set enable_bitmapscan = off; select sum(length(filler)) from big where i > 0" >/dev/null
+  for _ in 1 2 3; do
+    ask "set enable_seqscan = off; set enable_bitmapscan = off; select sum(length(filler)) from big where i > 0" >/dev/null
+  done
 }
 
 no_errors() {
-  if grep -hE 'PANIC|argon shadow:|invalid page|could not read' "$state"/endpoints/main/*.log; then fail "the log has errors"; fi
+  if grep -hE 'PANIC|argon shadow:|invalid page|could not read block' "$state/endpoints/$endpoint/postgres.log"; then fail "the log has errors"; fi
 }
 
 case_command_ids() {
-  start_cluster
+  begin
   ask "create table t (a int, b int)"
   equal 'cursor, snapshot of its command' "$(sql <<'END'
 begin;
@@ -85,6 +101,8 @@ update t set b = b + 1 where a % 2 = 0;
 set local enable_seqscan = off;
 set local enable_bitmapscan = off;
 select sum(length(filler)) > 0 from big where i > 0;
+select sum(length(filler)) > 0 from big where i > 0;
+select sum(length(filler)) > 0 from big where i > 0;
 fetch all c;
 select count(*), sum(b) from t;
 savepoint s;
@@ -94,6 +112,8 @@ select count(*) from t;
 commit;
 END
 )" 't
+t
+t
 20000|0
 40000|40000
 40000'
@@ -107,7 +127,7 @@ cycle_pages() {
 }
 
 case_cycle_id() {
-  start_cluster
+  begin
   sql <<'END'
 create extension pageinspect;
 create extension amcheck;
@@ -138,7 +158,7 @@ END
 }
 
 case_unlogged() {
-  start_cluster
+  begin
   sql <<'END'
 create unlogged table u (a int primary key, words text[]);
 create index u_gin on u using gin (words);
@@ -168,7 +188,7 @@ index_answers() {
 }
 
 case_index_builds() {
-  start_cluster -c maintenance_work_mem=1MB
+  begin -c maintenance_work_mem=1MB
   sql <<'END'
 create table g as select i as id, array[i % 1000, i % 77, i % 13] as words, point(i, i % 100) as at,
   'ab' || i as txt, repeat('f', 60) as pad from generate_series(1, 100000) i;
@@ -188,7 +208,7 @@ END
 }
 
 case_sequence() {
-  start_cluster
+  begin
   ask 'create sequence s'
   for want in 1 2 3; do
     equal 'nextval under eviction' "$(ask "select nextval('s')")" $want
@@ -200,7 +220,7 @@ case_sequence() {
 }
 
 case_dirty_fsm() {
-  start_cluster
+  begin
   for round in 1 2; do
     sql -c "create table f$round as select i, repeat('z', 200) pad from generate_series(1, 20000) i" \
       -c "delete from f$round where i % 3 = 0" -c "vacuum f$round"
@@ -212,7 +232,7 @@ case_dirty_fsm() {
 }
 
 case_visibility_map() {
-  start_cluster
+  begin
   sql -c 'create extension pg_visibility' -c 'create extension amcheck' \
     -c "create table v as select i as a, 0 as b, repeat('y', 300) as pad from generate_series(1, 20000) i" \
     -c 'create index v_a on v (a)' -c 'vacuum v'
@@ -233,14 +253,15 @@ case_visibility_map() {
 }
 
 case_file_copy() {
-  start_cluster
+  begin
   ask 'create database original'
   database=original sql -c "create table o as select i a from generate_series(1, 50000) i" -c 'create sequence os' \
     -c "select nextval('os')" >/dev/null
   ask 'create database copied template original strategy file_copy'
   equal 'rows of the copy' "$(database=copied ask 'select count(*), sum(a) from o')" '50000|1250025000'
   local folder=$work/space
-  install -d -m 700 ${pg_owner:+-o "$pg_owner"} "$folder"
+  install -d -m 700 "$folder"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
   ask "create tablespace elsewhere location '$folder'"
   ask 'alter database copied set tablespace elsewhere'
   evict
@@ -251,7 +272,7 @@ case_file_copy() {
 }
 
 case_truncate() {
-  start_cluster
+  begin
   sql -c "create table c as select i as a, repeat('c', 400) as pad from generate_series(1, 30000) i" -c 'create index c_a on c (a)'
   evict
   sql -c 'delete from c where a > 1000' -c 'vacuum c'
@@ -270,7 +291,7 @@ freeze_quorum() {
   local n
   for n in 1 2; do
     local pid
-    pid=$(cat "$state"/safekeeper_$n/*.pid)
+    pid=$(cat "$state/safekeepers/sk$n/safekeeper.pid")
     kill -STOP "$pid"
     stopped="$stopped $pid"
   done
@@ -295,7 +316,7 @@ waiting_pid() {
 }
 
 case_commit_hold() {
-  start_cluster
+  begin
   ask 'create table h (a int)'
   ask 'insert into h values (0)'
   ask 'select count(*) from h' >/dev/null
@@ -332,7 +353,7 @@ refused() {
 }
 
 case_walsenders() {
-  start_cluster
+  begin
   local to="host=127.0.0.1 port=$port user=cloud_admin"
   refused 'Run pg_basebackup against the pageserver' "$bindir/pg_basebackup" -d "$to" -D "$work/copy"
   refused 'an endpoint serves no physical replication' "$bindir/psql" "$to replication=true" -c IDENTIFY_SYSTEM
@@ -344,7 +365,7 @@ case_walsenders() {
 
 # The pageserver stands still: reads wait, can be cancelled, and are right afterwards.
 case_held_back() {
-  start_cluster
+  begin
   evict
   local pid
   pid=$(cat "$state"/pageserver_*/*.pid)
@@ -373,5 +394,6 @@ ERROR:  canceling statement due to statement timeout
 }
 
 "case_$case_name"
+if [ "$case_name" = cleanup ]; then exit 0; fi
 no_errors
 echo "pages read $(counter pages_read), kept here $(counter local_pages_written), compared $(counter shadow_compares)"
