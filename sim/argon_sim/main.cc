@@ -44,6 +44,7 @@ struct Arguments {
   std::string seeds;
   std::string for_time;
   std::string failures = "argon-sim-failures";
+  unsigned stop_after = 20;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
 };
 
@@ -220,6 +221,7 @@ int explore_seeds(const Arguments& arguments) {
   options.failures = arguments.failures;
   options.progress = !arguments.quiet;
   options.each = arguments.each;
+  options.max_failures = arguments.stop_after;
   return explore(options);
 }
 
@@ -256,6 +258,8 @@ int main(int argc, char** argv) {
   explore_command->add_option("--for", a.for_time, "a time, as 10m");
   explore_command->add_option("--jobs", a.jobs, "processes at once")->check(CLI::Range(1, 1024));
   explore_command->add_option("--failures", a.failures, "folder for what was found");
+  explore_command->add_option("--stop-after", a.stop_after, "failures after which it stops")
+      ->check(CLI::Range(1, 1'000'000));
   explore_command->add_flag("--each", a.each, "print every run's JSON object");
   explore_command->add_flag("--quiet", a.quiet, "no progress line");
   seconds(explore_command);
