@@ -220,5 +220,125 @@ TEST(Pageserver, ABranchReadsAsItsParentDidWhateverTheParentDoesLater) {
   expect_quiet(cluster);
 }
 
+// Disk and network faults come and go on the pageserver while the compute works; then all is healed.
+class PageserverFaults : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(PageserverFaults, NothingReadIsWrongAndAllIsServedAfterHealing) {
+  Cluster cluster(GetParam());
+  Random random = Random(GetParam()).fork("faults");
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(2_s);
+  using faults::Kind;
+  const std::vector<std::pair<Kind, int64_t>> kinds = {
+      {Kind::ReadError, 20},  {Kind::WriteError, 20}, {Kind::SyncFailure, 5}, {Kind::ShortReads, 2},
+      {Kind::ShortWrites, 2}, {Kind::Reset, 200},     {Kind::SlowDisk, 5}};
+  FaultState& state = cluster.pageserver_->faults;
+  state.begin(Kind::UnsyncedDataLost, 0);
+  state.begin(Kind::TornSectors, 0);
+  state.begin(Kind::UnsyncedNamesLost, 0);
+  for (int round = 0; round < 6; round++) {
+    const auto& [kind, value] = kinds[random.below(kinds.size())];
+    state.begin(kind, value);
+    cluster.world_.run_for(random.between(200_ms, 3_s));
+    if (random.chance({1, 2})) {
+      cluster.pageserver_->power_loss();
+      cluster.empty_disk_ = random.chance({1, 4});
+      cluster.pageserver_->restart();
+      cluster.world_.run_for(random.between(10_ms, 2_s));
+    }
+    state.end(kind);
+  }
+  cluster.world_.run_for(5_s);
+  Lsn lsn = cluster.model_.last_acknowledged();
+  auto pages = cluster.verify(kMain, cluster.model_, lsn);
+  EXPECT_TRUE(pages.ok()) << pages.error().to_string();
+  if (pages.ok()) {
+    EXPECT_GT(*pages, 5u);
+  }
+  EXPECT_GT(cluster.events_.commits, 50u);
+  expect_quiet(cluster);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PageserverFaults, testing::Range<uint64_t>(1, 7));
+
+// Flips a bit in every layer file below `folder`; the number of files.
+Result<int> damage_layers(Task& task, Disk& disk, const std::string& folder) {
+  int damaged = 0;
+  TRY_ASSIGN(std::vector<DirEntry> entries, disk.list(task, folder));
+  for (const DirEntry& entry : entries) {
+    std::string path = join_path(folder, entry.name);
+    if (entry.is_directory) {
+      TRY_ASSIGN(int below, damage_layers(task, disk, path));
+      damaged += below;
+      continue;
+    }
+    if (!pageserver::parse_layer_name(entry.name).ok()) continue;
+    TRY_ASSIGN(Bytes bytes, read_file(task, disk, path));
+    for (size_t at = 100; at < bytes.size(); at += pageserver::kLayerBlock) bytes[at] ^= 4;
+    TRY(write_file_durably(task, disk, path, bytes));
+    damaged++;
+  }
+  return damaged;
+}
+
+TEST(Pageserver, BadInputAFlippedBitInALayerIsRepairedOrAnErrorThatNamesTheFile) {
+  Cluster cluster(3);
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(3_s);
+  cluster.compute_->power_loss();
+  cluster.world_.run_for(3_s);
+  ASSERT_TRUE(cluster.call("PUT", cluster.main_target() + "/checkpoint", json::object()).ok());
+  auto damage = [&](const std::string& folder) {
+    Result<int> damaged = 0;
+    Status done = cluster.world_.run(*cluster.pageserver_, [&](Task& task) -> Status {
+      damaged = damage_layers(task, task.env().disk(), folder);
+      return {};
+    });
+    return done.ok() && damaged.ok() ? *damaged : 0;
+  };
+  Lsn lsn = cluster.model_.last_acknowledged();
+  EXPECT_GT(damage("/data"), 0);
+  cluster.pageserver_->power_loss();
+  cluster.pageserver_->restart();
+  cluster.world_.run_for(2_s);
+  auto repaired = cluster.verify(kMain, cluster.model_, lsn);
+  EXPECT_TRUE(repaired.ok()) << repaired.error().to_string();
+
+  EXPECT_GT(damage("/store"), 0);
+  EXPECT_GT(damage("/data"), 0);
+  cluster.pageserver_->power_loss();
+  cluster.pageserver_->restart();
+  cluster.world_.run_for(2_s);
+  auto refused = cluster.verify(kMain, cluster.model_, lsn);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("wrong checksum"), std::string::npos)
+      << refused.error().to_string();
+  EXPECT_NE(refused.error().message().find("tenants/11000000"), std::string::npos)
+      << refused.error().to_string();
+  EXPECT_TRUE(cluster.call("GET", cluster.main_target(), nullptr).ok());
+}
+
+TEST(Pageserver, BadInputUnknownTimelinesAndMalformedRequestsAreErrors) {
+  Cluster cluster(4);
+  ASSERT_TRUE(cluster.create_main().ok());
+  TenantTimelineId unknown{kMain.tenant, {{0x77}}};
+  EXPECT_EQ(cluster.call("GET", cluster.timelines() + "/" + to_string(unknown.timeline), nullptr).code(),
+            Code::NotFound);
+  EXPECT_EQ(cluster.call("GET", cluster.timelines() + "/xyz", nullptr).code(), Code::Invalid);
+  json branch = {{"new_timeline_id", to_string(unknown.timeline)},
+                 {"ancestor_timeline_id", to_string(kMain.timeline)}};
+  branch["ancestor_start_lsn"] = "nonsense";
+  EXPECT_EQ(cluster.call("POST", cluster.timelines(), branch).code(), Code::Invalid);
+  branch["ancestor_start_lsn"] = "0/1000";
+  EXPECT_EQ(cluster.call("POST", cluster.timelines(), branch).code(), Code::Invalid);
+  branch["ancestor_start_lsn"] = "FF/0";
+  EXPECT_EQ(cluster.call("POST", cluster.timelines(), branch).code(), Code::Invalid);
+  json import = {{"new_timeline_id", to_string(unknown.timeline)}, {"import_datadir", "/data"}};
+  EXPECT_FALSE(cluster.call("POST", cluster.timelines(), import).ok());
+  EXPECT_TRUE(cluster.call("GET", cluster.main_target(), nullptr).ok());
+}
+
 }  // namespace
 }  // namespace argon::sim

@@ -63,10 +63,10 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
 
   http::Router router;
   Status ended;
+  TimelineOptions options = config.timeline;
+  options.store.checkpoint_distance = config.checkpoint_distance;
   {
     Scope scope(task);
-    TimelineOptions options = config.timeline;
-    options.store.checkpoint_distance = config.checkpoint_distance;
     tenants.emplace(services, options, config.data_dir, [&](std::shared_ptr<Timeline> timeline) {
       scope.spawn("timeline", [timeline](Task& t) { return timeline->run(t); });
       if (config.broker)
@@ -82,6 +82,13 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     add_routes(router, *tenants, metrics, config.id);
     if (config.broker)
       scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
+    scope.spawn("attach", [&](Task& t) -> Status {
+      while (tenants->pending()) {
+        TRY(t.sleep(options.retry_delay));
+        TRY(tenants->attach_pending(t));
+      }
+      return {};
+    });
     scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
     scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });
     log.info("pageserver {} serves pages at {}, management at {}", config.id.value,

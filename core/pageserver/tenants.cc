@@ -32,6 +32,8 @@ Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) cons
   if (tenant == tenants_.end())
     return Error(Code::NotFound, "tenant " + to_string(id.tenant) + " does not exist here");
   auto timeline = tenant->second.timelines.find(id.timeline);
+  if (pending_.contains(id))
+    return Error(Code::Unavailable, "timeline " + to_string(id) + " is not loaded yet; the log says why");
   if (timeline == tenant->second.timelines.end())
     return Error(Code::NotFound, "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
                                      " does not exist here");
@@ -54,42 +56,46 @@ Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
 Status Tenants::attach_all(Task& task) {
   TRY_ASSIGN(auto found, list_tenants(task, services_.objects));
   for (const auto& [tenant, remote] : found) TRY(attach_tenant(task, tenant, remote));
-  return {};
+  return attach_pending(task);
 }
 
 Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote) {
-  Logger log = Logger(services_.env.log()).with("tenant", to_string(tenant));
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
   tenants_[tenant].generation = generation;
-  std::map<TimelineId, TimelineIndex> waiting;
-  for (const auto& [timeline, key] : remote.newest_index) {
-    auto index = get_index(task, services_.objects, key, {tenant, timeline});
-    if (index.is(Code::Unavailable) || index.is(Code::Cancelled)) return index.error();
-    if (index.ok())
-      waiting.emplace(timeline, std::move(*index));
-    else
-      log.error("timeline {} cannot be loaded: {}", to_string(timeline), index.error().to_string());
-  }
-  // Ancestors first. Each round loads at least one, or ends.
-  for (bool progress = true; progress && !waiting.empty();) {
+  for (const auto& [timeline, key] : remote.newest_index)
+    pending_.emplace(TenantTimelineId{tenant, timeline}, key);
+  return {};
+}
+
+// Each round loads those whose ancestor is loaded; it ends when a round loads none.
+Status Tenants::attach_pending(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, changing_));
+  for (bool progress = true; progress;) {
     progress = false;
-    for (auto at = waiting.begin(); at != waiting.end();) {
-      const auto& [timeline, index] = *at;
-      if (index.ancestor && !tenants_[tenant].timelines.contains(*index.ancestor)) {
-        ++at;
-        continue;
-      }
-      Status loaded = load(task, {tenant, timeline}, index, remote.newest_index.at(timeline), generation);
+    for (auto at = pending_.begin(); at != pending_.end();) {
+      auto [id, key] = *at;
+      Status loaded = attach_timeline(task, id, key);
       if (loaded.is(Code::Cancelled)) return loaded;
-      if (!loaded.ok())
-        log.error("timeline {} cannot be loaded: {}", to_string(timeline), loaded.error().to_string());
-      progress = true;
-      at = waiting.erase(at);
+      bool for_good = loaded.is(Code::Corrupt) || loaded.is(Code::Unsupported);
+      if (!loaded.ok() && !loaded.is(Code::NotFound))
+        Logger(services_.env.log())
+            .with("tenant", to_string(id.tenant))
+            .with("timeline", to_string(id.timeline))
+            .error("cannot be loaded{}: {}", for_good ? "" : " yet", loaded.error().to_string());
+      progress = progress || loaded.ok();
+      at = loaded.ok() || for_good ? pending_.erase(at) : std::next(at);
     }
   }
-  for (const auto& [timeline, index] : waiting)
-    log.error("timeline {} cannot be loaded: its ancestor is not there", to_string(timeline));
   return {};
+}
+
+Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key) {
+  TRY_ASSIGN(TimelineIndex index, get_index(task, services_.objects, key, id));
+  Tenant& tenant = tenants_[id.tenant];
+  if (index.ancestor && !tenant.timelines.contains(*index.ancestor))
+    return Error(Code::NotFound, "its ancestor " + to_string(*index.ancestor) + " is not loaded");
+  return load(task, id, index, key, tenant.generation);
 }
 
 // The local index, where it is newer than the object store's and all it names is there; else the latter.
@@ -142,6 +148,7 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
   TRY(create_tenant(task, id.tenant));
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  if (pending_.contains(id)) return find(id);
   if (auto known = find(id); known.ok()) {
     if ((*known)->ancestor())
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, as a branch");

@@ -23,9 +23,12 @@ class Tenants {
   Tenants(Services& services, const TimelineOptions& options, std::string folder, Started started)
       : services_(services), options_(options), folder_(std::move(folder)), started_(std::move(started)) {}
 
-  // Loads everything the object store lists. A timeline that cannot be loaded is logged and left out,
-  // with its branches. Errors: those of the object store.
+  // Loads everything the object store lists. A timeline that is damaged is logged and left out; one that
+  // cannot be loaded now, and branches of it, wait for attach_pending(). Errors: of listing and claiming.
   Status attach_all(Task& task);
+  // Tries those again. Error: Cancelled.
+  Status attach_pending(Task& task);
+  bool pending() const { return !pending_.empty(); }
 
   // Idempotent. Errors: those of the object store.
   Status create_tenant(Task& task, const TenantId& tenant);
@@ -49,6 +52,7 @@ class Tenants {
  private:
   std::string folder_of(const TenantTimelineId& id) const;
   Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);
+  Status attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key);
   Status load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote, const std::string& key,
               Generation generation);
   Result<TimelineIndex> choose_index(Task& task, const std::string& folder, const TimelineIndex& remote);
@@ -61,6 +65,7 @@ class Tenants {
   std::string folder_;
   Started started_;
   std::map<TenantId, Tenant> tenants_;
+  std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   Mutex changing_;
 };
 
