@@ -15,11 +15,13 @@ Term WalHistory::owner(const consensus::TermHistory& history, Lsn at) {
 Result<Lsn> WalHistory::elected(Term term, Lsn start, const consensus::TermHistory& history) {
   if (logs_.contains(term)) return Error(Code::Corrupt, "term " + to_string(term) + " was won twice");
   consensus::TermHistory own = history.last_term() == term ? history : history.with({term, start});
-  if (start < committed_)
+  // Who hears late that it won owes nothing to what was acknowledged in a later term: it can commit nothing.
+  bool owes = term > committed_term_;
+  if (owes && start < committed_)
     return Error(Code::Corrupt, "term " + to_string(term) + " begins at " + to_string(start) + ", but " +
                                     to_string(committed_) + " was acknowledged in term " +
                                     to_string(committed_term_));
-  if (committed_ > origin_) {
+  if (owes && committed_ > origin_) {
     Term was = owner(logs_.at(committed_term_).history, committed_);
     Term is = owner(own, committed_);
     if (was != is)
