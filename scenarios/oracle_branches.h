@@ -7,7 +7,7 @@
 
 namespace argon::scenarios {
 
-// REQUIRES: computes are stopped, so that the ends do not move.
+// Computes may go on meanwhile; the commits looked at are those acknowledged before.
 void check_all_pages(Cluster& cluster, const std::string& when);
 
 }  // namespace argon::scenarios
