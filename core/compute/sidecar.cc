@@ -87,7 +87,8 @@ Status Sidecar::run(Task& task) {
 }
 
 Result<Sidecar::End> Sidecar::run_once(Task& task) {
-  Scope scope(task);
+  // The link to the worker and the proposer go on while the server stops: its last WAL goes through them.
+  Scope scope(task, Scope::Detached{});
   std::unique_ptr<ProposerDriver> driver;
   Lsn at = config_.static_lsn;
   if (config_.mode == EndpointMode::Primary) {

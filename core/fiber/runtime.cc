@@ -41,7 +41,8 @@ Status Fiber::wait(Waiter& waiter) {
   bool limited = deadline_ != MonotonicTime::max();
   for (;;) {
     if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
-    if (limited && runtime_.reactor_.now() >= deadline_) return Error(Code::TimedOut, name_ + " reached its deadline");
+    if (limited && runtime_.reactor_.now() >= deadline_)
+      return Error(Code::TimedOut, name_ + " reached its deadline");
     waiting_ = &waiter;
     if (limited) runtime_.reactor_.arm(*this, deadline_);
     suspend();
@@ -121,7 +122,8 @@ void Fiber::unwind() {
     delete this;
 }
 
-Runtime::Runtime(Env& env, size_t stack_size) : env_(env), reactor_(env.reactor()), stacks_(stack_size), root_(new Scope(*this)) {}
+Runtime::Runtime(Env& env, size_t stack_size)
+    : env_(env), reactor_(env.reactor()), stacks_(stack_size), root_(new Scope(*this)) {}
 
 Runtime::~Runtime() {
   CHECK(idle(), "a runtime is destroyed while fibers live");

@@ -43,6 +43,8 @@ Scope::Scope(Scope& parent) : runtime_(parent.runtime_) {
   attach_to(parent);
 }
 
+Scope::Scope(Task& owner, Detached) : runtime_(static_cast<fiber::Fiber&>(owner).runtime()) {}
+
 Scope::Scope(fiber::Runtime& runtime) : runtime_(runtime) {}
 
 Scope::~Scope() {

@@ -3,7 +3,7 @@
 // Invariants:
 // 1. A scope is destroyed only when it has no fibers left (join() sees to that); else it is a CHECK.
 //    Only a node's death by power loss is exempt.
-// 2. Cancelling a scope cancels its fibers and the scopes they own, at once and for ever.
+// 2. Cancelling a scope cancels its fibers and the scopes they own (but detached ones), at once and for ever.
 // 3. The first fiber that ends with an error other than Cancelled makes it the scope's error and
 //    cancels the others.
 
@@ -56,6 +56,10 @@ class Scope final : private fiber::CancelNode {
   explicit Scope(Task& owner);
   // Cancelled together with `parent`, but may be owned by any object that dies before it.
   explicit Scope(Scope& parent);
+  // Not cancelled with the task: for what must go on while the task stops in order. Only cancel() and
+  // stop() end it, so the task stops it on every way out.
+  struct Detached {};
+  Scope(Task& owner, Detached);
   ~Scope();
 
   // Runs body in a new fiber, soon. The name is for logs and traces. In a cancelled scope the fiber

@@ -343,6 +343,33 @@ CONTRACT(Scopes, TwoTasksMayJoinOneScope) {
   return {};
 }
 
+CONTRACT(Scopes, ADetachedOneOutlastsTheCancellationOfItsTask) {
+  Scope outer(task);
+  bool served = false;
+  outer.spawn("owner", [&](Task& owner) -> Status {
+    Scope serving(owner, Scope::Detached{});
+    Channel<int> requests(1);
+    serving.spawn("server", [&](Task& server) -> Status {
+      TRY(requests.receive(server));
+      served = true;
+      return wait_for_ever(server);
+    });
+    EXPECT_TRUE(wait_for_ever(owner).is(Code::Cancelled));
+    EXPECT_FALSE(serving.cancelled());
+    {
+      Shield shield(owner);
+      TRY(requests.send(owner, 1));
+      TRY(owner.sleep(1_ms));
+    }
+    EXPECT_TRUE(served);
+    return serving.stop(owner);
+  });
+  TRY(task.sleep(1_ms));
+  TRY(outer.stop(task));
+  EXPECT_TRUE(served);
+  return {};
+}
+
 CONTRACT(Scopes, WhatABodyCapturedIsReleasedBeforeJoinReturns) {
   Scope scope(task);
   auto owned = std::make_shared<int>(1);
