@@ -178,9 +178,15 @@ Result<std::shared_ptr<Timeline>> Tenants::import(Task& task, const TenantTimeli
 
 Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimelineId& id,
                                                   const TimelineId& ancestor, std::optional<Lsn> lsn) {
+  TRY_ASSIGN(std::shared_ptr<Timeline> parent, find({id.tenant, ancestor}));
+  if (lsn && *lsn > parent->last_record()) {
+    // Its WAL may be on its way, as after a start.
+    Deadline deadline(task, kBranchWait);
+    Status waited = parent->store().last_record().wait_for(task, *lsn);
+    if (!waited.ok() && !waited.is(Code::TimedOut)) return waited.error();
+  }
   Lock lock;
   TRY(lock.acquire(task, changing_));
-  TRY_ASSIGN(std::shared_ptr<Timeline> parent, find({id.tenant, ancestor}));
   if (auto known = find(id); known.ok()) {
     bool same = (*known)->ancestor() == parent &&
                 (!lsn || (*known)->store().index().ancestor_lsn == branch_point(*lsn));

@@ -19,8 +19,7 @@ Status wait_at_most(Task& task, WaitList& list, Duration time) {
 
 Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id,
                    std::string folder, std::shared_ptr<Timeline> ancestor)
-    : services_(services),
-      options_(options),
+    : options_(options),
       ancestor_(std::move(ancestor)),
       log_(Logger(services.env.log())
                .with("tenant", to_string(id.tenant))

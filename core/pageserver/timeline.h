@@ -82,7 +82,6 @@ class Timeline {
   Status upload_loop(Task& task);
   Status make_images(Task& task);
 
-  Services& services_;
   TimelineOptions options_;
   std::shared_ptr<Timeline> ancestor_;
   Logger log_;
