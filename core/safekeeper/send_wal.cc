@@ -1,7 +1,6 @@
 // A reader's connection: PostgreSQL's replication protocol, as much of it as physical readers use.
 
 #include <algorithm>
-#include <cctype>
 
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/wal_service.h"
@@ -18,8 +17,9 @@ constexpr std::string_view kServerVersion = "15.0";
 
 bool is_command(const std::string& query, std::string_view command) {
   if (query.size() < command.size()) return false;
+  auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
   for (size_t i = 0; i < command.size(); ++i)
-    if (std::toupper(static_cast<unsigned char>(query[i])) != command[i]) return false;
+    if (upper(query[i]) != command[i]) return false;
   return true;
 }
 
