@@ -16,6 +16,16 @@ Error invalid(size_t line, std::string what) {
   return Error(Code::Invalid, "fault plan, line " + std::to_string(line) + ": " + std::move(what));
 }
 
+// Faults at the same time keep their order.
+void sort_by_time(Plan& plan) {
+  std::vector<std::pair<Duration, size_t>> order;
+  for (size_t i = 0; i < plan.faults.size(); i++) order.emplace_back(plan.faults[i].at, i);
+  std::sort(order.begin(), order.end());
+  std::vector<Fault> sorted;
+  for (const auto& [at, index] : order) sorted.push_back(std::move(plan.faults[index]));
+  plan.faults = std::move(sorted);
+}
+
 bool valid_name(std::string_view name) {
   auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -114,8 +124,7 @@ Result<Plan> parse_plan(std::string_view text) {
     plan.faults.push_back(std::move(fault));
   }
   if (!header) return invalid(number, "expected '" + std::string(kHeader) + "'");
-  std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
+  sort_by_time(plan);
   return plan;
 }
 
@@ -135,8 +144,7 @@ class Drawing {
           std::find(options_.never.begin(), options_.never.end(), about.kind) != options_.never.end();
       if (families_[static_cast<size_t>(about.family)] && kind_on && !never) draw_kind(about, own);
     }
-    std::stable_sort(plan_.faults.begin(), plan_.faults.end(),
-                     [](const Fault& a, const Fault& b) { return a.at < b.at; });
+    sort_by_time(plan_);
     return std::move(plan_);
   }
 
