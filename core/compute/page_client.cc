@@ -68,7 +68,10 @@ struct PageClient::Connection {
 };
 
 PageClient::PageClient(Scope& parent, Env& env, PageClientConfig config)
-    : env_(env), config_(std::move(config)), permits_(config_.in_flight), scope_(parent) {}
+    : log_(Logger(env.log()).with("timeline", to_string(config.id.timeline))),
+      config_(std::move(config)),
+      permits_(config_.in_flight),
+      scope_(parent) {}
 
 PageClient::~PageClient() = default;
 
@@ -86,8 +89,10 @@ Result<std::shared_ptr<PageClient::Connection>> PageClient::connected(Task& task
   TRY(connection->client->start_copy_both(
       task, "pagestream_v3 " + to_string(config_.id.tenant) + " " + to_string(config_.id.timeline)));
   connection_ = connection;
-  scope_.spawn("pages from " + to_string(config_.pageserver), [connection](Task& reader) -> Status {
+  scope_.spawn("pages from " + to_string(config_.pageserver), [this, connection](Task& reader) -> Status {
     Status ended = connection->read_answers(reader);
+    if (!connection->broken)
+      log_.info("pages from {}: {}", to_string(config_.pageserver), ended.error().to_string());
     connection->fail(ended.error());
     return {};
   });

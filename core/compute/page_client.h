@@ -56,7 +56,7 @@ class PageClient {
   Result<std::shared_ptr<Pending>> ask(Task& task, wire::PageRequest request);
   Result<std::shared_ptr<Connection>> connected(Task& task);
 
-  Env& env_;
+  Logger log_;
   PageClientConfig config_;
   std::shared_ptr<Connection> connection_;  // null, or the latest one
   uint64_t next_id_ = 1;
