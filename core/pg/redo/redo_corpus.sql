@@ -170,6 +170,28 @@ create database kept strategy file_copy;
 begin; create table tp(a int); insert into tp values (1); prepare transaction 'p1'; commit prepared 'p1';
 begin; drop table tp; prepare transaction 'p2'; rollback prepared 'p2';
 begin; savepoint a; insert into tp values (3); savepoint b; insert into tp values (4); prepare transaction 'p3';
+set allow_in_place_tablespaces = on; create tablespace ts location '';
+create table ints(a int primary key) tablespace ts; insert into ints select i from generate_series(1, 500) i;
+create table gone(a int) tablespace ts; insert into gone values (1); drop table gone;
+create tablespace ts2 location ''; drop tablespace ts2;
+select pg_create_restore_point('here'); select pg_logical_emit_message(true, 'prefix', 'hello'), pg_logical_emit_message(false, 'prefix', repeat('x', 40000));
+select pg_replication_origin_create('origin'); select pg_replication_origin_session_setup('origin');
+begin; insert into ints values (1000); select pg_replication_origin_xact_setup('0/AABBCC', '2026-01-01'); commit;
+select pg_replication_origin_session_reset(); select pg_replication_origin_advance('origin', '0/1234567'); select pg_replication_origin_drop('origin');
+select pg_backup_start('here', true) \gset
+select count(*) from pg_backup_stop(false) \gset
+select current_setting('full_page_writes') = 'on' as images, current_setting('wal_level') = 'logical' as logical \gset
+\if :images
+alter system set full_page_writes = off; select pg_reload_conf(); select pg_sleep(0.2); update ints set a = -a where a < 50;
+alter system reset full_page_writes; select pg_reload_conf(); select pg_sleep(0.2);
+\endif
+\if :logical
+select pg_create_logical_replication_slot('slot', 'test_decoding');
+create table uc(a int primary key, b text) with (user_catalog_table = true); insert into uc select i, 'x' from generate_series(1, 300) i;
+update uc set b = 'y'; begin; update uc set b = 'z' where a < 100; commit; vacuum full uc; truncate uc;
+select pg_drop_replication_slot('slot');
+\endif
+do $$ begin for i in 1..33000 loop perform pg_current_xact_id(); commit; end loop; end $$;
 create unlogged table ul(a int primary key); insert into ul values (1); alter table ul set logged; alter table ul set unlogged;
 create table tr(a int, b text); insert into tr select i, repeat('t', 100) from generate_series(1, 4000) i; vacuum freeze tr;
 delete from tr where a > 1500; vacuum tr; insert into tr select i, 'n' from generate_series(1, 200) i;

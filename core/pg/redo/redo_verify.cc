@@ -19,6 +19,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -176,6 +177,8 @@ class Verifier {
 
   Status record(const DecodedRecord& r) {
     records_++;
+    uint8_t type = r.is(Rmgr::Xact) ? r.type() & 0x70 : r.type();  // its high bit only says what follows
+    seen_.insert({r.rmid, type});
     for (const DecodedBlock& block : r.blocks()) apply_block(r, block);
     effects_.clear();
     TRY(nonblock_effects(r, settings_, effects_));
@@ -202,6 +205,9 @@ class Verifier {
     }
     std::printf("%lu records, %lu effects beyond blocks, %lu visibility map images compared unmasked\n",
                 records_, effects_done_, vm_compared_);
+    std::printf("record types:");
+    for (const auto& [rmid, type] : seen_) std::printf(" %u/%02x", rmid, type);
+    std::printf("\n");
     std::printf(
         "%lu images compared, %lu mismatches, %lu errors, %lu unsupported, %zu record types with blocks\n",
         sum.compared, sum.mismatches, sum.errors, sum.unsupported, counts_.size());
@@ -355,6 +361,7 @@ class Verifier {
   std::string slru_seed_;
   std::map<std::pair<uint8_t, uint32_t>, PageBytes> slru_pages_;
   std::map<std::pair<uint8_t, uint8_t>, Counts> counts_;
+  std::set<std::pair<uint8_t, uint8_t>> seen_;
   std::vector<Effect> effects_;
   uint64_t records_ = 0;
   uint64_t effects_done_ = 0;
