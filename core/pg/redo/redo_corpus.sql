@@ -161,6 +161,15 @@ create index bli on bl using bloom (a, b); insert into bl select i, i, i from ge
 delete from bl where a % 3 = 0; vacuum bl;
 
 reset wal_consistency_checking;
+-- Before any transaction is left prepared: a logical slot waits for all that run.
+select current_setting('wal_level') = 'logical' as logical \gset
+\if :logical
+select pg_create_logical_replication_slot('slot', 'test_decoding');
+create table uc(a int primary key, b text) with (user_catalog_table = true); insert into uc select i, 'x' from generate_series(1, 300) i;
+update uc set b = 'y'; begin; update uc set b = 'z' where a < 100; commit; vacuum full uc; truncate uc;
+select pg_drop_replication_slot('slot');
+\endif
+
 -- Sequences, relation maps, databases, two-phase, unlogged relations, truncation.
 create sequence sq; select count(nextval('sq')) from generate_series(1, 200); select setval('sq', 77); select nextval('sq');
 vacuum full pg_class; reindex table pg_class;
@@ -180,16 +189,10 @@ begin; insert into ints values (1000); select pg_replication_origin_xact_setup('
 select pg_replication_origin_session_reset(); select pg_replication_origin_advance('origin', '0/1234567'); select pg_replication_origin_drop('origin');
 select pg_backup_start('here', true) \gset
 select count(*) from pg_backup_stop(false) \gset
-select current_setting('full_page_writes') = 'on' as images, current_setting('wal_level') = 'logical' as logical \gset
+select current_setting('full_page_writes') = 'on' as images \gset
 \if :images
 alter system set full_page_writes = off; select pg_reload_conf(); select pg_sleep(0.2); update ints set a = -a where a < 50;
 alter system reset full_page_writes; select pg_reload_conf(); select pg_sleep(0.2);
-\endif
-\if :logical
-select pg_create_logical_replication_slot('slot', 'test_decoding');
-create table uc(a int primary key, b text) with (user_catalog_table = true); insert into uc select i, 'x' from generate_series(1, 300) i;
-update uc set b = 'y'; begin; update uc set b = 'z' where a < 100; commit; vacuum full uc; truncate uc;
-select pg_drop_replication_slot('slot');
 \endif
 do $$ begin for i in 1..33000 loop perform pg_current_xact_id(); commit; end loop; end $$;
 create unlogged table ul(a int primary key); insert into ul values (1); alter table ul set logged; alter table ul set unlogged;

@@ -259,7 +259,11 @@ class Verifier {
       return;
     }
     if (block.apply_image) c.images++;
-    if (has_consistency_image(block) && !options_.speed) compare(r, block, page, c);
+    // CREATE DATABASE by wal_log logs map pages as if their bits were a hole: a standby's, and ours, are
+    // zero.
+    if (block.fork == Fork::Vm && block.apply_image && block.hole_length > 0) holed_maps_.insert(block.tag());
+    if (has_consistency_image(block) && !options_.speed && !holed_maps_.contains(block.tag()))
+      compare(r, block, page, c);
   }
 
   void flip_a_bit(const DecodedBlock& block, PageBytes& page) {
@@ -362,6 +366,7 @@ class Verifier {
   std::map<std::pair<uint8_t, uint32_t>, PageBytes> slru_pages_;
   std::map<std::pair<uint8_t, uint8_t>, Counts> counts_;
   std::set<std::pair<uint8_t, uint8_t>> seen_;
+  std::set<BlockTag> holed_maps_;
   std::vector<Effect> effects_;
   uint64_t records_ = 0;
   uint64_t effects_done_ = 0;
