@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""The walk of the README, as typed, with the shapes of its output."""
+import re
+
+import cluster
+
+HEX = "[0-9a-f]{32}"
+
+
+def check_shape(text, pattern, what):
+    cluster.expect(re.search(pattern, text, re.M), f"{what}: expected {pattern} in:\n{text}")
+
+
+def walk(c):
+    c.start()
+    created = c.argon("tenant", "create", "--set-default").stdout
+    check_shape(created, rf"^tenant {HEX} successfully created", "tenant create")
+    check_shape(created, rf"'{HEX}' \(branch main\)", "tenant create")
+    c.argon("endpoint", "create", "main")
+    c.argon("endpoint", "start", "main")
+    listing = c.argon("endpoint", "list").stdout
+    check_shape(listing, r"^ENDPOINT +ADDRESS +TIMELINE +BRANCH NAME +LSN +STATUS$", "endpoint list")
+    check_shape(listing, rf"^main +127\.0\.0\.1:\d+ +{HEX} +main +[0-9A-F]+/[0-9A-F]+ +running$", "endpoint list")
+
+    c.sql("main", "create table t(key int primary key, value text); insert into t values (1, 'one');")
+    c.argon("timeline", "branch", "--branch-name", "migration_check")
+    tree = c.argon("timeline", "list").stdout
+    check_shape(tree, rf"^\(L\) main \[{HEX}\]$", "timeline list")
+    check_shape(tree, rf"^\(L\) ┗━ @[0-9A-F]+/[0-9A-F]+: migration_check \[{HEX}\]$", "timeline list")
+    c.argon("endpoint", "create", "migration_check", "--branch-name", "migration_check")
+    c.argon("endpoint", "start", "migration_check")
+    cluster.expect(c.sql("migration_check", "select * from t") == "1|one", "the branch does not see its ancestor's row")
+    c.sql("migration_check", "insert into t values (2, 'two')")
+    cluster.expect(c.sql("migration_check", "select count(*) from t") == "2", "the branch lost its own row")
+    cluster.expect(c.sql("main", "select count(*) from t") == "1", "main sees the branch's row")
+
+    c.argon("stop")
+    status = c.argon("status").stdout
+    cluster.expect("running" not in status, f"something runs after stop:\n{status}")
+
+    # Everything comes back from the storage alone.
+    c.argon("start")
+    c.argon("endpoint", "start", "main")
+    cluster.expect(c.sql("main", "select value from t") == "one", "main lost its row over a restart")
+    c.argon("stop")
+
+
+cluster.run("walk", walk)
