@@ -49,6 +49,8 @@ Result<std::unique_ptr<PostgresServer>> PostgresServer::start(Task& task, Env& e
   options.user = config.postgres_user;
   options.out = ChildStream::file(log_path(config));
   options.err = ChildStream::file(log_path(config));
+  // Backends notice a killed postmaster too late; an immediate shutdown takes them along.
+  options.parent_death_signal = kSigquit;
   TRY_ASSIGN(std::unique_ptr<Process> process, processes->spawn(task, options));
   return std::unique_ptr<PostgresServer>(
       new PostgresServer(env, std::move(log), config, data_directory, std::move(process)));

@@ -27,6 +27,7 @@ struct SpawnOptions {
   std::string working_directory;                   // empty: the parent's
   std::string user;                                // run as this user; empty: the parent's
   ChildStream in, out, err;
+  int parent_death_signal = 9;  // sent to the child when this process dies, however it dies
 };
 
 struct ExitStatus {

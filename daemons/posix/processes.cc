@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,8 @@ struct ChildPlan {
   std::vector<char*> envp;
   std::optional<UserIds> user;
   const char* directory = nullptr;
+  int parent_death_signal = SIGKILL;
+  pid_t parent = getpid();
   Plumbing streams[3];
   Fd report_read, report_write;  // errno of the failed step goes through here
 };
@@ -103,6 +106,9 @@ enum class Step : int { User = 1, Directory, Exec };
                    setgid(plan.user->gid) == 0 && setuid(plan.user->uid) == 0;
     if (!changed) report_and_exit(report, Step::User);
   }
+  // The parent's end, however it comes, is the child's: after the change of user, which clears this.
+  prctl(PR_SET_PDEATHSIG, plan.parent_death_signal);
+  if (getppid() != plan.parent) _exit(127);
   if (plan.directory != nullptr && chdir(plan.directory) != 0) report_and_exit(report, Step::Directory);
   execve(plan.argv[0], plan.argv.data(), plan.envp.data());
   report_and_exit(report, Step::Exec);
@@ -171,6 +177,7 @@ Status prepare(const SpawnOptions& options, ChildPlan& plan) {
   for (std::string& entry : plan.environment) plan.envp.push_back(entry.data());
   plan.envp.push_back(nullptr);
   if (!options.working_directory.empty()) plan.directory = options.working_directory.c_str();
+  plan.parent_death_signal = options.parent_death_signal;
   if (!options.user.empty()) {
     TRY_ASSIGN(plan.user, look_up_user(options.user));
     if (plan.user->uid == geteuid()) plan.user.reset();
