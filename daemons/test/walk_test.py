@@ -15,7 +15,7 @@ def walk(c):
     c.start()
     created = c.argon("tenant", "create", "--set-default").stdout
     check_shape(created, rf"^tenant {HEX} successfully created", "tenant create")
-    check_shape(created, rf"'{HEX}' \(branch main\)", "tenant create")
+    check_shape(created, rf"'main' \[{HEX}\]", "tenant create")
     c.argon("endpoint", "create", "main")
     c.argon("endpoint", "start", "main")
     listing = c.argon("endpoint", "list").stdout
