@@ -85,7 +85,10 @@ class Cluster:
     def pid_file(self, name):
         if name.startswith("endpoint "):
             return self.dir / "endpoints" / name.split()[1] / "compute.pid"
-        return self.dir / name / f"{name}.pid"
+        if name.startswith("safekeeper-"):
+            return self.dir / "safekeepers" / f"sk{name.split('-')[1]}" / "safekeeper.pid"
+        folder = "pageserver_1" if name == "pageserver" else name
+        return self.dir / folder / f"{name}.pid"
 
     def pid(self, name):
         """The pid of a daemon ("pageserver", "safekeeper-1", "endpoint main"), or None."""

@@ -88,7 +88,7 @@ def ledger(c):
     print(f"{total} acknowledged rows are there, on main and (of before) on the branch")
 
     c.argon("stop")
-    subprocess.run(["rm", "-rf", str(c.dir / "pageserver" / "data")], check=True)
+    subprocess.run(["rm", "-rf", str(c.dir / "pageserver_1" / "data")], check=True)
     c.argon("start")
     c.argon("endpoint", "start", "main")
     c.argon("endpoint", "start", "middle")

@@ -19,8 +19,8 @@ def walk(c):
     c.argon("endpoint", "create", "main")
     c.argon("endpoint", "start", "main")
     listing = c.argon("endpoint", "list").stdout
-    check_shape(listing, r"^ENDPOINT +ADDRESS +TIMELINE +BRANCH NAME +LSN +STATUS$", "endpoint list")
-    check_shape(listing, rf"^main +127\.0\.0\.1:\d+ +{HEX} +main +[0-9A-F]+/[0-9A-F]+ +running$", "endpoint list")
+    check_shape(listing, r"^ ?ENDPOINT +ADDRESS +TIMELINE +BRANCH NAME +LSN +STATUS *$", "endpoint list")
+    check_shape(listing, rf"^ ?main +127\.0\.0\.1:\d+ +{HEX} +main +[0-9A-F]+/[0-9A-F]+ +running *$", "endpoint list")
 
     c.sql("main", "create table t(key int primary key, value text); insert into t values (1, 'one');")
     c.argon("timeline", "branch", "--branch-name", "migration_check")
