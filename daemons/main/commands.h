@@ -74,6 +74,12 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
 Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 
+struct InspectOptions {
+  std::string file;
+};
+// Needs no cluster. Corrupt where a checksum is wrong, Unsupported for an unknown format or version.
+Status inspect(Task& task, Env& env, const Globals& globals, const InspectOptions& options);
+
 // Parts shared by commands.
 
 // "10s", "2m", "500ms".

@@ -37,6 +37,7 @@ struct Commands {
   TenantOptions tenant;
   TimelineOptions timeline;
   EndpointOptions endpoint;
+  InspectOptions inspect;
   uint64_t safekeeper_id = 0;
   std::function<int()> chosen;
 };
@@ -166,6 +167,15 @@ void add_endpoint(CLI::App& app, Commands& all) {
   on(list, all, endpoint_list, options);
 }
 
+void add_inspect(CLI::App& app, Commands& all) {
+  CLI::App* inspect = app.add_subcommand("inspect", "Show what a file of the cluster says, and check it");
+  inspect
+      ->add_option("FILE", all.inspect.file,
+                   "safekeeper.control, a layer file, a timeline's index, pg_control")
+      ->required();
+  on(inspect, all, cli::inspect, all.inspect);
+}
+
 void add_daemons(CLI::App& app, Commands& all) {
   auto daemon = [&](const char* name, const char* what, std::function<int()> main) {
     CLI::App* sub = app.add_subcommand(name, what);
@@ -202,6 +212,7 @@ int main(int argc, char** argv) {
   add_tenant(app, all);
   add_timeline(app, all);
   add_endpoint(app, all);
+  add_inspect(app, all);
   add_daemons(app, all);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,124 @@
+// inspect: what a file of the cluster says, whichever of its formats it is in. Checks what it reads.
+
+#include <fmt/format.h>
+
+#include "core/env/io.h"
+#include "core/pageserver/layer_format.h"
+#include "core/pageserver/timeline_index.h"
+#include "core/pg/control_file.h"
+#include "core/safekeeper/control_file.h"
+#include "daemons/main/commands.h"
+
+namespace argon::cli {
+namespace {
+
+using nlohmann::json;
+
+Result<json> safekeeper_control(ByteView file) {
+  TRY_ASSIGN(safekeeper::TimelineControl control, safekeeper::decode_control(file));
+  const consensus::AcceptorState& state = control.acceptor;
+  json history = json::array();
+  for (const auto& entry : state.history.entries())
+    history.push_back({{"term", entry.term.value}, {"start", to_string(entry.start)}});
+  return json{{"format", "safekeeper control file"},
+              {"tenant_id", to_string(control.id.tenant)},
+              {"timeline_id", to_string(control.id.timeline)},
+              {"term", state.term.value},
+              {"term_history", history},
+              {"configuration", consensus::to_string(state.configuration)},
+              {"server_version", state.server.pg_version},
+              {"system_id", std::to_string(state.server.system_id)},
+              {"timeline_start_lsn", to_string(state.timeline_start)},
+              {"local_start_lsn", to_string(state.local_start)},
+              {"commit_lsn", to_string(state.commit)},
+              {"backup_lsn", to_string(control.backup)},
+              {"remote_consistent_lsn", to_string(control.remote_consistent)}};
+}
+
+Result<json> timeline_index(ByteView file, const std::string& path) {
+  TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(file, path));
+  json layers = json::array();
+  for (const auto& layer : index.layers)
+    layers.push_back({{"name", pageserver::to_string(layer.name)}, {"size", layer.size}});
+  json out{{"format", "timeline index"},
+           {"tenant_id", to_string(index.id.tenant)},
+           {"timeline_id", to_string(index.id.timeline)},
+           {"generation", index.generation.value},
+           {"sequence", index.sequence},
+           {"start_lsn", to_string(index.start_lsn)},
+           {"disk_consistent_lsn", to_string(index.disk_consistent)},
+           {"gc_cutoff_lsn", to_string(index.gc_cutoff)},
+           {"system_id", std::to_string(index.system_id)},
+           {"layers", layers}};
+  if (index.ancestor) {
+    out["ancestor_timeline_id"] = to_string(*index.ancestor);
+    out["ancestor_lsn"] = to_string(index.ancestor_lsn);
+  }
+  return out;
+}
+
+// The header, and the checksum of every block.
+Result<json> layer(ByteView file) {
+  using namespace pageserver;
+  if (file.size() % kLayerBlock != 0)
+    return Error(Code::Corrupt,
+                 fmt::format("a layer file of {} bytes, not a multiple of {}", file.size(), kLayerBlock));
+  TRY_ASSIGN(LayerHeader header, parse_layer_header(file.first(kLayerBlock)));
+  uint64_t blocks = file.size() / kLayerBlock;
+  for (uint64_t i = 0; i < blocks; i++)
+    if (!check_layer_block(file.subspan(i * kLayerBlock, kLayerBlock), header.file_id,
+                           static_cast<uint32_t>(i)))
+      return Error(Code::Corrupt, fmt::format("block {} at offset {}: wrong checksum", i, i * kLayerBlock));
+  return json{{"format", "layer file"},
+              {"kind", header.kind == LayerKind::Image ? "image" : "delta"},
+              {"tenant_id", to_string(header.owner.tenant)},
+              {"timeline_id", to_string(header.owner.timeline)},
+              {"begin_lsn", to_string(header.begin)},
+              {"end_lsn", to_string(header.end)},
+              {"file_id", fmt::format("{:016x}", header.file_id)},
+              {"blocks", blocks},
+              {"checksums", "right"}};
+}
+
+Result<json> pg_control(ByteView file) {
+  TRY_ASSIGN(pg::ControlFile control, pg::decode_control_file(file));
+  return json{{"format", "pg_control"},
+              {"system_id", std::to_string(control.system_id)},
+              {"state", static_cast<uint32_t>(control.state)},
+              {"checkpoint_lsn", to_string(control.checkpoint_lsn)},
+              {"data_checksums", control.data_checksums()}};
+}
+
+Result<json> look_at(ByteView file, const std::string& path) {
+  std::string_view text = as_text(file);
+  if (text.starts_with("ASKC")) return safekeeper_control(file);
+  if (text.starts_with("ARGINDEX")) return timeline_index(file, path);
+  // Behind the block's checksum.
+  if (file.size() >= pageserver::kLayerBlock && text.substr(4).starts_with("ARGLAYER")) return layer(file);
+  if (path.ends_with("/pg_control")) return pg_control(file);
+  return Error(Code::Unsupported,
+               "not a format that argon knows (safekeeper.control, a layer file, a timeline's index, "
+               "pg_control); pg_waldump reads WAL segments");
+}
+
+}  // namespace
+
+Status inspect(Task& task, Env& env, const Globals& globals, const InspectOptions& options) {
+  TRY_ASSIGN(Bytes file, read_file(task, env.disk(), options.file, 4ull << 30));
+  TRY_ASSIGN(json found, look_at(file, options.file).with(options.file));
+  if (globals.json) {
+    Session::print(found);
+    return {};
+  }
+  for (const auto& [key, value] : found.items()) {
+    if (!value.is_array()) {
+      fmt::print("{}: {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+      continue;
+    }
+    fmt::print("{}:\n", key);
+    for (const json& one : value) fmt::print("  {}\n", one.dump());
+  }
+  return {};
+}
+
+}  // namespace argon::cli
