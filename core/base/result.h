@@ -135,10 +135,10 @@ void ignore_result(Result<T>&&) {}
 #define ARGON_CONCAT(a, b) ARGON_CONCAT_(a, b)
 
 // TRY(expression): returns its error from the enclosing function; the value is dropped.
-#define TRY(...)                                                          \
-  do {                                                                    \
+#define TRY(...)                                                            \
+  do {                                                                      \
     if (auto&& try_result_ = (__VA_ARGS__); !try_result_.ok()) [[unlikely]] \
-      return try_result_.error();                                         \
+      return try_result_.error();                                           \
   } while (false)
 
 // TRY_ASSIGN(auto x, expression): the same, and gives the value to x.
