@@ -2,13 +2,16 @@
 
 A private cluster in a temporary folder on free ports; everything it started is stopped at the end.
 """
+import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 NAMES = ["cluster.endpoint_start", "cluster.branch", "cluster.branch_of_much_data"]
 SMALL_MB, LARGE_MB = 10, int(os.environ.get("ARGON_BENCH_LARGE_MB", "1024"))
@@ -57,7 +60,25 @@ def fill(cluster, endpoint, megabytes):
     cluster.sql(endpoint, f"insert into filler select g, repeat(md5(g::text), 31) from generate_series(1, {megabytes} * 1000) g")
 
 
+def settle(cluster):
+    """Until the pageserver has all WAL and has it in the object store: what is measured is the branch alone."""
+    config = (cluster.dir / "state" / "argon.toml").read_text()
+    http = re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+    endpoint = next(e for e in json.loads(cluster.run("--json", "endpoint", "list")) if e["endpoint"] == "main")
+    timeline = f"http://{http}/v1/tenant/{endpoint['tenant_id']}/timeline/{endpoint['timeline_id']}"
+    wanted = lsn(cluster.sql("main", "select pg_current_wal_flush_lsn()").strip())
+    while lsn(json.load(urllib.request.urlopen(timeline))["last_record_lsn"]) < wanted:
+        time.sleep(0.1)
+    urllib.request.urlopen(urllib.request.Request(timeline + "/checkpoint", method="PUT")).read()
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
 def branches_ms(cluster, tag):
+    settle(cluster)
     return statistics.median(
         cluster.timed_ms("timeline", "branch", "--branch-name", f"{tag}_{i}") for i in range(STARTS))
 
