@@ -152,7 +152,8 @@ void add_endpoint(CLI::App& app, Commands& all) {
   create->add_option("--pg-port", options.pg_port, "PostgreSQL's port (default: the next free one)");
   create->add_option("--http-port", options.http_port,
                      "Port of /status and /metrics (default: the next free one)");
-  create->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated");
+  create->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated")
+      ->allow_extra_args(false);
   for (CLI::App* sub : {create, start})
     sub->add_flag("--allow-multiple", options.allow_multiple,
                   "Do not look for other primaries of the timeline");
