@@ -231,7 +231,13 @@ Status ProposerDriver::apply(Task& task, consensus::ProposerEffects effects) {
         link->wake.notify_all();
       }
     } else if (auto* persist = std::get_if<consensus::PersistTerm>(&effect)) {
-      TRY(persist_term_(task, persist->term, persist->start).with("store the won term"));
+      // The win is the proposer's, not this link's: a link that ends meanwhile must not leave it undecided.
+      Uninterruptible whole(task);
+      Status stored = persist_term_(task, persist->term, persist->start).with("store the won term");
+      if (!stored.ok()) {
+        lose(persist->term, stored.error());
+        return stored;
+      }
       consensus::ProposerEffects more = proposer_.on_term_persisted();
       effects.insert(effects.end(), std::make_move_iterator(more.begin()),
                      std::make_move_iterator(more.end()));
