@@ -60,6 +60,16 @@ Status ProposerDriver::wait_committed(Task& task, Lsn lsn) {
   return lost_;
 }
 
+Status ProposerDriver::wait_told(Task& task) {
+  auto all_told = [this] {
+    return std::all_of(links_.begin(), links_.end(), [this](const auto& entry) {
+      return entry.second->stream == nullptr || entry.second->told >= committed_;
+    });
+  };
+  while (lost_.ok() && !all_told()) TRY(change_waiters_.wait(task));
+  return lost_;
+}
+
 Status ProposerDriver::wait_change(Task& task, uint64_t seen) {
   while (changes_ == seen) TRY(change_waiters_.wait(task));
   return {};
@@ -116,6 +126,7 @@ Status ProposerDriver::run_session(Task& task, Link& link) {
     TRY_ASSIGN(stream, env_.network().connect(task, Address::tcp(link.member.host, link.member.port)));
   }
   link.queue.clear();
+  link.told = Lsn();
   link.stream = stream.get();
   Status status = apply(task, proposer_.on_connected(link.id));
   if (status.ok()) {
@@ -153,6 +164,7 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
   std::unique_ptr<OldWalReader> old_wal;
   argon::append(out.buffer(), wire::kHello);
   MonotonicTime last_sent = env_.now();
+  Lsn telling;
   for (;;) {
     while (!link.queue.empty()) {
       consensus::encode_message(out.buffer(), link.queue.front());
@@ -161,6 +173,7 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
     while (out.pending() < kSendBatch) {
       std::optional<consensus::Append> next = proposer_.next_append(link.id);
       if (!next) break;
+      telling = std::max(telling, next->commit);
       consensus::WalCheck check;
       TRY_ASSIGN(Bytes wal, wal_for(task, link, *next, old_wal, check));
       consensus::encode_message(out.buffer(), consensus::ProposerMessage(next->request(check, wal)));
@@ -176,6 +189,10 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       Deadline deadline(task, config_.silence_timeout);
       TRY(out.flush(task));
       last_sent = env_.now();
+      if (link.told < telling) {
+        link.told = telling;
+        changed();
+      }
       continue;
     }
     Deadline deadline(task, last_sent + config_.heartbeat_interval);

@@ -66,6 +66,9 @@ class ProposerDriver {
   Status append(Task& task, Lsn begin, ByteView wal);
   // Waits until everything below `lsn` is committed. Errors: as append().
   Status wait_committed(Task& task, Lsn lsn);
+  // Waits until every safekeeper that is connected was told what is committed: only from this proposer do
+  // they, and the pageserver through them, learn of the last of it. Errors: as append().
+  Status wait_told(Task& task);
   // Waits until committed(), pageserver() or lost() changed since `seen` (a value of changes()).
   Status wait_change(Task& task, uint64_t seen);
   uint64_t changes() const { return changes_; }
@@ -91,6 +94,7 @@ class ProposerDriver {
     Stream* stream = nullptr;  // while connected
     std::deque<consensus::ProposerMessage> queue;
     WaitList wake;
+    Lsn told;  // commit position sent on this connection
     Error close_reason{Code::Disconnected, ""};
   };
 

@@ -213,6 +213,7 @@ Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver
   if (driver == nullptr || !driver->lost().ok()) return {};
   Deadline deadline(task, kDrainTimeout);
   Status drained = driver->wait_committed(task, driver->end());
+  if (drained.ok()) drained = driver->wait_told(task);
   if (!drained.ok())
     log_.warn("the last WAL up to {} is not committed yet: {}", to_string(driver->end()),
               drained.error().to_string());

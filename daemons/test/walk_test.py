@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""The walk of the README, as typed, with the shapes of its output."""
+"""The walk of the README, as typed, with the shapes of its output.
+
+usage: walk_test.py [BUILD_DIR]     With a build tree: installs it into a prefix, and walks from there.
+"""
 import re
+import subprocess
+import sys
 
 import cluster
 
@@ -12,6 +17,10 @@ def check_shape(text, pattern, what):
 
 
 def walk(c):
+    if len(sys.argv) > 1:
+        prefix = c.root / "prefix"
+        subprocess.run(["cmake", "--install", sys.argv[1], "--prefix", prefix], check=True, capture_output=True)
+        c.argon_program = prefix / "bin" / "argon"
     c.start()
     created = c.argon("tenant", "create", "--set-default").stdout
     check_shape(created, rf"^tenant {HEX} successfully created", "tenant create")
@@ -34,6 +43,8 @@ def walk(c):
     cluster.expect(c.sql("migration_check", "select count(*) from t") == "2", "the branch lost its own row")
     cluster.expect(c.sql("main", "select count(*) from t") == "1", "main sees the branch's row")
 
+    last = c.sql("main", "insert into t values (3, 'last'); select pg_current_wal_insert_lsn()")
+    cluster.expect("/" in last, f"no LSN: {last}")
     c.argon("stop")
     status = c.argon("status", check=False).stdout
     cluster.expect("running" not in status, f"something runs after stop:\n{status}")
@@ -41,7 +52,8 @@ def walk(c):
     # Everything comes back from the storage alone.
     c.argon("start")
     c.argon("endpoint", "start", "main")
-    cluster.expect(c.sql("main", "select value from t") == "one", "main lost its row over a restart")
+    rows = c.sql("main", "select value from t order by key")
+    cluster.expect(rows == "one\nlast", f"main lost a row over a restart: {rows}")
     c.argon("stop")
 
 
