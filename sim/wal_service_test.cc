@@ -292,8 +292,6 @@ TEST_P(WalServiceFaults, NothingAcknowledgedIsLost) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, WalServiceFaults, testing::Range(0, 4));
-// For a longer search: --gtest_also_run_disabled_tests.
-INSTANTIATE_TEST_SUITE_P(DISABLED_More, WalServiceFaults, testing::Range(4, 400));
 
 }  // namespace
 }  // namespace argon::sim
