@@ -2,7 +2,7 @@
 #   A static library argon_NAME of one folder, and, where TESTS are given, one GoogleTest
 #   program NAME_test whose cases ctest knows as NAME.Suite.Case.
 # argon_test(NAME SOURCES ... [DEPS ...])
-#   A GoogleTest program by itself.
+#   A GoogleTest program by itself. Cases named *BadInput* are bad_input.NAME.Suite.Case to ctest.
 # argon_program(NAME SOURCES ... [DEPS ...])
 #   A program in bin/.
 # argon_fuzz(NAME SOURCES ... [DEPS ...])
@@ -16,7 +16,10 @@ function(argon_test name)
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE ${T_DEPS} argon_test_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." TEST_FILTER "-*BadInput*" DISCOVERY_MODE PRE_TEST
+    PROPERTIES TIMEOUT 300)
+  gtest_discover_tests(${name} TEST_PREFIX "bad_input.${name}." TEST_FILTER "*BadInput*" DISCOVERY_MODE PRE_TEST
+    PROPERTIES TIMEOUT 300)
 endfunction()
 
 function(argon_library name)

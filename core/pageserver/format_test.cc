@@ -187,7 +187,7 @@ TEST(TimelineIndex, RoundTrip) {
   EXPECT_EQ(*decoded, sample_index());
 }
 
-TEST(TimelineIndex, AnyDamageIsAnError) {
+TEST(TimelineIndex, BadInputAnyDamageOrTruncationIsAnError) {
   Bytes good = encode_index(sample_index());
   for (size_t at = 0; at < good.size(); at++) {
     Bytes bad = good;

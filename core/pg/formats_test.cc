@@ -62,7 +62,7 @@ TEST(ControlFile, EncodeAndDecodeGiveTheSame) {
   });
 }
 
-TEST(ControlFile, AFlippedBitIsNoticed) {
+TEST(ControlFile, BadInputAFlippedBitIsNoticed) {
   rc::check([](uint64_t seed) {
     Random random(seed);
     Bytes file = encode_control_file(random_control(random));

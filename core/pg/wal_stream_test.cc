@@ -137,7 +137,7 @@ size_t count(WalStreamDecoder& decoder, ByteView bytes, std::string* error = nul
   }
 }
 
-TEST(WalStream, AFlippedBitEndsTheValidWalAtThatRecordAndNeverLater) {
+TEST(WalStream, BadInputAFlippedBitEndsTheValidWalAtThatRecordAndNeverLater) {
   rc::check([](uint64_t seed) {
     Random random(seed);
     Lsn position = random_position(random);
