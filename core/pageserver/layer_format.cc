@@ -158,7 +158,7 @@ void LayerBuilder::write_node(uint8_t level, uint16_t count, uint64_t first_offs
   store_le(node, count);
   node[2] = level;
   store_le(node + 4, first_offset);
-  std::memcpy(node + kNodeHeader, body.data(), body.size());
+  std::copy(body.begin(), body.end(), node + kNodeHeader);
 }
 
 void LayerBuilder::close_leaf() {
