@@ -28,7 +28,8 @@ std::string quoted(const std::string& text) {
 Output run(const std::string& command) {
   std::string line = "sh -c " + quoted(command);
   if (geteuid() == 0) line = "setpriv --reuid postgres --regid postgres --clear-groups " + line;
-  FILE* pipe = popen((line + " 2>&1 </dev/null").c_str(), "r");
+  // From the root folder: the caller's own may be closed to the user postgres.
+  FILE* pipe = popen(("cd / && " + line + " 2>&1 </dev/null").c_str(), "r");
   CHECK(pipe != nullptr);
   Output out;
   char buffer[4096];

@@ -8,14 +8,21 @@ set -eu
 case_name=$1 library=$2 test_library=$3 bindir=$4
 
 if [ "$(id -u)" = 0 ]; then
-  exec setpriv --reuid postgres --regid postgres --clear-groups bash "$0" "$@"
+  # The build tree may be closed to that user: what it needs of it is copied.
+  stage=$(mktemp -d /tmp/argon_refuse_stage.XXXXXX)
+  trap 'rm -rf "$stage"' EXIT
+  chmod 755 "$stage"
+  cp "$0" "$stage/refuse.sh"
+  cp "$library"/*.so "$test_library"/*.so "$stage/"
+  cd /
+  setpriv --reuid postgres --regid postgres --clear-groups bash "$stage/refuse.sh" "$case_name" "$stage" "$stage" "$bindir"
+  exit
 fi
 
 work=$(mktemp -d /tmp/argon_refuse.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 data=$work/data
 cd "$work"
-# The build tree may be closed to this user: the libraries are handed over by the caller's folder.
 "$bindir/initdb" -D "$data" -U cloud_admin --auth=trust --no-sync >"$work/initdb.log"
 
 configure() {

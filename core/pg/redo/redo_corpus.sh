@@ -32,6 +32,9 @@ clean_up() {
   [ "${KEEP:-}" = 1 ] && echo "kept: $work" || rm -rf "$work"
 }
 trap clean_up EXIT
+# The source tree may be closed to the server's user.
+cp "$sql" "$work/workload.sql"
+chmod a+r "$work/workload.sql"
 step() { printf '%4ds %s\n' "$SECONDS" "$*"; }
 
 cat > "$work/server.conf" <<CONF
@@ -69,7 +72,7 @@ if [ -n "${WORKLOAD:-}" ]; then
   run env PGHOST="$work" PGUSER=postgres sh -c "$WORKLOAD" >"$work/psql.out" 2>"$work/psql.err" || tail -3 "$work/psql.out"
   run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'checkpoint' -c 'select pg_switch_wal()' >/dev/null
 else
-  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -v copy_file="$work/copied" -f "$sql" \
+  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -v copy_file="$work/copied" -f "$work/workload.sql" \
     >"$work/psql.out" 2>"$work/psql.err" || { tail -5 "$work/psql.err"; exit 1; }
 fi
 if grep -q 'ERROR' "$work/psql.err"; then grep 'ERROR' "$work/psql.err" | head -20; fi
