@@ -12,23 +12,30 @@ Term WalHistory::owner(const consensus::TermHistory& history, Lsn at) {
   return found;
 }
 
+Status WalHistory::compare(Term former, const Log& was, Term later, const Log& is) {
+  const auto& ours = is.history.entries();
+  const auto& theirs = was.history.entries();
+  bool begins = theirs.size() <= ours.size() && std::equal(theirs.begin(), theirs.end(), ours.begin());
+  bool keeps = begins && (ours.size() == theirs.size() || ours[theirs.size()].start >= was.committed);
+  if (keeps) return {};
+  return Error(Code::Corrupt, "term " + to_string(former) + ", of history " + to_string(was.history) +
+                                  ", has committed up to " + to_string(was.committed) +
+                                  "; this is not kept by term " + to_string(later) + ", of history " +
+                                  to_string(is.history));
+}
+
+Status WalHistory::compare_all(Term term) const {
+  const Log& own = logs_.at(term);
+  for (const auto& [other, log] : logs_) {
+    if (other < term) TRY(compare(other, log, term, own));
+    if (other > term) TRY(compare(term, own, other, log));
+  }
+  return {};
+}
+
 Result<Lsn> WalHistory::elected(Term term, Lsn start, const consensus::TermHistory& history) {
   if (logs_.contains(term)) return Error(Code::Corrupt, "term " + to_string(term) + " was won twice");
   consensus::TermHistory own = history.last_term() == term ? history : history.with({term, start});
-  // Who hears late that it won owes nothing to what was acknowledged in a later term: it can commit nothing.
-  bool owes = term > committed_term_;
-  if (owes && start < committed_)
-    return Error(Code::Corrupt, "term " + to_string(term) + " begins at " + to_string(start) + ", but " +
-                                    to_string(committed_) + " was acknowledged in term " +
-                                    to_string(committed_term_));
-  if (owes && committed_ > origin_) {
-    Term was = owner(logs_.at(committed_term_).history, committed_);
-    Term is = owner(own, committed_);
-    if (was != is)
-      return Error(Code::Corrupt, "what was acknowledged up to " + to_string(committed_) + " is of term " +
-                                      to_string(was) + "; the history of term " + to_string(term) +
-                                      " has term " + to_string(is) + " there");
-  }
   Lsn previous = previous_;
   if (start > origin_) {
     auto writer = logs_.find(owner(own, start));
@@ -41,7 +48,8 @@ Result<Lsn> WalHistory::elected(Term term, Lsn start, const consensus::TermHisto
                                       ", where no record of term " + to_string(writer->first) + " ends");
     previous = record->start;
   }
-  logs_.emplace(term, Log{start, std::move(own), {}, {}});
+  logs_.emplace(term, Log{start, std::move(own), {}, {}, start});
+  TRY(compare_all(term));
   return previous;
 }
 
@@ -52,18 +60,13 @@ void WalHistory::wrote(Term term, const pg::PlacedRecord& record, ByteView wal) 
 }
 
 Status WalHistory::committed(Term term, Lsn lsn) {
-  const Log& log = logs_.at(term);
+  Log& log = logs_.at(term);
   if (lsn > log.start + log.wal.size())
     return Error(Code::Corrupt, "term " + to_string(term) + " reports " + to_string(lsn) +
                                     " committed and has written up to " +
                                     to_string(log.start + log.wal.size()));
-  if (committed_ > origin_ && term != committed_term_) {
-    // A former proposer may still learn of a commit; it must be of the same history.
-    Lsn both = std::min(lsn, committed_);
-    if (owner(log.history, both) != owner(logs_.at(committed_term_).history, both))
-      return Error(Code::Corrupt, "terms " + to_string(term) + " and " + to_string(committed_term_) +
-                                      " have both committed up to " + to_string(both) + ", differently");
-  }
+  log.committed = std::max(log.committed, lsn);
+  TRY(compare_all(term));
   if (lsn > committed_) {
     committed_ = lsn;
     committed_term_ = term;

@@ -3,9 +3,24 @@
 // Oracle 1: WAL acknowledged as committed stays in the history of every later proposer. Oracle 2: a
 // term is won once, and committed WAL is the same bytes on every safekeeper.
 //
-// WAL is identified as in consensus: two histories that have the same term at a position have the
-// same bytes up to there. So an acknowledged position is safe in a later history if the term that owns
-// it there is the term that owned it when it was acknowledged.
+// WAL is identified as in consensus: a term has one writer, so a term that owns a position says what the
+// bytes before it are. Write H(T) for the history of the won term T, (T, start of T) last, and C(T) for
+// what its proposer reported committed at most; it counts from the start of T, since a proposer is heard
+// of when its start is committed. The claim, for all won terms T < U, in whatever order they are heard of:
+//
+//   H(T) is the beginning of H(U), and what follows it in H(U) starts at or beyond C(T).
+//
+// No false alarm: a quorum persisted H(T) and then flushed C(T) in term T, before any of it voted for a
+// later term (an acceptor takes nothing of a term below its own). By induction over the won terms above T:
+// each voting quorum has a member of that quorum, whose log ends in T or later and reaches C(T); the donor
+// is the voter with the highest (last term, flush), so its history begins with H(T) and keeps up to C(T).
+// Complete: if it holds, WAL up to C(T) has the same owners, and so the same bytes, in all later terms. A
+// term below T owes nothing to T: it is replaced, and can commit only what H(T) has from it, which the
+// claim for that pair demands. That a proposer hears late of its election changes only when a pair is
+// looked at: each is, when the second of the two is heard of, and again with every commit.
+//
+// Not seen here: bytes on disks (compared at the end), and terms whose start was never committed: such
+// a proposer has written nothing.
 
 #pragma once
 
@@ -23,12 +38,12 @@ class WalHistory {
   // The timeline begins at `origin`; the record before it starts at `previous`.
   WalHistory(Lsn origin, Lsn previous) : origin_(origin), previous_(previous), committed_(origin) {}
 
-  // Somebody was elected. The start of the record that ends at `start`; Corrupt where the election itself
-  // breaks a promise.
+  // Somebody was elected, and its start is committed. The start of the record that ends at `start`;
+  // Corrupt where the claim is broken.
   Result<Lsn> elected(Term term, Lsn start, const consensus::TermHistory& history);
   // The proposer of `term` hands over this record. `wal` are its bytes with page headers.
   void wrote(Term term, const pg::PlacedRecord& record, ByteView wal);
-  // The proposer of `term` reports everything below `lsn` committed.
+  // The proposer of `term` reports everything below `lsn` committed. Corrupt where the claim is broken.
   Status committed(Term term, Lsn lsn);
 
   Lsn committed() const { return committed_; }
@@ -42,8 +57,13 @@ class WalHistory {
     consensus::TermHistory history;  // with the term itself
     std::vector<pg::PlacedRecord> records;
     Bytes wal;  // from start on
+    Lsn committed;
   };
   static Term owner(const consensus::TermHistory& history, Lsn at);
+  // Holds two won terms against each other; `former` is the lower.
+  static Status compare(Term former, const Log& was, Term later, const Log& is);
+  // Holds one against all others.
+  Status compare_all(Term term) const;
 
   Lsn origin_;
   Lsn previous_;

@@ -60,13 +60,12 @@ Status ProposerDriver::wait_committed(Task& task, Lsn lsn) {
   return lost_;
 }
 
-Status ProposerDriver::wait_told(Task& task) {
-  auto all_told = [this] {
-    return std::all_of(links_.begin(), links_.end(), [this](const auto& entry) {
-      return entry.second->stream == nullptr || entry.second->told >= committed_;
-    });
-  };
-  while (lost_.ok() && !all_told()) TRY(change_waiters_.wait(task));
+Status ProposerDriver::finish(Task& task) {
+  if (lost_.ok() && !start_committed_) return Error(Code::Invalid, "finish: not elected yet");
+  TRY(wait_committed(task, end()));
+  for (auto& [id, link] : links_) link->ask = true;
+  wake_links();
+  while (lost_.ok() && proposer_.commit_known() < committed_) TRY(change_waiters_.wait(task));
   return lost_;
 }
 
@@ -126,7 +125,6 @@ Status ProposerDriver::run_session(Task& task, Link& link) {
     TRY_ASSIGN(stream, env_.network().connect(task, Address::tcp(link.member.host, link.member.port)));
   }
   link.queue.clear();
-  link.told = Lsn();
   link.stream = stream.get();
   Status status = apply(task, proposer_.on_connected(link.id));
   if (status.ok()) {
@@ -153,7 +151,9 @@ Status ProposerDriver::read_messages(Task& task, Link& link, Stream& stream) {
       TRY_ASSIGN(wire::Frame frame, frames.read(task));
       TRY_ASSIGN(message, consensus::parse_acceptor_message(frame));
     }
+    Lsn known = proposer_.commit_known();
     TRY(apply(task, proposer_.on_message(link.id, *message)));
+    if (proposer_.commit_known() > known) changed();
     link.wake.notify_all();
     if (link.stream == nullptr) return link.close_reason;
   }
@@ -164,7 +164,6 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
   std::unique_ptr<OldWalReader> old_wal;
   argon::append(out.buffer(), wire::kHello);
   MonotonicTime last_sent = env_.now();
-  Lsn telling;
   for (;;) {
     while (!link.queue.empty()) {
       consensus::encode_message(out.buffer(), link.queue.front());
@@ -173,12 +172,12 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
     while (out.pending() < kSendBatch) {
       std::optional<consensus::Append> next = proposer_.next_append(link.id);
       if (!next) break;
-      telling = std::max(telling, next->commit);
       consensus::WalCheck check;
       TRY_ASSIGN(Bytes wal, wal_for(task, link, *next, old_wal, check));
       consensus::encode_message(out.buffer(), consensus::ProposerMessage(next->request(check, wal)));
     }
-    if (out.pending() == 0 && env_.now() - last_sent >= config_.heartbeat_interval) {
+    bool idle = out.pending() == 0 && env_.now() - last_sent >= config_.heartbeat_interval;
+    if (idle || std::exchange(link.ask, false)) {
       std::optional<consensus::Append> beat = proposer_.heartbeat(link.id);
       last_sent = env_.now();
       if (beat)
@@ -189,10 +188,6 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       Deadline deadline(task, config_.silence_timeout);
       TRY(out.flush(task));
       last_sent = env_.now();
-      if (link.told < telling) {
-        link.told = telling;
-        changed();
-      }
       continue;
     }
     Deadline deadline(task, last_sent + config_.heartbeat_interval);

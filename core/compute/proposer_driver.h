@@ -66,9 +66,10 @@ class ProposerDriver {
   Status append(Task& task, Lsn begin, ByteView wal);
   // Waits until everything below `lsn` is committed. Errors: as append().
   Status wait_committed(Task& task, Lsn lsn);
-  // Waits until every safekeeper that is connected was told what is committed: only from this proposer do
-  // they, and the pageserver through them, learn of the last of it. Errors: as append().
-  Status wait_told(Task& task);
+  // For an orderly end, after the last append(): waits until everything is committed, and until a quorum of
+  // safekeepers has answered that it knows so (else they, and the pageserver through them, learn of the last
+  // of it only from the next proposer). No limit of its own. Errors: as append(); Invalid where not elected.
+  Status finish(Task& task);
   // Waits until committed(), pageserver() or lost() changed since `seen` (a value of changes()).
   Status wait_change(Task& task, uint64_t seen);
   uint64_t changes() const { return changes_; }
@@ -94,7 +95,7 @@ class ProposerDriver {
     Stream* stream = nullptr;  // while connected
     std::deque<consensus::ProposerMessage> queue;
     WaitList wake;
-    Lsn told;  // commit position sent on this connection
+    bool ask = false;  // send a heartbeat after the next append, for its answer
     Error close_reason{Code::Disconnected, ""};
   };
 

@@ -212,11 +212,10 @@ Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver
   TRY(server.stop(task));
   if (driver == nullptr || !driver->lost().ok()) return {};
   Deadline deadline(task, kDrainTimeout);
-  Status drained = driver->wait_committed(task, driver->end());
-  if (drained.ok()) drained = driver->wait_told(task);
-  if (!drained.ok())
-    log_.warn("the last WAL up to {} is not committed yet: {}", to_string(driver->end()),
-              drained.error().to_string());
+  Status finished = driver->finish(task);
+  if (!finished.ok())
+    log_.warn("the last WAL up to {} is not known to be committed: {}", to_string(driver->end()),
+              finished.error().to_string());
   else
     log_.info("all WAL is committed up to {}", to_string(driver->committed()));
   return {};

@@ -264,25 +264,30 @@ void Proposer::acknowledge(NodeId from, Peer& peer, const AppendResponse& respon
     return;
   }
   peer.acked = std::max(peer.acked, response.flush);
+  peer.known_commit = std::max(peer.known_commit, response.commit);
   advance_commit(out);
   if (response.pageserver || response.standby != HotStandbyFeedback{})
     out.push_back(FeedbackReceived{from, response.standby, response.pageserver});
 }
 
-Lsn Proposer::quorum_flush(const std::vector<Member>& members) const {
-  std::vector<Lsn> acked;
-  for (const Member& member : members) {
-    Lsn flush = peers_.at(member.id).acked;
-    acked.push_back(flush >= start_ ? flush : Lsn());
-  }
-  std::sort(acked.begin(), acked.end());
-  return acked[(acked.size() - 1) / 2];
+Lsn Proposer::quorum_has(Lsn Peer::* position) const {
+  auto majority_has = [&](const std::vector<Member>& members) {
+    std::vector<Lsn> reached;
+    for (const Member& member : members) {
+      Lsn lsn = peers_.at(member.id).*position;
+      reached.push_back(lsn >= start_ ? lsn : Lsn());
+    }
+    std::sort(reached.begin(), reached.end());
+    return reached[(reached.size() - 1) / 2];
+  };
+  Lsn reached = majority_has(config_.configuration.members);
+  if (config_.configuration.joint())
+    reached = std::min(reached, majority_has(config_.configuration.new_members));
+  return reached;
 }
 
 void Proposer::advance_commit(ProposerEffects& out) {
-  Lsn reached = quorum_flush(config_.configuration.members);
-  if (config_.configuration.joint())
-    reached = std::min(reached, quorum_flush(config_.configuration.new_members));
+  Lsn reached = quorum_has(&Peer::acked);
   Lsn everywhere = Lsn::max();
   for (const auto& [id, peer] : peers_) everywhere = std::min(everywhere, peer.acked);
   if (reached > commit_) {

@@ -153,6 +153,8 @@ class Proposer {
   const TermHistory& history() const { return history_; }
   Lsn wal_end() const { return wal_end_; }
   Lsn commit() const { return commit_; }
+  // Up to where a quorum has answered that it knows the WAL to be committed.
+  Lsn commit_known() const { return quorum_has(&Peer::known_commit); }
   // Every member has flushed up to here: WAL below is of no use to this proposer any more.
   Lsn truncate() const { return truncate_; }
   // An acceptor that has all WAL below `start()` as far as anybody: the donor, or another that
@@ -174,6 +176,7 @@ class Proposer {
     bool vote_given = false;           // in term_
     Lsn next;                          // next byte to send
     Lsn acked;                         // flushed, as acknowledged in term_; survives reconnects
+    Lsn known_commit;                  // as answered in term_
     Lsn sent_commit;
     Lsn sent_truncate;
   };
@@ -188,7 +191,8 @@ class Proposer {
   void send_elected(NodeId to, Peer& peer, ProposerEffects& out);
   void acknowledge(NodeId from, Peer& peer, const AppendResponse& response, ProposerEffects& out);
   void advance_commit(ProposerEffects& out);
-  Lsn quorum_flush(const std::vector<Member>& members) const;
+  // The highest position at or above start() that a quorum has reached; 0 if there is none.
+  Lsn quorum_has(Lsn Peer::* position) const;
   void step_down(Term seen, Error reason, ProposerEffects& out);
   void close(NodeId to, Peer& peer, Error reason, ProposerEffects& out);
   std::set<NodeId> peers_where(bool (*holds)(const Peer&)) const;

@@ -9,6 +9,8 @@ namespace argon::compute {
 namespace {
 
 constexpr Duration kElectionProgress = Duration::seconds(5);
+// As the sidecar: the last WAL is waited for at most this long.
+constexpr Duration kDrainTimeout = Duration::seconds(10);
 
 // One life of a model compute.
 class Incarnation {
@@ -22,17 +24,23 @@ class Incarnation {
   }
 
   Status run(Task& task) {
+    // The proposer goes on while the rest stops: the last WAL goes through it.
+    Scope proposing(task, Scope::Detached{});
     Scope scope(task);
-    Status ended = run_in(task, scope);
-    if (driver_) ignore_result(driver_->stop(task));  // connections only; what counts is in `ended`
-    ignore_result(scope.stop(task));
+    Status ended = run_in(task, proposing, scope);
     bool told_to_stop = ended.is(Code::Cancelled) && task.cancelled();
+    Shield shield(task);
+    ignore_result(scope.stop(task));
+    if (told_to_stop) finish(task);
+    if (driver_) ignore_result(driver_->stop(task));  // connections only; what counts is in `ended`
+    ignore_result(proposing.stop(task));
     return told_to_stop ? Status() : ended;
   }
 
  private:
-  Status run_in(Task& task, Scope& scope);
-  Status elect(Task& task, Scope& scope);
+  Status run_in(Task& task, Scope& proposing, Scope& scope);
+  Status elect(Task& task, Scope& proposing);
+  void finish(Task& task);
   Result<ModelStart> base_backup(Task& task, Lsn start);
   Status work(Task& task, const ModelContext& context, ModelWriter& writer);
   Status run_backend(Task& task, const ModelContext& context, ModelWriter& writer, uint32_t number);
@@ -51,7 +59,7 @@ class Incarnation {
 };
 
 // As the sidecar: a lost attempt is followed by another after a random pause, with a higher term.
-Status Incarnation::elect(Task& task, Scope& scope) {
+Status Incarnation::elect(Task& task, Scope& proposing) {
   TRY(make_dirs(task, env_.disk(), config_.directory));
   TRY_ASSIGN(ComputeState state, load_compute_state(task, env_.disk(), state_path()));
   ProposerDriverConfig driver_config;
@@ -63,7 +71,7 @@ Status Incarnation::elect(Task& task, Scope& scope) {
   driver_config.proposer.allow_creation = config_.allow_creation;
   while (true) {
     driver_ = std::make_unique<ProposerDriver>(
-        scope, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {
+        proposing, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {
           return store_compute_state(t, env_.disk(), state_path(), {term, start});
         });
     driver_->start();
@@ -73,9 +81,8 @@ Status Incarnation::elect(Task& task, Scope& scope) {
       Result<consensus::Elected> result = driver_->elect(task);
       elected = result.ok() ? Status() : Status(result.error());
     } while (elected.is(Code::TimedOut));
-    if (elected.ok()) return {};
+    if (elected.ok() || !elected.is(Code::Stale)) return elected;
     TRY(driver_->stop(task));
-    if (!elected.is(Code::Stale)) return elected;
     driver_config.proposer.min_term = std::max(driver_config.proposer.min_term, driver_->seen_term());
     Random& random = env_.random("model.election");
     TRY(task.sleep(random.between(Duration::milliseconds(50), Duration::milliseconds(1500))));
@@ -97,8 +104,18 @@ Result<ModelStart> Incarnation::base_backup(Task& task, Lsn start) {
   }
 }
 
-Status Incarnation::run_in(Task& task, Scope& scope) {
-  TRY(elect(task, scope));
+// Backends have ended; what they wrote is to be committed, and known to be.
+void Incarnation::finish(Task& task) {
+  if (!driver_) return;
+  Deadline deadline(task, kDrainTimeout);
+  Status finished = driver_->finish(task);
+  if (!finished.ok())
+    log_.warn("the last WAL up to {} is not known to be committed: {}", to_string(driver_->end()),
+              finished.error().to_string());
+}
+
+Status Incarnation::run_in(Task& task, Scope& proposing, Scope& scope) {
+  TRY(elect(task, proposing));
   Term term = driver_->proposer().term();
   Lsn start = driver_->proposer().start();
   Status begun = reference_.begin_term(term, start);
