@@ -16,9 +16,10 @@ void live(Cluster& cluster, Duration until) {
   Run& run = cluster.run();
   Random& random = run.random();
   Duration pause = until / 6;
+  uint64_t most_lines = 1 + run.limited("branches", kMostLines - 1);
   while (!run.failed() && run.world().now() < until) {
     run.run_for(std::min(random.exponential(pause), until - run.world().now()));
-    if (run.failed() || run.world().now() >= until || cluster.lines().size() >= kMostLines) continue;
+    if (run.failed() || run.world().now() >= until || cluster.lines().size() >= most_lines) continue;
     Line& parent = *cluster.lines()[random.below(cluster.lines().size())];
     Line* made = cluster.branch(parent, std::min(Duration::seconds(10), until - run.world().now()));
     bool writes = random.below(4) != 0;
@@ -51,11 +52,11 @@ void cluster_body(Run& run) {
   cluster.add_compute(root, Duration::seconds(1));
   // Two at once for one timeline: they take it from each other now and then.
   bool rival = random.below(3) == 0;
-  if (rival) cluster.add_compute(root, Duration::seconds(15));
+  if (rival && run.limited("rivals", 1) > 0) cluster.add_compute(root, Duration::seconds(15));
   run.start_faults(cluster.nodes(), run.options().length);
   live(cluster, run.options().length);
   run.heal();
-  if (!run.failed() && cluster.lines().size() == 1) {
+  if (!run.failed() && cluster.lines().size() == 1 && run.limited("branches", kMostLines - 1) > 0) {
     Line* made = cluster.branch(root, Duration::seconds(60));
     if (made == nullptr && !root.events->commits().empty())
       run.fail("progress after healing", "no branch can be made within 60 s");

@@ -37,7 +37,7 @@ Cluster::Cluster(Run& run) : run_(run) {
   root->name = "main";
   root->branch_point = data_.end;
   root->reference = std::make_unique<compute::ReferenceModel>(data_.end);
-  root->events = std::make_unique<PageOracle>(run);
+  root->events = std::make_unique<PageOracle>(run, to_string(root->id.timeline));
   lines_.push_back(std::move(root));
 }
 
@@ -141,9 +141,10 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->bootstrap_start = line.branch_point;
   config->allow_creation = true;
   config->directory = "/compute";
-  config->relations = static_cast<uint32_t>(random.between(1, 4));
-  config->backends = static_cast<uint32_t>(random.between(1, 4));
-  config->readers = static_cast<uint32_t>(random.between(1, 4));
+  config->relations = static_cast<uint32_t>(run_.limited("relations", random.between(1, 4)));
+  config->backends = static_cast<uint32_t>(run_.limited("backends", random.between(1, 4)));
+  config->may_begin = [this] { return run_.may_operate(); };
+  config->readers = static_cast<uint32_t>(run_.limited("readers", random.between(1, 4)));
   config->cache_pages = random.log_uniform(4, 32);
   config->think = milliseconds(random, 40, 200);
   config->read_pause = milliseconds(random, 30, 120);
@@ -168,7 +169,7 @@ Line* Cluster::branch(Line& parent, Duration limit) {
   line->branch_point = at;
   line->reference = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
   line->at_branch = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
-  line->events = std::make_unique<PageOracle>(run_);
+  line->events = std::make_unique<PageOracle>(run_, to_string(id));
   nlohmann::json body{{"new_timeline_id", to_string(id)},
                       {"ancestor_timeline_id", to_string(parent.id.timeline)},
                       {"ancestor_start_lsn", to_string(at)}};

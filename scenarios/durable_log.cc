@@ -172,6 +172,7 @@ void durable_log(Run& run) {
     machine.boot([&run, &ledger, client](Task& task, Env& env) -> Status {
       std::unique_ptr<Stream> stream;
       for (uint64_t sequence = 1;; sequence++) {
+        while (!run.may_operate()) TRY(task.sleep(Duration::milliseconds(100)));
         TRY(send_until_acknowledged(task, env, stream, make_record(client, sequence)));
         ledger.acknowledged.emplace_back(client, sequence);
         run.work().commits_acked++;

@@ -103,6 +103,7 @@ class Attempt {
   Status write(Task& task, compute::ProposerDriver& driver, Term term, pg::WalWriter writer) {
     Random& random = env_.random("writer");
     for (pg::Xid xid = pg::kFirstNormalXid + static_cast<pg::Xid>(term.value % 1000) * 100'000;; xid++) {
+      while (!shared_.run.may_operate()) TRY(task.sleep(shared_.pause));
       Lsn begin = writer.position();
       Bytes wal;
       uint64_t transactions = 1 + random.below(4);

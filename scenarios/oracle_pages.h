@@ -16,7 +16,7 @@ namespace argon::scenarios {
 
 class PageOracle final : public compute::ModelEvents {
  public:
-  explicit PageOracle(Run& run) : run_(run) {}
+  PageOracle(Run& run, std::string timeline) : run_(run), timeline_(std::move(timeline)) {}
 
   void elected(const std::string& compute, Term term, Lsn start) override;
   void started(const std::string& compute, Term term) override;
@@ -29,6 +29,7 @@ class PageOracle final : public compute::ModelEvents {
 
  private:
   Run& run_;
+  std::string timeline_;  // for traces
   std::vector<Lsn> commits_;
 };
 

@@ -13,7 +13,38 @@ sim::WorldOptions world_options(const RunOptions& options) {
 }  // namespace
 
 Run::Run(const RunOptions& options, sim::WorldOptions world_options)
-    : options_(options), world_(world_options), random_(world_.stream("scenario")) {}
+    : options_(options), world_(world_options), random_(world_.stream("scenario")) {
+  for (const Reseed& r : options_.reseeds) world_.at_event(r.event, [this, salt = r.salt] { reseed(salt); });
+  if (options_.on_begin != nullptr) options_.on_begin(*this);
+}
+
+void Run::reseed(uint64_t salt) {
+  world_.reseed(salt);
+  random_ = random_.fork("reseed " + std::to_string(salt));
+  if (driver_ != nullptr) driver_->reseed(salt);
+}
+
+bool Run::may_operate() {
+  const Limits& limits = options_.limits;
+  bool limited = !(healed_ && limits.lifted_by_healing);
+  if (limited && limits.operations.has_value() && operations_.size() >= *limits.operations) return false;
+  if (limited && world_.now() < limits.operations_from) return false;
+  operations_.push_back(world_.now());
+  return true;
+}
+
+uint64_t Run::limited(const std::string& what, uint64_t drawn) {
+  uint64_t& asked = sizes_[what];
+  asked = std::max(asked, drawn);
+  auto limit = options_.limits.sizes.find(what);
+  return limit == options_.limits.sizes.end() ? drawn : std::min(drawn, limit->second);
+}
+
+void Run::remark(std::string_view machine, std::string_view kind, std::string text) {
+  if (!world_.traced()) return;
+  sim::Machine* found = world_.find_machine(machine);
+  world_.remark(found != nullptr ? found->index() : 0, kind, std::move(text));
+}
 
 void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
                        std::vector<faults::Kind> never) {
@@ -25,11 +56,15 @@ void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
 }
 
 void Run::heal() {
+  healed_ = true;
   if (driver_ != nullptr) driver_->heal();
 }
 
-void Run::fail(std::string oracle, std::string what) {
-  if (failed()) return;
+void Run::fail(std::string oracle, std::string what, std::source_location place) {
+  if (failed() || (!options_.only.empty() && oracle != options_.only)) return;
+  std::string_view file = place.file_name();
+  place_ = std::string(file.substr(file.starts_with('/') ? 1 : 0)) + ":" + std::to_string(place.line());
+  remark({}, "violated", oracle + ": " + what);
   oracle_ = std::move(oracle);
   failure_ = "at " + std::to_string(world_.now().to_microseconds()) + " us: " + what;
   world_.stop();
@@ -51,6 +86,9 @@ Report Run::report(std::string_view scenario) {
   r.ok = !failed();
   r.oracle = oracle_;
   r.failure = failure_;
+  r.place = place_;
+  r.sizes = sizes_;
+  r.operations = operations_;
   r.hash = world_.hash();
   r.events = world_.log().count();
   r.virtual_time = world_.now();
@@ -77,8 +115,9 @@ Report run_scenario(const Scenario& scenario, const RunOptions& options) {
   auto least = [&](uint64_t per_minute) {
     return per_minute * static_cast<uint64_t>(options.length.to_seconds()) / 60;
   };
+  bool limited = options.limits != Limits();
   auto demand = [&](const char* what, uint64_t had, uint64_t per_minute) {
-    if (had < least(per_minute))
+    if (!limited && had < least(per_minute))
       run.fail("minimum work", std::string(what) + ": " + std::to_string(had) + ", at least " +
                                    std::to_string(least(per_minute)) + " wanted");
   };

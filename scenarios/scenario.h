@@ -6,8 +6,11 @@
 
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -19,12 +22,35 @@
 
 namespace argon::scenarios {
 
+class Run;
+
+// What makes a run smaller than its seed draws it.
+struct Limits {
+  std::optional<uint64_t> operations;     // of the workload; then it idles
+  Duration operations_from;               // it idles before that time
+  bool lifted_by_healing = false;         // heal() ends both
+  std::map<std::string, uint64_t> sizes;  // at most so many of what the scenario names with Run::limited()
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+// Once `event` events have happened, chance goes on as the salt says (World::reseed).
+struct Reseed {
+  uint64_t event = 0;
+  uint64_t salt = 0;
+  friend bool operator==(const Reseed&, const Reseed&) = default;
+};
+
 struct RunOptions {
   uint64_t seed = 1;
   Duration length = Duration::seconds(60);  // of virtual time
   bool keep_events = false;
   bool echo_log = false;
   std::optional<faults::Plan> plan;  // instead of the drawn one
+  Limits limits;
+  std::vector<Reseed> reseeds;
+  std::string only;  // not empty: violations of other oracles do not count, nor a lack of work
+  // Called when the world is made, before the scenario's body; and when it is there no more.
+  std::function<void(Run&)> on_begin;
 };
 
 // What was done; the frame compares it with the least.
@@ -40,10 +66,13 @@ struct Report {
   bool ok = true;
   std::string oracle;   // whose claim was violated
   std::string failure;  // what was found
+  std::string place;    // file and line of the check that found it
   Hash128 hash;
   uint64_t events = 0;
   Duration virtual_time;
   Work work;
+  std::map<std::string, uint64_t> sizes;  // what Run::limited() was asked, and the drawn value
+  std::vector<Duration> operations;       // when each operation of the workload was begun
   uint64_t restarts = 0;
   faults::Counters faults;
   std::map<std::string, uint64_t, std::less<>> probes;
@@ -63,6 +92,12 @@ class Run {
   Random& random() { return random_; }
   Work& work() { return work_; }
 
+  // Asked by a workload before each operation (a transaction, a request); where the answer is no it idles and
+  // asks again later.
+  bool may_operate();
+  // The drawn value, or less where `options().limits` says so. For what a run has many of: "branches".
+  uint64_t limited(const std::string& what, uint64_t drawn);
+
   // Draws (or takes the given) plan for these machines and lets it begin.
   void start_faults(const std::vector<std::string>& nodes, Duration horizon,
                     std::vector<faults::Kind> never = {});
@@ -70,16 +105,22 @@ class Run {
   void heal();
 
   // Notes the violation (the first counts) and ends the run. May be called from inside tasks.
-  void fail(std::string oracle, std::string what);
+  void fail(std::string oracle, std::string what,
+            std::source_location place = std::source_location::current());
   bool failed() const { return !oracle_.empty(); }
   // world().run_for(), in steps, until the time has passed or something failed.
   void run_for(Duration time);
   // Until done() or the limit. True where done.
   bool run_until(const std::function<bool()>& done, Duration limit);
 
+  // For traces only: what an oracle or a workload saw, on a machine (by name; none: the world).
+  void remark(std::string_view machine, std::string_view kind, std::string text);
+
   Report report(std::string_view scenario);
 
  private:
+  void reseed(uint64_t salt);
+
   RunOptions options_;
   sim::World world_;
   Random random_;
@@ -88,6 +129,10 @@ class Run {
   std::unique_ptr<sim::FaultDriver> driver_;
   std::string oracle_;
   std::string failure_;
+  std::string place_;
+  bool healed_ = false;
+  std::map<std::string, uint64_t> sizes_;
+  std::vector<Duration> operations_;
 };
 
 struct Scenario {

@@ -38,6 +38,11 @@ void EventLog::name(uint64_t hash, std::string_view text) {
   if (keep_) names_.try_emplace(hash, text);
 }
 
+void EventLog::remark(uint16_t node, int64_t time, std::string_view kind, std::string text) {
+  if (keep_)
+    remarks_.push_back({count_ == 0 ? 0 : count_ - 1, time, node, std::string(kind), std::move(text)});
+}
+
 Hash128 EventLog::hash() const {
   return chain(state_, block_);
 }

@@ -2,7 +2,8 @@
 //
 // Two runs of one seed must have equal hashes. Events are gathered in blocks and hashed by the block;
 // the hash after each block is kept as a checkpoint. With `keep_events` the events themselves are
-// kept too, so that two runs can be compared to the first event that differs.
+// kept too, so that two runs can be compared to the first event that differs; with them what caused
+// each, and remarks (log lines, commits, probes). Causes and remarks are not hashed.
 
 #pragma once
 
@@ -51,18 +52,42 @@ struct Event {
 };
 static_assert(sizeof(Event) == 24);
 
+// What made an event happen: another event, perhaps by way of a timer that it set.
+struct Cause {
+  static constexpr uint32_t kNone = 0x7fffffff;  // the world itself, or whoever drives it
+  uint32_t event : 31 = kNone;
+  uint32_t by_timer : 1 = 0;
+
+  friend bool operator==(const Cause&, const Cause&) = default;
+};
+
+// What the events do not say by themselves, for people.
+struct Remark {
+  uint64_t event;    // the latest one when it was made
+  int64_t time;      // virtual nanoseconds
+  uint16_t node;     // 0 is the world itself
+  std::string kind;  // "log", "commit", "page", "elected", "probe", "claim", "fault", "violated"
+  std::string text;
+};
+
 class EventLog {
  public:
   explicit EventLog(bool keep_events = false) : keep_(keep_events) { block_.reserve(kBlock); }
 
-  void add(const Event& event) {
-    count_++;
+  // Its number, from 0. `size` is the bytes of a message or a disk access, for people.
+  uint64_t add(const Event& event, Cause cause = {}, uint32_t size = 0) {
     block_.push_back(event);
+    if (keep_) [[unlikely]] {
+      causes_.push_back(cause);
+      sizes_.push_back(size);
+    }
     if (block_.size() == kBlock) [[unlikely]]
       flush();
+    return count_++;
   }
   // Lets events whose b is hash64(text) be printed with that text. Only where events are kept.
   void name(uint64_t hash, std::string_view text);
+  void remark(uint16_t node, int64_t time, std::string_view kind, std::string text);
   bool keeps_events() const { return keep_; }
 
   uint64_t count() const { return count_; }
@@ -72,6 +97,11 @@ class EventLog {
   // All events, where they are kept.
   std::vector<Event> events() const;
   std::string describe(const Event& event) const;
+  // Of the event of that number; where events are kept.
+  Cause cause(uint64_t event) const { return causes_[event]; }
+  uint32_t size(uint64_t event) const { return sizes_[event]; }
+  const std::vector<Remark>& remarks() const { return remarks_; }
+  const std::map<uint64_t, std::string>& names() const { return names_; }
 
  private:
   static constexpr size_t kBlock = 1024;
@@ -83,6 +113,9 @@ class EventLog {
   std::vector<Event> block_;
   std::vector<Hash128> checkpoints_;
   std::vector<Event> kept_;
+  std::vector<Cause> causes_;
+  std::vector<uint32_t> sizes_;
+  std::vector<Remark> remarks_;
   std::map<uint64_t, std::string> names_;
 };
 

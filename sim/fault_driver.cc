@@ -23,8 +23,9 @@ void FaultDriver::begin(size_t index) {
   if (healed_) return;
   const Fault& fault = plan_.faults[index];
   Machine* machine = fault.node.empty() ? nullptr : world_.find_machine(fault.node);
-  world_.record(EventKind::Fault, machine != nullptr ? machine->index() : 0,
-                static_cast<uint32_t>(fault.kind), index);
+  world_.record_cause(EventKind::Fault, machine != nullptr ? machine->index() : 0,
+                      static_cast<uint32_t>(fault.kind), index);
+  if (world_.traced()) world_.remark(machine != nullptr ? machine->index() : 0, "fault", print(fault));
   switch (fault.kind) {
     case Kind::Reset:
       world_.counters.add(fault.kind, world_.net().reset_connections(*machine));

@@ -22,6 +22,8 @@ class FaultDriver {
   void start();
   // Ends every fault in force, forgets those to come, and starts every machine that is down.
   void heal();
+  // As World::reseed.
+  void reseed(uint64_t salt) { random_ = random_.fork("reseed " + std::to_string(salt)); }
 
  private:
   void begin(size_t index);

@@ -38,6 +38,7 @@ void SimEnv::post(Runnable& r) {
 void SimEnv::arm(Timer& timer, MonotonicTime due) {
   if (dead_) return;
   timers_.arm(timer, due);
+  world_.note_armed(timer);
   world_.next_due_ = std::min(world_.next_due_, due.ns - machine_.monotonic_offset_);
 }
 
@@ -60,6 +61,7 @@ void SimEnv::probe(std::string_view name) {
   auto found = world_.probes_.find(name);
   if (found == world_.probes_.end()) found = world_.probes_.emplace(std::string(name), 0).first;
   found->second++;
+  if (world_.traced()) world_.remark(machine_.index(), "probe", std::string(name));
 }
 
 void SimEnv::durable_claim(std::string_view key, uint64_t value) {
@@ -67,6 +69,8 @@ void SimEnv::durable_claim(std::string_view key, uint64_t value) {
   auto found = world_.claims_.find(key);
   if (found == world_.claims_.end()) found = world_.claims_.emplace(std::string(key), 0).first;
   found->second = std::max(found->second, value);
+  if (world_.traced())
+    world_.remark(machine_.index(), "claim", std::string(key) + "=" + std::to_string(value));
 }
 
 bool SimEnv::enabled(LogLevel level) const {
@@ -104,7 +108,7 @@ void Machine::start() {
   exit_status_.reset();
   boots_++;
   env_ = std::make_unique<SimEnv>(world_, *this, boots_);
-  world_.record(EventKind::Boot, index_, boots_, 0);
+  world_.record_cause(EventKind::Boot, index_, boots_, 0);
   env_->runtime().root().spawn(name_, [this, main = main_](Task& task) {
     Status ended = main(task, task.env());
     exit_status_ = ended;
@@ -138,7 +142,7 @@ void Machine::power_loss() {
   if (!powered_) return;
   using faults::Kind;
   powered_ = false;
-  world_.record(EventKind::PowerLoss, index_, boots_, 0);
+  world_.record_cause(EventKind::PowerLoss, index_, boots_, 0);
   if (env_ != nullptr) {
     world_.net().power_lost(*this);
     env_->dead_ = true;

@@ -28,20 +28,20 @@ class Slot {
 
 }  // namespace
 
-void Pipe::push(ByteView bytes, int64_t due) {
+void Pipe::push(ByteView bytes, int64_t due, uint64_t sent) {
   append(data, bytes);
   last_due = due;
   if (!marks.empty() && marks.back().due == due && !marks.back().end)
     marks.back().bytes += bytes.size();
   else
-    marks.push_back({due, bytes.size(), false});
+    marks.push_back({due, bytes.size(), false, {static_cast<uint32_t>(sent), 0}});
   schedule();
 }
 
 void Pipe::push_end(int64_t due) {
   end_sent = true;
   last_due = due;
-  marks.push_back({due, 0, true});
+  marks.push_back({due, 0, true, connection.net.world_.cause_});
   schedule();
 }
 
@@ -74,13 +74,15 @@ void Pipe::fire() {
   if (net.held_up(from_side.machine->index(), to_side.machine->index()))
     return;  // end_block() schedules again
   bool bytes = false;
+  Cause cause = marks.empty() ? Cause{} : marks.front().cause;
   while (!marks.empty() && marks.front().due <= world.now().ns) {
     bytes = bytes || marks.front().bytes > 0;
     readable += marks.front().bytes;
     end_arrived = end_arrived || marks.front().end;
     marks.pop_front();
   }
-  world.record(EventKind::Deliver, to_side.machine->index(), connection.id, readable);
+  world.cause_ = cause;
+  world.record_cause(EventKind::Deliver, to_side.machine->index(), connection.id, readable);
   if (to_side.env == nullptr || !to_side.open) {
     // Nobody is there to read. A running operating system says so.
     head = data.size() - (unread() - readable);
@@ -144,7 +146,7 @@ void Connection::send_reset(int to_side) {
 void Connection::reset_now(int side) {
   if (sides[side].reset) return;
   sides[side].reset = true;
-  net.world_.record(EventKind::Reset, sides[side].machine->index(), id, 0);
+  net.world_.record_cause(EventKind::Reset, sides[side].machine->index(), id, 0);
   wake(side);
 }
 
@@ -229,8 +231,9 @@ class NetStream final : public Stream {
     return std::max(pipe.last_due, net.world_.now().ns + latency.ns);
   }
   void send(Pipe& pipe, ByteView bytes) {
-    connection_->net.world_.record(EventKind::Send, own().machine->index(), connection_->id, hash64(bytes));
-    pipe.push(bytes, due(pipe));
+    uint64_t sent = connection_->net.world_.record(EventKind::Send, own().machine->index(), connection_->id,
+                                                   hash64(bytes), static_cast<uint32_t>(bytes.size()));
+    pipe.push(bytes, due(pipe), sent);
   }
 
   std::shared_ptr<Connection> connection_;
@@ -464,7 +467,8 @@ Result<std::unique_ptr<Stream>> NodeNetwork::connect(Task& task, const Address& 
                           nullptr,
                           nullptr,
                           here.name() + "#" + std::to_string(connection->id)};
-  world.record(EventKind::Connect, here.index(), connection->id, where);
+  if (world.traced()) world.log().name(where, to_string(address));
+  world.record(EventKind::Connect, here.index(), connection->id, where, target->index());
   auto ours = std::make_unique<NetStream>(connection, 0);
   listener->second->offer(std::make_unique<NetStream>(connection, 1));
   TRY(task.sleep(net.latency(*target, here)));

@@ -20,13 +20,15 @@ namespace argon::sim {
 
 struct Connection;
 class NetListener;
+class World;
 
 struct Pipe final : public Timer {
   Pipe(Connection& c, int reading_side) : connection(c), reader(reading_side) {}
   void fire() override;
 
   size_t unread() const { return data.size() - head; }
-  void push(ByteView bytes, int64_t due);
+  // `sent`: the event that is the cause of the delivery.
+  void push(ByteView bytes, int64_t due, uint64_t sent);
   void push_end(int64_t due);
   // Takes readable bytes. REQUIRES: readable > 0.
   size_t take(ByteSpan into);
@@ -36,6 +38,7 @@ struct Pipe final : public Timer {
     int64_t due;
     size_t bytes;
     bool end;
+    Cause cause;
   };
   Connection& connection;
   int reader;
@@ -108,6 +111,7 @@ class Net {
   friend class NodeNetwork;
   friend class NetListener;
   friend class NetStream;
+  friend class World;
   struct Link {
     uint32_t blocks = 0;
     std::map<faults::Kind, uint32_t> kinds;  // of the blocks

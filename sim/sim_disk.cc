@@ -30,7 +30,7 @@ class SimFile final : public File {
     disk_.pause(task, config().read);
     if (disk_.strikes(Kind::ReadError)) return fail(Code::Io, "read " + path_ + ": Input/output error", EIO);
     size_t n = inode_->read(offset, into);
-    record(EventKind::DiskRead, hash64(into.first(n)));
+    record(EventKind::DiskRead, hash64(into.first(n)), n);
     return n;
   }
 
@@ -45,7 +45,7 @@ class SimFile final : public File {
         (disk_.strikes(Kind::NoSpace) || disk_.storage().bytes_in_use() + needed > config().capacity))
       return fail(Code::NoSpace, "write " + path_ + ": No space left on device", ENOSPC);
     inode_->write(offset, from);
-    record(EventKind::DiskWrite, hash64(from));
+    record(EventKind::DiskWrite, hash64(from), from.size());
     return from.size();
   }
 
@@ -77,8 +77,9 @@ class SimFile final : public File {
 
  private:
   const DiskConfig& config() const { return disk_.env_.world().options().disk; }
-  void record(EventKind kind, uint64_t b) {
-    disk_.env_.world().record(kind, disk_.env_.machine().index(), static_cast<uint32_t>(inode_->id()), b);
+  void record(EventKind kind, uint64_t b, size_t size = 0) {
+    disk_.env_.world().record(kind, disk_.env_.machine().index(), static_cast<uint32_t>(inode_->id()), b,
+                              static_cast<uint32_t>(size));
   }
 
   SimDisk& disk_;
@@ -111,6 +112,7 @@ bool SimDisk::strikes(Kind kind) {
 }
 
 void SimDisk::record_name(std::string_view what, const std::string& path) {
+  if (env_.world().traced()) env_.world().log().name(hash64(as_bytes(path)), path);
   env_.world().record(EventKind::DiskName, env_.machine().index(),
                       static_cast<uint32_t>(hash64(as_bytes(what))), hash64(as_bytes(path)));
 }
@@ -135,6 +137,8 @@ Result<std::unique_ptr<File>> SimDisk::open(Task& task, const std::string& path,
     storage().link(directory, name, inode);
   }
   record_name(exists ? "open" : "create", path);
+  if (env_.world().traced())
+    env_.world().log().name(uint64_t{env_.machine().index()} << 32 | inode->id(), path);
   return std::unique_ptr<File>(std::make_unique<SimFile>(*this, inode, path, mode != OpenMode::Read));
 }
 

@@ -30,6 +30,7 @@ class SimDisk final : public Disk {
 
  private:
   friend class SimFile;
+  friend class World;
   void pause(Task& task, Duration mean);
   bool strikes(faults::Kind kind);
   Storage& storage();

@@ -73,7 +73,29 @@ void World::at(Duration time, std::function<void()> act) {
   arm(*alarms_.back(), std::max(time.ns, now_));
 }
 
+void World::at_event(uint64_t count, std::function<void()> act) {
+  at_events_.emplace(count, std::move(act));
+  next_at_event_ = at_events_.begin()->first;
+}
+
+void World::reseed(uint64_t salt) {
+  std::string name = "reseed " + std::to_string(salt);
+  auto anew = [&](Random& random) { random = random.fork(name); };
+  anew(root_);
+  anew(schedule_);
+  anew(net_->random_);
+  for (auto& machine : machines_) {
+    anew(machine->random_);
+    if (machine->env_ == nullptr) continue;
+    anew(machine->env_->seed_);
+    for (auto& [stream, random] : machine->env_->streams_) anew(*random);
+    anew(machine->env_->disk_.random_);
+  }
+  for (auto& [point, site] : buggify_sites_) anew(site.random);
+}
+
 void World::arm(Timer& timer, int64_t due) {
+  note_armed(timer);
   timers_.arm(timer, {due});
   next_due_ = std::min(next_due_, due);
 }
@@ -86,7 +108,7 @@ void World::post(SimEnv& env, Runnable& task) {
       parts[2] = hash64(as_bytes(static_cast<fiber::Fiber&>(task).name()));
     priority = hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts});
   }
-  ready_.push_back({&env, &task, priority});
+  ready_.push_back({&env, &task, priority, cause_});
 }
 
 void World::drop_ready(const SimEnv& env) {
@@ -104,12 +126,21 @@ int64_t World::next_due() {
   return due;
 }
 
+void World::fire(TimerHeap& heap) {
+  Timer& timer = heap.pop();
+  if (log_.keeps_events()) {
+    cause_ = armed_by_[&timer];
+    cause_.by_timer = 1;
+  }
+  timer.fire();
+}
+
 // Fires what is due by now, the world's own first. False where nothing was.
 bool World::fire_due() {
   if (next_due_ > now_) return false;
   bool fired = false;
   while (!timers_.empty() && timers_.next_due().ns <= now_) {
-    timers_.pop().fire();
+    fire(timers_);
     fired = true;
   }
   for (size_t i = 0; i < machines_.size(); i++) {
@@ -117,7 +148,7 @@ bool World::fire_due() {
     if (machine.env_ == nullptr || machine.stalled_until_ > now_) continue;
     TimerHeap& heap = machine.env_->timers_;
     while (!heap.empty() && heap.next_due().ns - machine.monotonic_offset_ <= now_) {
-      heap.pop().fire();
+      fire(heap);
       fired = true;
     }
   }
@@ -151,7 +182,8 @@ void World::run_one() {
     name = hash64(as_bytes(text));
     if (log_.keeps_events()) log_.name(name, text);
   }
-  record(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_.size()), name);
+  cause_ = chosen.cause;
+  record_cause(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_.size()), name);
   chosen.task->run();
   now_ += options_.run_cost.ns;
   if (chosen.env->runtime_.idle()) machine.process_ended();
@@ -164,7 +196,10 @@ void World::run_for(Duration time) {
 bool World::run_until(const std::function<bool()>& done, Duration limit) {
   int64_t end = now_ + limit.ns;
   stopped_ = false;
+  cause_ = {};
   for (;;) {
+    if (log_.count() >= next_at_event_) [[unlikely]]
+      run_at_events();
     if (done()) return true;
     if (stopped_ || now_ >= end) return false;
     fire_due();
@@ -176,6 +211,14 @@ bool World::run_until(const std::function<bool()>& done, Duration limit) {
     if (next_due_ <= now_) continue;
     now_ = std::min(next_due_, end);
   }
+}
+
+void World::run_at_events() {
+  while (!at_events_.empty() && at_events_.begin()->first <= log_.count()) {
+    auto first = at_events_.extract(at_events_.begin());
+    first.mapped()();
+  }
+  next_at_event_ = at_events_.empty() ? UINT64_MAX : at_events_.begin()->first;
 }
 
 Status World::run(Machine& machine, std::function<Status(Task&)> body, Duration limit) {
@@ -200,6 +243,9 @@ void World::write_log(const Machine& machine, LogLevel level, std::string_view c
       fmt::format("{:>6}.{:06} {:<12} {:<5} {}{}{}", now_ / 1'000'000'000, now_ / 1000 % 1'000'000,
                   machine.name(), to_string(level), context, context.empty() ? "" : ": ", message);
   if (options_.echo_log) std::fprintf(stderr, "%s\n", line.c_str());
+  if (traced())
+    remark(machine.index(), "log",
+           fmt::format("{} {}{}{}", to_string(level), context, context.empty() ? "" : ": ", message));
   log_lines_.push_back(std::move(line));
   if (log_lines_.size() > options_.log_lines) log_lines_.pop_front();
 }
@@ -213,7 +259,9 @@ bool World::buggify(std::string_view point) {
     bool active = random.below(4) == 0;
     site = buggify_sites_.emplace(std::string(point), BuggifySite{active, random}).first;
   }
-  return site->second.active && site->second.random.below(16) == 0;
+  if (!site->second.active || site->second.random.below(16) != 0) return false;
+  if (traced()) remark(0, "buggify", std::string(point));
+  return true;
 }
 
 }  // namespace argon::sim

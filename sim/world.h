@@ -114,13 +114,32 @@ class World {
   void stop() { stopped_ = true; }
   bool stopped() const { return stopped_; }
 
+  // Calls act once, when so many events have happened; nothing else changes. From outside of all tasks.
+  void at_event(uint64_t count, std::function<void()> act);
+  // From here on chance is another: every stream of the world goes on as the salt says. What was drawn stays.
+  void reseed(uint64_t salt);
+
   // An independent generator of the seed, for the scenario's own use.
   Random stream(std::string_view name) const { return root_.fork(name); }
   const WorldOptions& options() const { return options_; }
   Net& net() { return *net_; }
   EventLog& log() { return log_; }
   Hash128 hash() const { return log_.hash(); }
-  void record(EventKind kind, uint16_t node, uint32_t a, uint64_t b) { log_.add({now_, b, a, kind, node}); }
+  // The event's number. What is recorded until the next begins has the same cause.
+  uint64_t record(EventKind kind, uint16_t node, uint32_t a, uint64_t b, uint32_t size = 0) {
+    return log_.add({now_, b, a, kind, node}, cause_, size);
+  }
+  // As record(); what follows is because of this event.
+  uint64_t record_cause(EventKind kind, uint16_t node, uint32_t a, uint64_t b) {
+    uint64_t event = record(kind, node, a, b);
+    cause_ = {static_cast<uint32_t>(event), 0};
+    return event;
+  }
+  // For people who read a trace; no event. Costs nothing where events are not kept.
+  bool traced() const { return log_.keeps_events(); }
+  void remark(uint16_t node, std::string_view kind, std::string text) {
+    log_.remark(node, now_, kind, std::move(text));
+  }
 
   // Faults: those of the whole world, and what they did.
   FaultState faults;
@@ -143,6 +162,7 @@ class World {
     SimEnv* env;
     Runnable* task;
     uint64_t priority;
+    Cause cause;
   };
   struct Alarm;
   struct BuggifySite {
@@ -150,13 +170,17 @@ class World {
     Random random;
   };
 
-  void step();
+  void run_at_events();
   bool fire_due();
   int64_t next_due();
   void run_one();
   void drop_ready(const SimEnv& env);
   void post(SimEnv& env, Runnable& task);
   void arm(Timer& timer, int64_t due);
+  void fire(TimerHeap& heap);
+  void note_armed(const Timer& timer) {
+    if (log_.keeps_events()) armed_by_[&timer] = cause_;
+  }
   void write_log(const Machine& machine, LogLevel level, std::string_view context, std::string_view message);
   bool buggify(std::string_view point);
 
@@ -169,6 +193,10 @@ class World {
   int64_t priority_change_ = 0;
   bool stopped_ = false;
   EventLog log_;
+  Cause cause_;                             // of what happens now
+  std::map<const Timer*, Cause> armed_by_;  // where events are kept; looked up only
+  std::multimap<uint64_t, std::function<void()>> at_events_;
+  uint64_t next_at_event_ = UINT64_MAX;
   TimerHeap timers_;  // of the world itself: deliveries, alarms
   std::deque<Ready> ready_;
   std::vector<std::unique_ptr<Alarm>> alarms_;

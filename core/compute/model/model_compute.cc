@@ -155,6 +155,7 @@ Status Incarnation::run_backend(Task& task, const ModelContext& context, ModelWr
   Random& random = env_.random("model.backend." + std::to_string(number));
   while (true) {
     TRY(task.sleep(random.exponential(config_.think)));
+    if (config_.may_begin != nullptr && !config_.may_begin()) continue;
     TRY_ASSIGN(ModelWriter::Outcome outcome, writer.run_transaction(task, random));
     if (!outcome.commit_end.valid()) continue;
     TRY(driver_->wait_committed(task, outcome.commit_end));

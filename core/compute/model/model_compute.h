@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/compute/model/reference_model.h"
@@ -40,6 +41,7 @@ struct ModelComputeConfig {
   Duration read_pause = Duration::milliseconds(100);  // mean pause between reads of a reader
   Duration read_timeout = Duration::seconds(20);      // of one read; then it is tried again
   Ratio aborts = {1, 10};
+  std::function<bool()> may_begin;  // asked before each transaction; no: a pause, and again
 };
 
 // What a scenario hears. Called without suspending; `compute` is the config's name.
