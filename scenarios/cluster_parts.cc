@@ -7,6 +7,7 @@
 #include "core/http/client.h"
 #include "core/pageserver/pageserver.h"
 #include "core/safekeeper/safekeeper.h"
+#include "scenarios/oracle_safekeeper_disk.h"
 
 namespace argon::scenarios {
 namespace {
@@ -67,7 +68,12 @@ void Cluster::add_safekeeper(uint64_t number) {
   // The safekeepers of a cluster share one bucket.
   if (wal_backups_.empty()) wal_backups_.push_back(std::make_unique<sim::Bucket>());
   sim::Bucket& bucket = *wal_backups_.front();
-  add(name).boot([config, &bucket, latency = store_latency_](Task& task, Env& env) {
+  sim::Machine& machine = add(name);
+  machine.boot([this, &machine, config, &bucket, latency = store_latency_](Task& task, Env& env) {
+    for (const auto& line : lines_) {
+      Status kept = check_claims({machine, config.id, line->id});
+      if (!kept.ok()) run_.fail("told is durable", machine.name() + ": " + kept.error().message());
+    }
     sim::BucketStore store(bucket, latency);
     return safekeeper::run_safekeeper(task, env, config, &store);
   });

@@ -9,6 +9,7 @@
 #include "core/pg/record_makers.h"
 #include "core/pg/version.h"
 #include "core/safekeeper/safekeeper.h"
+#include "scenarios/oracle_safekeeper_disk.h"
 #include "scenarios/oracle_wal_history.h"
 
 namespace argon::scenarios {
@@ -26,6 +27,7 @@ struct Shared {
   pg::MadeDataDir data;
   WalHistory history;
   consensus::Configuration members;
+  std::vector<SafekeeperDisk> disks;
   Duration term_length;  // mean time after which a proposer lets go by itself
   Duration pause;        // mean pause between commits
 };
@@ -55,7 +57,7 @@ class Attempt {
     compute::ProposerDriver driver(scope, env_, Logger(env_.log()), config(),
                                    [this](Task& t, Term term, Lsn start) { return persist(t, term, start); });
     driver.start();
-    Status ended = lead(task, driver);
+    Status ended = lead(task, scope, driver);
     if (driver.seen_term() > state_.term) state_.term = driver.seen_term();
     if (ended.is(Code::Corrupt)) shared_.run.fail("acknowledged is never lost", ended.error().to_string());
     TRY(driver.stop(task));
@@ -82,7 +84,19 @@ class Attempt {
     return {};
   }
 
-  Status lead(Task& task, compute::ProposerDriver& driver) {
+  // Tells of every position that is reported committed, also of those that nobody waits for.
+  Status watch(Task& task, compute::ProposerDriver& driver, Term term) {
+    for (;;) {
+      Status promised = shared_.history.committed(term, driver.committed());
+      if (!promised.ok()) {
+        shared_.run.fail("acknowledged is never lost", promised.error().to_string());
+        return promised;
+      }
+      TRY(driver.wait_change(task, driver.changes()));
+    }
+  }
+
+  Status lead(Task& task, Scope& scope, compute::ProposerDriver& driver) {
     consensus::Elected elected;
     {
       Deadline deadline(task, Duration::seconds(20));
@@ -90,6 +104,10 @@ class Attempt {
     }
     env_.probe("elected");
     TRY_ASSIGN(Lsn previous, shared_.history.elected(elected.term, elected.start, elected.history));
+    // Whoever is elected goes on from a start that is committed.
+    TRY(shared_.history.committed(elected.term, elected.start));
+    scope.spawn("watch commits",
+                [this, &driver, term = elected.term](Task& t) { return watch(t, driver, term); });
     pg::WalIdentity identity{shared_.data.control.system_id};
     Result<pg::FabricatedCheckpoint> first =
         pg::fabricate_checkpoint(identity, shared_.data.control.checkpoint, elected.start, previous);
@@ -114,7 +132,6 @@ class Attempt {
       uint64_t wait = random.below(8);
       if (wait != 0) {
         TRY(driver.wait_committed(task, writer.position()));
-        TRY(shared_.history.committed(term, driver.committed()));
         shared_.run.work().commits_acked += transactions;
       }
       TRY(task.sleep(random.exponential(shared_.pause)));
@@ -149,32 +166,64 @@ Status run_proposer(Task& task, Env& env, Shared& shared) {
   }
 }
 
-// Oracle 2, at the end: every safekeeper has the committed bytes, as far as it says that it has them.
-void compare_wal(Run& run, const Shared& shared) {
-  Bytes wanted = shared.history.committed_wal();
-  size_t whole = 0;
-  for (const consensus::Member& member : shared.members.members) {
-    sim::Machine& machine = *run.world().find_machine(member.host);
-    std::string folder = "/data/" + to_string(shared.id.tenant) + "/" + to_string(shared.id.timeline);
-    size_t same = 0;
-    while (same < wanted.size()) {
-      Lsn at = shared.data.end + same;
-      auto file = machine.storage().find(folder + "/" + pg::segment_file_name(pg::segment_number(at)));
-      Bytes found(std::min<size_t>(wanted.size() - same, pg::kWalSegmentSize - pg::segment_offset(at)));
-      if (file == nullptr || file->read(pg::segment_offset(at), found) == 0) break;
-      size_t equal = static_cast<size_t>(
-          std::mismatch(found.begin(), found.end(), wanted.begin() + static_cast<std::ptrdiff_t>(same))
-              .first -
-          found.begin());
-      same += equal;
-      if (equal < found.size()) break;
+// Holds a safekeeper to its word, and its log to what was written.
+void check_disk(Shared& shared, const SafekeeperDisk& disk) {
+  Status claims = check_claims(disk);
+  if (!claims.ok()) shared.run.fail("told is durable", disk.machine.name() + ": " + claims.error().message());
+  Status log = check_log(disk, shared.history);
+  if (!log.ok()) shared.run.fail("log matching", disk.machine.name() + ": " + log.error().message());
+}
+
+// Looks at the logs now and then, and soon after each change of a control file.
+class DiskWatch {
+ public:
+  explicit DiskWatch(Shared& shared) : shared_(shared), seen_(shared.disks.size()) {}
+
+  void run() {
+    for (size_t i = 0; i < shared_.disks.size(); i++) {
+      const SafekeeperDisk& disk = shared_.disks[i];
+      uint64_t control = disk.control_id();
+      if (std::exchange(seen_[i], control) == control) continue;
+      Status log = check_log(disk, shared_.history);
+      if (!log.ok()) shared_.run.fail("log matching", disk.machine.name() + ": " + log.error().message());
     }
-    whole += same == wanted.size() ? 1 : 0;
+    if (!shared_.run.failed()) shared_.run.world().after(kInterval, [this] { run(); });
   }
-  if (whole * 2 <= shared.members.members.size())
-    run.fail("committed WAL is the same on every node",
-             std::to_string(whole) + " of " + std::to_string(shared.members.members.size()) +
-                 " safekeepers have all committed WAL up to " + to_string(shared.history.committed()));
+
+ private:
+  static constexpr Duration kInterval = Duration::milliseconds(20);
+  Shared& shared_;
+  std::vector<uint64_t> seen_;
+};
+
+// Each loses power once, so that nothing counts that only a memory holds. Then all must come to have what
+// is committed, as the proposers wrote it.
+void compare_wal(Shared& shared) {
+  Run& run = shared.run;
+  for (const SafekeeperDisk& disk : shared.disks) {
+    disk.machine.power_loss();
+    disk.machine.restart();
+    run.run_for(Duration::seconds(2));
+  }
+  Lsn goal = shared.history.committed();
+  auto behind = [&]() -> const SafekeeperDisk* {
+    for (const SafekeeperDisk& disk : shared.disks) {
+      auto state = disk.state();
+      if (!state.ok() || disk.end_of_wal(*state) < goal) return &disk;
+    }
+    return nullptr;
+  };
+  for (int i = 0; i < 120 && !run.failed() && behind() != nullptr; i++)
+    run.run_for(Duration::milliseconds(500));
+  if (run.failed()) return;
+  Bytes wanted = shared.history.committed_wal();
+  wanted.resize(goal - shared.data.end);
+  for (const SafekeeperDisk& disk : shared.disks) {
+    check_disk(shared, disk);
+    if (disk.wal(shared.data.end, goal) != wanted)
+      run.fail("committed WAL is the same on every node",
+               disk.machine.name() + " does not have all committed WAL up to " + to_string(goal));
+  }
 }
 
 void elections(Run& run) {
@@ -185,9 +234,9 @@ void elections(Run& run) {
   TenantTimelineId id;
   id.tenant = random_tenant_id(random);
   id.timeline = random_timeline_id(random);
-  Shared shared{run, id, data, WalHistory(data.end, data.last_record), {}, {}, {}};
-  shared.term_length = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(1000, 30'000)));
-  shared.pause = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(5, 200)));
+  Shared shared{run, id, data, WalHistory(data.end, data.last_record), {}, {}, {}, {}};
+  shared.term_length = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(500, 30'000)));
+  shared.pause = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(5, 500)));
   shared.members.generation = consensus::ConfigurationGeneration(1);
 
   std::vector<std::string> nodes;
@@ -206,7 +255,10 @@ void elections(Run& run) {
   for (uint64_t i = 1; i <= 3; i++) {
     std::string name = "safekeeper-" + std::to_string(i);
     shared.members.members.push_back({NodeId(i), name, kWalPort});
-    add(name).boot([config = safekeeper_config(i, random)](Task& task, Env& env) -> Status {
+    sim::Machine& machine = add(name);
+    shared.disks.push_back({machine, NodeId(i), id});
+    machine.boot([&shared, i, config = safekeeper_config(i, random)](Task& task, Env& env) -> Status {
+      check_disk(shared, shared.disks[i - 1]);
       TRY(make_dirs(task, env.disk(), "/objects"));
       return safekeeper::run_safekeeper(task, env, config);
     });
@@ -216,14 +268,15 @@ void elections(Run& run) {
       return run_proposer(task, env, shared);
     });
 
+  DiskWatch watch(shared);
+  watch.run();
   run.start_faults(nodes, run.options().length);
   run.run_for(run.options().length);
   run.heal();
   Lsn before = shared.history.committed();
   if (!run.run_until([&] { return shared.history.committed() > before + 2000; }, Duration::seconds(120)))
     run.fail("progress after healing", "nothing was committed within 120 s");
-  run.run_for(Duration::seconds(10));
-  if (!run.failed()) compare_wal(run, shared);
+  if (!run.failed()) compare_wal(shared);
 }
 
 }  // namespace

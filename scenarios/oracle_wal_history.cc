@@ -75,15 +75,26 @@ Status WalHistory::committed(Term term, Lsn lsn) {
 }
 
 Bytes WalHistory::committed_wal() const {
+  if (committed_ == origin_) return {};
+  Result<Bytes> all = wal_of(logs_.at(committed_term_).history, origin_, committed_);
+  CHECK(all.ok(), all.error().message());
+  return *std::move(all);
+}
+
+Result<Bytes> WalHistory::wal_of(const consensus::TermHistory& history, Lsn from, Lsn to) const {
   Bytes all;
-  if (committed_ == origin_) return all;
-  const std::vector<consensus::TermStart>& entries = logs_.at(committed_term_).history.entries();
-  for (size_t i = 0; i < entries.size() && entries[i].start < committed_; i++) {
-    Lsn end = i + 1 < entries.size() ? std::min(entries[i + 1].start, committed_) : committed_;
+  const std::vector<consensus::TermStart>& entries = history.entries();
+  for (size_t i = 0; i < entries.size() && entries[i].start < to; i++) {
+    Lsn begin = std::max(entries[i].start, from);
+    Lsn end = i + 1 < entries.size() ? std::min(entries[i + 1].start, to) : to;
+    if (begin >= end) continue;
     auto log = logs_.find(entries[i].term);
     // A term that was won but whose proposer died before it told anybody has written nothing.
-    if (end == entries[i].start || log == logs_.end()) continue;
-    append(all, ByteView(log->second.wal).first(end - entries[i].start));
+    if (log == logs_.end() || entries[i].start + log->second.wal.size() < end)
+      return Error(Code::Corrupt, "WAL of term " + to_string(entries[i].term) + " from " +
+                                      to_string(entries[i].start) + " to " + to_string(end) +
+                                      ", which that term's proposer never wrote");
+    append(all, ByteView(log->second.wal).subspan(begin - entries[i].start, end - begin));
   }
   return all;
 }

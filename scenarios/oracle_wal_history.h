@@ -50,6 +50,9 @@ class WalHistory {
   Term committed_term() const { return committed_term_; }
   // The committed bytes from the origin on.
   Bytes committed_wal() const;
+  // What a log with this history, which reaches to `to`, must hold in [from, to). Corrupt where it holds
+  // what the owner of a position never wrote.
+  Result<Bytes> wal_of(const consensus::TermHistory& history, Lsn from, Lsn to) const;
 
  private:
   struct Log {

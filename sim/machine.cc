@@ -68,7 +68,7 @@ void SimEnv::durable_claim(std::string_view key, uint64_t value) {
   if (dead_) return;
   auto found = world_.claims_.find(key);
   if (found == world_.claims_.end()) found = world_.claims_.emplace(std::string(key), 0).first;
-  found->second = std::max(found->second, value);
+  found->second = value;
   if (world_.traced())
     world_.remark(machine_.index(), "claim", std::string(key) + "=" + std::to_string(value));
 }

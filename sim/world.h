@@ -149,7 +149,7 @@ class World {
   const std::deque<std::string>& log_lines() const { return log_lines_; }
   // "This rare path was hit", by name.
   const std::map<std::string, uint64_t, std::less<>>& probes() const { return probes_; }
-  // The largest value claimed durable, by key.
+  // What was last claimed to be durable, by key.
   const std::map<std::string, uint64_t, std::less<>>& durable_claims() const { return claims_; }
 
  private:

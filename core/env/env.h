@@ -49,8 +49,8 @@ class Env {
   }
   // "This rare path was hit": counted by the simulator.
   virtual void probe(std::string_view name) { (void)name; }
-  // Tells the simulator that value (which only grows for a key) is now promised to be durable. It
-  // holds the code to its word. `key` is global to the cluster.
+  // Tells the simulator that a value, or more, is durable from now on, until the key is claimed anew (it
+  // may then be lower). It holds the code to its word. `key` is global to the cluster.
   virtual void durable_claim(std::string_view key, uint64_t value) {
     (void)key;
     (void)value;

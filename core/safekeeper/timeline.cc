@@ -17,12 +17,18 @@ void ProposerLink::refuse(const Error& reason) {
   replies.close();
 }
 
+std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what) {
+  return "safekeeper " + to_string(node) + " " + to_string(id) + " " + std::string(what);
+}
+
 Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store,
                    std::string directory, TimelineControl control)
     : env_(env),
       config_(config),
       store_(store),
       directory_(std::move(directory)),
+      term_claim_(claim_key(config.id, control.id, "term")),
+      flush_claim_(claim_key(config.id, control.id, "flush")),
       log_(Logger(env.log())
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
@@ -171,6 +177,7 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
     Status made = storage_->initialise(task, cut.to, control_.acceptor.server.system_id);
     if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
   } else {
+    env_.durable_claim(flush_claim_, cut.to.value);
     auto done = storage_->truncate(task, cut.to);
     if (!done.ok()) return fail(done.error(), false);
     check = *done;
@@ -190,9 +197,18 @@ Status Timeline::persist(Task& task) {
 void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
   auto link = links_.find(to);
   if (link == links_.end()) return;
-  if (auto* response = std::get_if<consensus::AppendResponse>(&message)) *response = with_feedback(*response);
+  if (auto* vote = std::get_if<consensus::VoteResponse>(&message)) claim(vote->term, vote->flush);
+  if (auto* response = std::get_if<consensus::AppendResponse>(&message)) {
+    claim(response->term, response->flush);
+    *response = with_feedback(*response);
+  }
   // A proposer that does not read what it is told is cut off, rather than waited for.
   if (!link->second->replies.try_send(std::move(message))) link->second->replies.close();
+}
+
+void Timeline::claim(Term term, Lsn flush) {
+  env_.durable_claim(term_claim_, term.value);
+  if (flush.valid()) env_.durable_claim(flush_claim_, flush.value);
 }
 
 // ---- flushing

@@ -56,6 +56,10 @@ struct PeerInfo {
   MonotonicTime heard;
 };
 
+// Under this name a safekeeper claims (Env::durable_claim) its "term" and "flush", whenever it tells them to
+// a proposer. A truncation claims less first.
+std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what);
+
 class Timeline {
  public:
   // Opens what is in `directory`. `scope` and `config` outlive the timeline; `store` may be null.
@@ -132,6 +136,8 @@ class Timeline {
   Status persist(Task& task);
   Error fail(const Error& error, bool may_recover);
   void reply(consensus::ConnectionId to, consensus::AcceptorMessage message);
+  // What is told is claimed to be durable. Without WAL, or refused, flush is 0 and says nothing.
+  void claim(Term term, Lsn flush);
   consensus::AppendResponse with_feedback(consensus::AppendResponse response) const;
   void publish_positions();
 
@@ -148,6 +154,8 @@ class Timeline {
   const SafekeeperConfig& config_;
   objstore::ObjectStore* store_;
   std::string directory_;
+  std::string term_claim_;
+  std::string flush_claim_;
   Logger log_;
   Mutex mutex_;
   TimelineControl control_;  // as on disk, but for positions that only grow

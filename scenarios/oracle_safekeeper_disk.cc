@@ -1,0 +1,113 @@
+#include "scenarios/oracle_safekeeper_disk.h"
+
+#include <algorithm>
+
+#include "core/pg/wal_page.h"
+#include "core/pg/wal_stream.h"
+#include "core/safekeeper/control_file.h"
+#include "core/safekeeper/timeline.h"
+
+namespace argon::scenarios {
+namespace {
+
+constexpr size_t kChunk = 64 * 1024;
+// So much WAL before the committed position is compared too.
+constexpr uint64_t kBack = 64 * 1024;
+
+}  // namespace
+
+std::string SafekeeperDisk::folder() const {
+  return "/data/" + to_string(id.tenant) + "/" + to_string(id.timeline);
+}
+
+std::string SafekeeperDisk::control_path() const {
+  return folder() + "/" + std::string(safekeeper::kControlFileName);
+}
+
+uint64_t SafekeeperDisk::control_id() const {
+  auto file = machine.storage().find(control_path());
+  return file == nullptr ? 0 : file->id();
+}
+
+Result<consensus::AcceptorState> SafekeeperDisk::state() const {
+  std::string path = control_path();
+  auto file = machine.storage().find(path);
+  if (file == nullptr) return Error(Code::NotFound, "no " + path);
+  Bytes bytes(file->size());
+  file->read(0, bytes);
+  TRY_ASSIGN(safekeeper::TimelineControl control, safekeeper::decode_control(bytes).with(path));
+  return control.acceptor;
+}
+
+Bytes SafekeeperDisk::wal(Lsn from, Lsn to) const {
+  Bytes all;
+  while (from < to) {
+    auto file = machine.storage().find(folder() + "/" + pg::segment_file_name(pg::segment_number(from)));
+    if (file == nullptr) break;
+    size_t wanted = std::min<size_t>(to - from, pg::kWalSegmentSize - pg::segment_offset(from));
+    Bytes piece(wanted);
+    size_t got = file->read(pg::segment_offset(from), piece);
+    append(all, ByteView(piece).first(got));
+    if (got < wanted) break;
+    from += got;
+  }
+  return all;
+}
+
+Lsn SafekeeperDisk::end_of_wal(const consensus::AcceptorState& state) const {
+  if (!state.local_start.valid()) return {};
+  Lsn from = state.local_start;
+  if (state.commit > from)
+    from = std::max({from, pg::segment_start(state.commit - 1),
+                     pg::page_start(Lsn(state.commit.value - std::min(state.commit.value, kBack)))});
+  pg::WalStreamDecoder decoder(from);
+  for (Lsn at = from;; at += kChunk) {
+    Bytes chunk = wal(at, at + kChunk);
+    decoder.feed(chunk);
+    pg::WalRecord record;
+    Result<bool> found = decoder.next(record);
+    while (found.ok() && *found) found = decoder.next(record);
+    if (!found.ok() || chunk.size() < kChunk) return decoder.last_end();
+  }
+}
+
+Status check_claims(const SafekeeperDisk& disk) {
+  const auto& claims = disk.machine.world().durable_claims();
+  auto claimed = [&](std::string_view what) -> uint64_t {
+    auto found = claims.find(safekeeper::claim_key(disk.node, disk.id, what));
+    return found == claims.end() ? 0 : found->second;
+  };
+  Term term(claimed("term"));
+  Lsn flush(claimed("flush"));
+  if (term == Term() && !flush.valid()) return {};
+  auto state = disk.state();
+  if (!state.ok())
+    return Error(Code::Corrupt, "it told term " + to_string(term) + ", but: " + state.error().to_string());
+  if (state->term < term)
+    return Error(Code::Corrupt,
+                 "it told term " + to_string(term) + "; on the disk is term " + to_string(state->term));
+  if (Lsn end = disk.end_of_wal(*state); end < flush)
+    return Error(Code::Corrupt, "it told that WAL is flushed up to " + to_string(flush) +
+                                    "; on the disk it ends at " + to_string(end));
+  return {};
+}
+
+Status check_log(const SafekeeperDisk& disk, const WalHistory& history) {
+  auto state = disk.state();
+  if (state.is(Code::NotFound)) return {};
+  if (!state.ok()) return state.error();
+  if (!state->local_start.valid()) return {};
+  Lsn end = disk.end_of_wal(*state);
+  Lsn from = std::max(Lsn(state->commit.value - std::min(state->commit.value, kBack)), state->local_start);
+  if (end <= from) return {};
+  TRY_ASSIGN(Bytes wanted, history.wal_of(state->history, from, end));
+  Bytes found = disk.wal(from, end);
+  if (found == wanted) return {};
+  auto differ = std::mismatch(found.begin(), found.end(), wanted.begin(), wanted.end());
+  return Error(Code::Corrupt, "WAL from " + to_string(from) + " to " + to_string(end) +
+                                  " is not what its terms " + to_string(state->history) +
+                                  " wrote: it differs at " +
+                                  to_string(from + static_cast<uint64_t>(differ.first - found.begin())));
+}
+
+}  // namespace argon::scenarios

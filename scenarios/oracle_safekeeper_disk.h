@@ -1,0 +1,42 @@
+// Oracles on one safekeeper's disk, as a start would find it at this moment.
+//
+// Claims: what it told a proposer, its term and how far it has flushed, is there (Env::durable_claim).
+// Log matching, where all that was ever written is known (WalHistory): every byte before the end of valid
+// WAL is what the term wrote that owns the position in the node's own history. So a tail that a
+// truncation left behind is found before anybody has used it.
+//
+// Reads the simulated disk directly: no suspension, no event.
+
+#pragma once
+
+#include "core/base/ids.h"
+#include "core/consensus/acceptor.h"
+#include "scenarios/oracle_wal_history.h"
+#include "sim/machine.h"
+
+namespace argon::scenarios {
+
+struct SafekeeperDisk {
+  sim::Machine& machine;
+  NodeId node;
+  TenantTimelineId id;
+
+  // "/data/TENANT/TIMELINE": where scenarios let safekeepers keep a timeline.
+  std::string folder() const;
+  std::string control_path() const;
+  // Another one after each change of the control file; 0 before there is one.
+  uint64_t control_id() const;
+  // The acceptor's part of the control file; NotFound before there is one.
+  Result<consensus::AcceptorState> state() const;
+  // The end of valid WAL, decoded from where `state` says that it is committed.
+  Lsn end_of_wal(const consensus::AcceptorState& state) const;
+  // The bytes of [from, to), as many as there are.
+  Bytes wal(Lsn from, Lsn to) const;
+};
+
+// Corrupt: a claim does not hold.
+Status check_claims(const SafekeeperDisk& disk);
+// Corrupt: the WAL from a little before the committed position on is not what its history says.
+Status check_log(const SafekeeperDisk& disk, const WalHistory& history);
+
+}  // namespace argon::scenarios
