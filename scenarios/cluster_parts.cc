@@ -21,6 +21,11 @@ Duration milliseconds(Random& random, uint64_t low, uint64_t high) {
   return Duration::milliseconds(static_cast<int64_t>(random.log_uniform(low, high)));
 }
 
+// The mean pause of each of so many tasks that make up a drawn rate an hour together.
+Duration pause(Random& random, uint32_t tasks, uint64_t low, uint64_t high) {
+  return Duration::seconds(3600) * tasks / static_cast<int64_t>(random.log_uniform(low, high));
+}
+
 }  // namespace
 
 Cluster::Cluster(Run& run) : run_(run) {
@@ -152,8 +157,9 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->may_begin = [this] { return run_.may_operate(); };
   config->readers = static_cast<uint32_t>(run_.limited("readers", random.between(1, 4)));
   config->cache_pages = random.log_uniform(4, 32);
-  config->think = milliseconds(random, 40, 200);
-  config->read_pause = milliseconds(random, 30, 120);
+  // From lazy to busy: transactions and reads an hour, of the whole compute.
+  config->think = pause(random, config->backends, 6000, 40'000);
+  config->read_pause = pause(random, config->readers, 4500, 30'000);
   compute::ModelComputeConfig& kept = *config;
   computes_.push_back(std::move(config));
   sim::Machine& machine = add(kept.name);

@@ -31,7 +31,7 @@ class Slot {
 void Pipe::push(ByteView bytes, int64_t due, uint64_t sent) {
   append(data, bytes);
   last_due = due;
-  if (!marks.empty() && marks.back().due == due && !marks.back().end)
+  if (under_way() && marks.back().due == due && !marks.back().end)
     marks.back().bytes += bytes.size();
   else
     marks.push_back({due, bytes.size(), false, {static_cast<uint32_t>(sent), 0}});
@@ -61,9 +61,9 @@ size_t Pipe::take(ByteSpan into) {
 }
 
 void Pipe::schedule() {
-  if (armed() || marks.empty()) return;
+  if (armed() || !under_way()) return;
   World& world = connection.net.world_;
-  world.arm(*this, std::max(marks.front().due, world.now().ns));
+  world.arm(*this, std::max(marks[first_mark].due, world.now().ns));
 }
 
 void Pipe::fire() {
@@ -74,12 +74,15 @@ void Pipe::fire() {
   if (net.held_up(from_side.machine->index(), to_side.machine->index()))
     return;  // end_block() schedules again
   bool bytes = false;
-  Cause cause = marks.empty() ? Cause{} : marks.front().cause;
-  while (!marks.empty() && marks.front().due <= world.now().ns) {
-    bytes = bytes || marks.front().bytes > 0;
-    readable += marks.front().bytes;
-    end_arrived = end_arrived || marks.front().end;
-    marks.pop_front();
+  Cause cause = under_way() ? marks[first_mark].cause : Cause{};
+  for (; under_way() && marks[first_mark].due <= world.now().ns; first_mark++) {
+    bytes = bytes || marks[first_mark].bytes > 0;
+    readable += marks[first_mark].bytes;
+    end_arrived = end_arrived || marks[first_mark].end;
+  }
+  if (!under_way() || first_mark >= 1024) {
+    marks.erase(marks.begin(), marks.begin() + static_cast<std::ptrdiff_t>(first_mark));
+    first_mark = 0;
   }
   world.cause_ = cause;
   world.record_cause(EventKind::Deliver, to_side.machine->index(), connection.id, readable);

@@ -33,6 +33,7 @@ struct Pipe final : public Timer {
   // Takes readable bytes. REQUIRES: readable > 0.
   size_t take(ByteSpan into);
   void schedule();
+  bool under_way() const { return first_mark < marks.size(); }
 
   struct Mark {
     int64_t due;
@@ -45,7 +46,8 @@ struct Pipe final : public Timer {
   Bytes data;
   size_t head = 0;
   size_t readable = 0;
-  std::deque<Mark> marks;  // what is under way
+  std::vector<Mark> marks;  // what is under way, from first_mark on
+  size_t first_mark = 0;
   int64_t last_due = 0;
   bool end_sent = false;
   bool end_arrived = false;

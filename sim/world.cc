@@ -67,8 +67,10 @@ Machine* World::find_machine(std::string_view name) {
 
 void World::at(Duration time, std::function<void()> act) {
   // Fired alarms are dropped here, so that none dies while it fires.
-  if (alarms_.size() > 64)
+  if (alarms_.size() > alarms_looked_at_) {
     std::erase_if(alarms_, [](const auto& a) { return !a->armed() && a->act == nullptr; });
+    alarms_looked_at_ = alarms_.size() * 2 + 64;
+  }
   alarms_.push_back(std::make_unique<Alarm>(*this, std::move(act)));
   arm(*alarms_.back(), std::max(time.ns, now_));
 }
@@ -112,6 +114,8 @@ void World::post(SimEnv& env, Runnable& task) {
 }
 
 void World::drop_ready(const SimEnv& env) {
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(ready_head_));
+  ready_head_ = 0;
   std::erase_if(ready_, [&](const Ready& r) { return r.env == &env; });
 }
 
@@ -156,9 +160,10 @@ bool World::fire_due() {
   return fired;
 }
 
-void World::run_one() {
-  size_t pick = 0;
-  if (options_.schedule == Schedule::Random && ready_.size() > 1) pick = schedule_.below(ready_.size());
+// Which of the ready tasks runs next: an index into ready_.
+size_t World::pick_ready() {
+  size_t pick = ready_head_;
+  if (options_.schedule == Schedule::Random && ready_count() > 1) pick += schedule_.below(ready_count());
   if (options_.schedule == Schedule::Priorities) {
     if (now_ >= priority_change_) {
       priority_epoch_++;
@@ -166,11 +171,34 @@ void World::run_one() {
     }
     // Now and then the longest waiting one runs, so that no task waits for ever.
     if (schedule_.below(16) != 0)
-      for (size_t i = 1; i < ready_.size(); i++)
+      for (size_t i = pick + 1; i < ready_.size(); i++)
         if (ready_[i].priority > ready_[pick].priority) pick = i;
   }
+  return pick;
+}
+
+World::Ready World::take_ready(size_t pick) {
   Ready chosen = ready_[pick];
-  ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(pick));
+  if (options_.schedule == Schedule::Random) {
+    ready_[pick] = ready_.back();
+    ready_.pop_back();
+  } else if (pick == ready_head_) {
+    ready_head_++;
+  } else {
+    ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(pick));
+  }
+  if (ready_head_ == ready_.size()) {
+    ready_.clear();
+    ready_head_ = 0;
+  } else if (ready_head_ == 256) {
+    ready_.erase(ready_.begin(), ready_.begin() + 256);
+    ready_head_ = 0;
+  }
+  return chosen;
+}
+
+void World::run_one() {
+  Ready chosen = take_ready(pick_ready());
   Machine& machine = chosen.env->machine();
   if (machine.stalled_until_ > now_) {
     machine.parked_.emplace_back(chosen.task, chosen.env);
@@ -183,7 +211,7 @@ void World::run_one() {
     if (log_.keeps_events()) log_.name(name, text);
   }
   cause_ = chosen.cause;
-  record_cause(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_.size()), name);
+  record_cause(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_count()), name);
   chosen.task->run();
   now_ += options_.run_cost.ns;
   if (chosen.env->runtime_.idle()) machine.process_ended();
@@ -203,7 +231,7 @@ bool World::run_until(const std::function<bool()>& done, Duration limit) {
     if (done()) return true;
     if (stopped_ || now_ >= end) return false;
     fire_due();
-    if (!ready_.empty()) {
+    if (ready_count() > 0) {
       run_one();
       continue;
     }

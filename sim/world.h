@@ -174,6 +174,9 @@ class World {
   bool fire_due();
   int64_t next_due();
   void run_one();
+  size_t pick_ready();
+  Ready take_ready(size_t pick);
+  size_t ready_count() const { return ready_.size() - ready_head_; }
   void drop_ready(const SimEnv& env);
   void post(SimEnv& env, Runnable& task);
   void arm(Timer& timer, int64_t due);
@@ -197,9 +200,11 @@ class World {
   std::map<const Timer*, Cause> armed_by_;  // where events are kept; looked up only
   std::multimap<uint64_t, std::function<void()>> at_events_;
   uint64_t next_at_event_ = UINT64_MAX;
-  TimerHeap timers_;  // of the world itself: deliveries, alarms
-  std::deque<Ready> ready_;
+  TimerHeap timers_;          // of the world itself: deliveries, alarms
+  std::vector<Ready> ready_;  // from ready_head_ on; in order of becoming ready unless the schedule is random
+  size_t ready_head_ = 0;
   std::vector<std::unique_ptr<Alarm>> alarms_;
+  size_t alarms_looked_at_ = 64;  // fired ones are dropped when there are more
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unique_ptr<Net> net_;
   std::deque<std::string> log_lines_;

@@ -74,6 +74,11 @@ Status ProposerDriver::wait_change(Task& task, uint64_t seen) {
   return {};
 }
 
+Status ProposerDriver::wait_lost(Task& task) {
+  while (lost_.ok()) TRY(lost_waiters_.wait(task));
+  return lost_;
+}
+
 Status ProposerDriver::stop(Task& task) {
   return scope_.stop(task);
 }
@@ -154,7 +159,6 @@ Status ProposerDriver::read_messages(Task& task, Link& link, Stream& stream) {
     Lsn known = proposer_.commit_known();
     TRY(apply(task, proposer_.on_message(link.id, *message)));
     if (proposer_.commit_known() > known) changed();
-    link.wake.notify_all();
     if (link.stream == nullptr) return link.close_reason;
   }
 }
@@ -284,11 +288,12 @@ Status ProposerDriver::apply(Task& task, consensus::ProposerEffects effects) {
 
 void ProposerDriver::heard(const consensus::FeedbackReceived& feedback) {
   if (!feedback.pageserver) return;
+  PageserverPositions before = pageserver_;
   pageserver_.last_received = std::max(pageserver_.last_received, feedback.pageserver->last_received);
   pageserver_.disk_consistent = std::max(pageserver_.disk_consistent, feedback.pageserver->disk_consistent);
   pageserver_.remote_consistent =
       std::max(pageserver_.remote_consistent, feedback.pageserver->remote_consistent);
-  changed();
+  if (pageserver_ != before) changed();
 }
 
 void ProposerDriver::lose(Term seen, const Error& reason) {
@@ -300,11 +305,13 @@ void ProposerDriver::lose(Term seen, const Error& reason) {
     if (link->stream != nullptr) link->stream->close();
     link->wake.notify_all();
   }
+  lost_waiters_.notify_all();
   changed();
 }
 
 void ProposerDriver::wake_links() {
-  for (auto& [id, link] : links_) link->wake.notify_all();
+  for (auto& [id, link] : links_)
+    if (!link->queue.empty() || proposer_.has_append(id)) link->wake.notify_all();
 }
 
 void ProposerDriver::changed() {

@@ -43,6 +43,8 @@ struct PageserverPositions {
   Lsn last_received;
   Lsn disk_consistent;
   Lsn remote_consistent;
+
+  friend bool operator==(const PageserverPositions&, const PageserverPositions&) = default;
 };
 
 class OldWalReader;
@@ -73,6 +75,8 @@ class ProposerDriver {
   // Waits until committed(), pageserver() or lost() changed since `seen` (a value of changes()).
   Status wait_change(Task& task, uint64_t seen);
   uint64_t changes() const { return changes_; }
+  // Waits until lost() is an error, and returns it.
+  Status wait_lost(Task& task);
 
   Lsn committed() const { return committed_; }
   Lsn end() const { return buffer_ ? buffer_->end() : Lsn(); }
@@ -110,6 +114,7 @@ class ProposerDriver {
   Status apply(Task& task, consensus::ProposerEffects effects);
   void heard(const consensus::FeedbackReceived& feedback);
   void lose(Term seen, const Error& reason);
+  // Those that have something to send.
   void wake_links();
   void changed();
   void trim();
@@ -128,6 +133,7 @@ class ProposerDriver {
   Term seen_term_;
   uint64_t changes_ = 0;
   WaitList change_waiters_;
+  WaitList lost_waiters_;
   std::map<NodeId, std::unique_ptr<Link>> links_;
   Scope scope_;
 };

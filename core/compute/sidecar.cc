@@ -190,11 +190,7 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, Proposer
     ended = true;
     return Error(Code::Unavailable, "the server ended");
   });
-  if (driver != nullptr)
-    watching.spawn("watch proposer", [&](Task& t) -> Status {
-      while (driver->lost().ok()) TRY(driver->wait_change(t, driver->changes()));
-      return driver->lost();
-    });
+  if (driver != nullptr) watching.spawn("watch proposer", [&](Task& t) { return driver->wait_lost(t); });
   Status why = watching.join(task);
   if (ended) return End::ServerEnded;
   Shield shield(task);

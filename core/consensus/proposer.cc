@@ -305,11 +305,16 @@ void Proposer::on_wal(Lsn end) {
   wal_end_ = end;
 }
 
-std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
+bool Proposer::has_append(NodeId member) const {
   auto found = peers_.find(member);
-  if (!leading() || found == peers_.end() || found->second.link != Link::Streaming) return {};
-  Peer& peer = found->second;
-  if (peer.next == wal_end_ && peer.sent_commit == commit_ && peer.sent_truncate == truncate_) return {};
+  if (!leading() || found == peers_.end() || found->second.link != Link::Streaming) return false;
+  const Peer& peer = found->second;
+  return peer.next != wal_end_ || peer.sent_commit != commit_ || peer.sent_truncate != truncate_;
+}
+
+std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
+  if (!has_append(member)) return {};
+  Peer& peer = peers_.at(member);
   Lsn border = peer.next < start_ ? start_ : wal_end_;
   uint64_t bytes = std::min<uint64_t>({border - peer.next, limit, kAppendBytesMax});
   Append append{config_.configuration.generation, term_, peer.next, peer.next + bytes, commit_, truncate_};

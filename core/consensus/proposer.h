@@ -141,6 +141,8 @@ class Proposer {
 
   // ---- streaming
   std::optional<Append> next_append(NodeId member, size_t limit = kAppendBytesMax);
+  // Whether next_append() would return something.
+  bool has_append(NodeId member) const;
   std::optional<Append> heartbeat(NodeId member);
 
   // ---- positions

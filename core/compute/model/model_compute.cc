@@ -143,10 +143,7 @@ Status Incarnation::work(Task& task, const ModelContext& context, ModelWriter& w
   for (uint32_t i = 0; i < config_.readers; i++)
     working.spawn("reader " + std::to_string(i),
                   [this, &context, i](Task& t) { return run_reader(t, context, i); });
-  working.spawn("watch proposer", [this](Task& t) -> Status {
-    while (driver_->lost().ok()) TRY(driver_->wait_change(t, driver_->changes()));
-    return driver_->lost();
-  });
+  working.spawn("watch proposer", [this](Task& t) { return driver_->wait_lost(t); });
   return working.join(task);
 }
 
