@@ -34,6 +34,7 @@ Cluster::Cluster(Run& run) : run_(run) {
   system_id_ = 1 + random.below(UINT64_MAX - 1);
   made.system_id = system_id_;
   made.relations = 0;
+  made.data_checksums = random.fork("data checksums").chance({1, 2});
   data_ = pg::make_datadir(made);
   tenant_ = random_tenant_id(random);
   store_latency_ = milliseconds(random, 1, 60);
