@@ -4,12 +4,14 @@
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
 #include "scenarios/scenario.h"
-#include "scenarios/selftest_leak.h"
+#include "scenarios/selftests.h"
 
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kCluster, kDurableLog, kElections, kSelftestLeak};
+  static const std::vector<Scenario> kAll = {kCluster,         kDurableLog,      kElections,
+                                             kSelftestLeak,    kSelftestGarbage, kSelftestForbidden,
+                                             kSelftestCareless};
   return kAll;
 }
 

@@ -11,5 +11,8 @@
 namespace argon::scenarios {
 
 extern const Scenario kDurableLog;
+// The same with a server that acknowledges what it has not synced: fails, on purpose. What `shrink`, `why`
+// and `trace` are tried on.
+extern const Scenario kSelftestCareless;
 
 }  // namespace argon::scenarios

@@ -99,8 +99,7 @@ class ProposerDriver {
     Stream* stream = nullptr;  // while connected
     std::deque<consensus::ProposerMessage> queue;
     WaitList wake;
-    size_t donor_failures = 0;  // the next donor is tried after each
-    bool ask = false;           // send a heartbeat after the next append, for its answer
+    bool ask = false;  // send a heartbeat after the next append, for its answer
     Error close_reason{Code::Disconnected, ""};
   };
 
@@ -109,11 +108,9 @@ class ProposerDriver {
   Status run_session(Task& task, Link& link);
   Status read_messages(Task& task, Link& link, Stream& stream);
   Status write_messages(Task& task, Link& link, Stream& stream);
-  Result<Bytes> wal_for(Task& task, Link& link, const consensus::Append& append,
+  Result<Bytes> wal_for(Task& task, const Link& link, const consensus::Append& append,
                         std::unique_ptr<OldWalReader>& old_wal, consensus::WalCheck& check);
-  Result<Bytes> old_wal_for(Task& task, const Link& link, const consensus::Append& append,
-                            std::unique_ptr<OldWalReader>& old_wal);
-  std::vector<consensus::Member> donors_for(const Link& link, Lsn end) const;
+  std::optional<consensus::Member> donor_for(const Link& link, Lsn end) const;
   Status apply(Task& task, consensus::ProposerEffects effects);
   void heard(const consensus::FeedbackReceived& feedback);
   void lose(Term seen, const Error& reason);

@@ -1,188 +1,181 @@
 #include "sim/argon_sim/explore.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <set>
 
+#include "sim/argon_sim/failure.h"
 #include "sim/argon_sim/report.h"
 
 namespace argon::sim {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr int kSecondsPerRun = 300;  // a run that takes longer hangs
-
-struct Worker {
-  pid_t pid = -1;
-  int out = -1;
-  const scenarios::Scenario* scenario = nullptr;
-  uint64_t seed = 0;
-  Clock::time_point began;
-  std::string text;  // what it wrote: log, and the JSON line last
-};
 
 int64_t milliseconds_since(Clock::time_point t) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - t).count();
 }
 
-[[noreturn]] void run_child(const Worker& worker, const ExploreOptions& options, int out) {
-  dup2(out, 1);
-  dup2(out, 2);
-  alarm(kSecondsPerRun);
-  auto began = Clock::now();
-  scenarios::RunOptions run;
-  run.seed = worker.seed;
-  run.length = options.length;
-  scenarios::Report report = run_scenario(*worker.scenario, run);
-  std::string text = report.ok ? std::string() : to_text(report);
-  text += to_json(report, milliseconds_since(began)) + "\n";
-  for (size_t done = 0; done < text.size();) {
-    ssize_t n = write(1, text.data() + done, text.size() - done);
-    if (n <= 0) _exit(1);
-    done += static_cast<size_t>(n);
-  }
-  _exit(report.ok ? 0 : 1);
+std::string short_number(uint64_t n) {
+  if (n >= 10'000'000) return fmt::format("{}M", n / 1'000'000);
+  if (n >= 10'000) return fmt::format("{}k", n / 1000);
+  return std::to_string(n);
 }
+
+// What all runs did together.
+struct Totals {
+  uint64_t runs = 0;
+  uint64_t second_runs = 0;
+  uint64_t failed = 0;
+  uint64_t differing = 0;
+  uint64_t events = 0;
+  uint64_t commits = 0;
+  uint64_t pages = 0;
+  int64_t virtual_ms = 0;
+  std::map<std::string, uint64_t> faults;
+  std::map<std::string, uint64_t> probes;
+
+  void add(const nlohmann::ordered_json& report) {
+    events += report["events"].get<uint64_t>();
+    virtual_ms += static_cast<int64_t>(report["virtual_seconds"].get<double>() * 1000);
+    commits += report["commits_acked"].get<uint64_t>();
+    pages += report["pages_checked"].get<uint64_t>();
+    for (const auto& [kind, n] : report["faults"].items()) faults[kind] += n.get<uint64_t>();
+    if (!report.contains("probes")) return;
+    for (const auto& [name, n] : report["probes"].items()) probes[name] += n.get<uint64_t>();
+  }
+
+  std::string line(int64_t wall_ms, size_t kinds_of_failure) const {
+    constexpr double kYear = 365.25 * 86400 * 1000;
+    wall_ms = std::max<int64_t>(wall_ms, 1);
+    uint64_t fault_total = 0;
+    for (const auto& [kind, n] : faults) fault_total += n;
+    std::string text = fmt::format(
+        "{} runs, {} failed ({} failures), {:.5f} virtual years, {} times real time, {} k events/s, "
+        "{} commits, {} pages, {} faults of {} kinds",
+        runs, failed, kinds_of_failure, static_cast<double>(virtual_ms) / kYear, virtual_ms / wall_ms,
+        events / static_cast<uint64_t>(wall_ms), commits, pages, fault_total, faults.size());
+    if (second_runs > 0) text += fmt::format(", {} run twice, {} differ", second_runs, differing);
+    return text;
+  }
+
+  // The most frequent kinds.
+  std::string top_faults(size_t count) const {
+    std::vector<std::pair<uint64_t, std::string>> order;
+    for (const auto& [kind, n] : faults) order.emplace_back(n, kind);
+    std::sort(order.rbegin(), order.rend());
+    std::string text;
+    for (size_t i = 0; i < std::min(count, order.size()); i++)
+      text += fmt::format("{}{} {}", i == 0 ? "" : " ", order[i].second, short_number(order[i].first));
+    return text;
+  }
+};
 
 class Exploration {
  public:
-  explicit Exploration(const ExploreOptions& options) : options_(options), next_seed_(options.first_seed) {}
+  explicit Exploration(const ExploreOptions& options)
+      : options_(options), runs_(std::max(1u, options.jobs)), next_seed_(options.first_seed) {}
 
   int run() {
-    std::vector<Worker> workers(std::max(1u, options_.jobs));
-    for (;;) {
-      bool busy = false;
-      for (Worker& worker : workers) {
-        if (worker.pid < 0 && more()) start(worker);
-        busy = busy || worker.pid >= 0;
+    while (more() || !runs_.empty()) {
+      while (!runs_.full() && (!second_.empty() || more())) start();
+      for (auto& [tag, outcome] : runs_.wait(500)) {
+        Running running = std::move(running_.at(tag));
+        running_.erase(tag);
+        ended(running, outcome);
       }
-      if (!busy) break;
-      wait_for_output(workers);
       show(false);
     }
     show(true);
-    return failures_ > 0 ? 1 : 0;
+    if (totals_.failed > 0) return 1;
+    return totals_.differing > 0 ? 3 : 0;
   }
 
  private:
+  struct Running {
+    Request request;
+    std::string first_hash;  // of the same seed's first run
+  };
+
   bool more() const {
-    if (failures_ >= options_.max_failures) return false;
+    if (totals_.failed + totals_.differing >= options_.max_failures) return false;
+    if (!second_.empty()) return true;
     if (options_.for_seconds > 0 && milliseconds_since(began_) >= options_.for_seconds * 1000) return false;
     return next_seed_ <= options_.last_seed && next_seed_ != 0;
   }
 
-  void start(Worker& worker) {
-    worker = {};
-    worker.scenario = options_.what[next_scenario_];
-    worker.seed = next_seed_;
-    if (++next_scenario_ == options_.what.size()) {
-      next_scenario_ = 0;
-      next_seed_++;
+  void start() {
+    Running running;
+    if (!second_.empty()) {
+      running = std::move(second_.back());
+      second_.pop_back();
+    } else {
+      running.request.what.scenario = options_.what[next_scenario_]->name;
+      running.request.what.seed = next_seed_;
+      running.request.what.length = options_.length;
+      if (++next_scenario_ == options_.what.size()) {
+        next_scenario_ = 0;
+        next_seed_++;
+      }
     }
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-    worker.began = Clock::now();
-    worker.pid = fork();
-    if (worker.pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
-    if (worker.pid == 0) {
-      close(ends[0]);
-      run_child(worker, options_, ends[1]);
-    }
-    close(ends[1]);
-    worker.out = ends[0];
+    uint64_t tag = next_tag_++;
+    runs_.start(running.request, tag);
+    running_.emplace(tag, std::move(running));
   }
 
-  void wait_for_output(std::vector<Worker>& workers) {
-    std::vector<pollfd> polled;
-    for (const Worker& worker : workers)
-      if (worker.pid >= 0) polled.push_back({worker.out, POLLIN, 0});
-    poll(polled.data(), polled.size(), 500);
-    for (const pollfd& p : polled) {
-      if (p.revents == 0) continue;
-      for (Worker& worker : workers)
-        if (worker.pid >= 0 && worker.out == p.fd) take(worker);
-    }
-  }
-
-  void take(Worker& worker) {
-    char buffer[65536];
-    ssize_t n = read(worker.out, buffer, sizeof buffer);
-    if (n > 0) {
-      worker.text.append(buffer, static_cast<size_t>(n));
+  void ended(const Running& running, const Outcome& outcome) {
+    const Request& request = running.request;
+    if (request.apart) {
+      totals_.second_runs++;
+      if (outcome.hash() != running.first_hash) differs(request);
       return;
     }
-    close(worker.out);
-    int status = 0;
-    waitpid(worker.pid, &status, 0);
-    worker.pid = -1;
-    ended(worker, status);
-  }
-
-  void ended(const Worker& worker, int status) {
-    runs_++;
-    std::string_view text = worker.text;
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    std::string_view last = text.substr(text.rfind('\n') + 1);
-    auto json = nlohmann::json::parse(last, nullptr, false);
-    if (json.is_object() && json.contains("events")) {
-      events_ += json["events"].get<uint64_t>();
-      virtual_ms_ += static_cast<int64_t>(json["virtual_seconds"].get<double>() * 1000);
-      commits_ += json["commits_acked"].get<uint64_t>();
-      pages_ += json["pages_checked"].get<uint64_t>();
-      for (const auto& [kind, n] : json["faults"].items()) faults_[kind] += n.get<uint64_t>();
-      if (options_.each) fmt::print("{}\n", last);
+    totals_.runs++;
+    if (outcome.report.is_object()) {
+      totals_.add(outcome.report);
+      if (options_.each) {
+        auto shown = outcome.report;
+        shown.erase("tool");
+        shown["wall_seconds"] = static_cast<double>(outcome.wall_ms) / 1000;
+        fmt::print("{}\n", shown.dump());
+      }
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-    failed(worker, status, json);
+    if (!outcome.ok) failed(request, outcome);
+    if (!options_.twice || !outcome.report.is_object()) return;
+    Running again{request, outcome.hash()};
+    again.request.apart = true;
+    second_.push_back(std::move(again));
   }
 
-  void failed(const Worker& worker, int status, const nlohmann::json& json) {
-    failures_++;
-    std::string what = "ended without a report";
-    if (json.is_object() && json.contains("failure"))
-      what = json["oracle"].get<std::string>() + ": " + json["failure"].get<std::string>();
-    else if (WIFSIGNALED(status))
-      what = WTERMSIG(status) == SIGALRM
-                 ? fmt::format("hang: no end within {} s of wall time", kSecondsPerRun)
-                 : fmt::format("{}: {}", strsignal(WTERMSIG(status)), check_line(worker.text));
-    std::string command = fmt::format("argon-sim run {} --seed {} --seconds {}", worker.scenario->name,
-                                      worker.seed, options_.length.to_seconds());
-    std::filesystem::path folder =
-        std::filesystem::path(options_.failures) / fmt::format("{}-{}", worker.scenario->name, worker.seed);
-    std::error_code ignored;
-    std::filesystem::create_directories(folder, ignored);
-    std::ofstream(folder / "command") << command << '\n';
-    std::ofstream(folder / "failure") << what << '\n';
-    std::ofstream(folder / "output") << worker.text;
-    size_t begin = worker.text.find("argon-plan 1");
-    size_t end = worker.text.find("latest log lines:");
-    if (begin != std::string::npos && end != std::string::npos)
-      std::ofstream(folder / "plan") << worker.text.substr(begin, end - begin);
+  std::string command(const scenarios::Case& what) const {
+    return fmt::format("argon-sim run {} --seed {} --seconds {}", what.scenario, what.seed,
+                       what.length.to_seconds());
+  }
+
+  void failed(const Request& request, const Outcome& outcome) {
+    totals_.failed++;
+    auto folder = failure_folder(options_.failures, request.what.scenario, outcome.signature);
+    bool first = failures_.insert(folder.string()).second;
     clear_line();
-    fmt::print("FAILED {} seed {}: {}\n  again: {}\n  kept:  {}\n", worker.scenario->name, worker.seed, what,
-               command, folder.string());
+    fmt::print("FAILED {} seed {}: {}: {}\n", request.what.scenario, request.what.seed,
+               outcome.signature.oracle, outcome.failure);
+    if (first) fmt::print("  again: {}\n  kept:  {}\n", command(request.what), folder.string());
     std::fflush(stdout);
+    Runs again(1);
+    keep_failure(folder, request, outcome, again);
   }
 
-  // The line of a failed CHECK or of a sanitizer, from everything the worker wrote.
-  static std::string check_line(const std::string& text) {
-    for (std::string_view mark : {"CHECK(", "ERROR: ", "runtime error:", "terminate called"}) {
-      size_t at = text.find(mark);
-      if (at == std::string::npos) continue;
-      size_t begin = text.rfind('\n', at) + 1;
-      return text.substr(begin, text.find('\n', at) - begin);
-    }
-    return "no message";
+  void differs(const Request& request) {
+    totals_.differing++;
+    clear_line();
+    fmt::print(
+        "NOT DETERMINISTIC {} seed {}\n  again: argon-sim check-determinism {} --seed {} --seconds {}\n{}",
+        request.what.scenario, request.what.seed, request.what.scenario, request.what.seed,
+        request.what.length.to_seconds(), find_difference(request.what));
+    std::fflush(stdout);
   }
 
   void clear_line() const {
@@ -190,46 +183,63 @@ class Exploration {
   }
 
   void show(bool end) {
-    int64_t ms = std::max<int64_t>(milliseconds_since(began_), 1);
-    if (!end && (!options_.progress || ms - shown_ms_ < (isatty(2) != 0 ? 500 : 10'000))) return;
+    int64_t ms = milliseconds_since(began_);
+    bool terminal = isatty(2) != 0;
+    if (!end && (!options_.progress || ms - shown_ms_ < (terminal ? 500 : 10'000))) return;
     shown_ms_ = ms;
-    uint64_t fault_total = 0;
-    for (const auto& [kind, n] : faults_) fault_total += n;
-    std::string line = fmt::format(
-        "{} runs, {} failed, {}.{} virtual hours, {} times real time, {} k events/s, {} commits, {} pages, "
-        "{} faults",
-        runs_, failures_, virtual_ms_ / 3'600'000, virtual_ms_ % 3'600'000 / 360'000, virtual_ms_ / ms,
-        events_ / static_cast<uint64_t>(ms), commits_, pages_, fault_total);
+    std::string line = totals_.line(ms, failures_.size());
     clear_line();
     if (!end) {
-      fmt::print(stderr, "{}{}", line, isatty(2) != 0 ? "" : "\n");
+      fmt::print(stderr, "{}: {}{}", line, totals_.top_faults(4), terminal ? "" : "\n");
       return;
     }
-    for (const auto& [kind, n] : faults_) fmt::print("{:<22} {}\n", kind, n);
+    for (const auto& [kind, n] : totals_.faults) fmt::print("fault {:<24} {}\n", kind, n);
+    for (const auto& [name, n] : totals_.probes) fmt::print("probe {:<24} {}\n", name, n);
     fmt::print("{}\n", line);
   }
 
   const ExploreOptions& options_;
   Clock::time_point began_ = Clock::now();
+  Runs runs_;
   uint64_t next_seed_;
+  uint64_t next_tag_ = 1;
   size_t next_scenario_ = 0;
-  uint64_t runs_ = 0;
-  uint64_t failures_ = 0;
-  uint64_t events_ = 0;
-  uint64_t commits_ = 0;
-  uint64_t pages_ = 0;
-  int64_t virtual_ms_ = 0;
+  std::map<uint64_t, Running> running_;
+  std::vector<Running> second_;
+  Totals totals_;
+  std::set<std::string> failures_;
   int64_t shown_ms_ = 0;
-  std::map<std::string, uint64_t> faults_;
 };
 
 }  // namespace
 
 int explore(const ExploreOptions& options) {
-  rlimit no_core{0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
   std::fflush(nullptr);
   return Exploration(options).run();
+}
+
+std::string find_difference(const scenarios::Case& what, bool* holds) {
+  std::string folder = (std::filesystem::temp_directory_path() / "argon-sim-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + folder);
+  Runs runs(2);
+  Request request;
+  request.what = what;
+  request.events_to = folder + "/first";
+  runs.start(request, 0);
+  request.apart = true;
+  request.events_to = folder + "/second";
+  runs.start(request, 1);
+  bool ok[2] = {};
+  while (!runs.empty())
+    for (auto& [tag, outcome] : runs.wait(1000)) ok[tag] = outcome.ok;
+  if (holds != nullptr) *holds = ok[0];
+  std::string difference = compare_events(folder + "/first", folder + "/second");
+  if (difference.empty() && ok[0] != ok[1])
+    difference = fmt::format("the same events, but the first run {} and the second {}\n",
+                             ok[0] ? "holds" : "fails", ok[1] ? "holds" : "fails");
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  return difference;
 }
 
 }  // namespace argon::sim

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "scenarios/scenario.h"
+#include "scenarios/case.h"
 
 namespace argon::sim {
 
@@ -19,10 +19,15 @@ struct ExploreOptions {
   std::string failures = "argon-sim-failures";  // folder for what was found
   bool progress = true;
   bool each = false;           // print every seed's JSON line
-  unsigned max_failures = 20;  // then it stops
+  bool twice = false;          // run every seed a second time, with other addresses and other memory
+  unsigned max_failures = 20;  // failed seeds; then it stops
 };
 
-// The exit code: 0 clean, 1 failures.
+// The exit code: 0 clean, 1 failures, 3 a seed was not deterministic (and nothing else failed).
 int explore(const ExploreOptions& options);
+
+// Where the two runs of a seed differ first, and why; empty where they do not. Two processes apart. `holds`
+// (where given): whether the first run does.
+std::string find_difference(const scenarios::Case& what, bool* holds = nullptr);
 
 }  // namespace argon::sim

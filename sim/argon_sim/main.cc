@@ -1,25 +1,19 @@
 // argon-sim: runs scenarios from seeds. Exit codes: 0 holds, 1 violated, 2 usage, 3 not deterministic.
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "sim/argon_sim/explore.h"
-#include "sim/argon_sim/report.h"
-
-extern char** environ;
+#include "sim/argon_sim/failure.h"
+#include "sim/argon_sim/runs.h"
+#include "sim/argon_sim/shrink.h"
 
 namespace argon::sim {
 namespace {
@@ -40,21 +34,16 @@ struct Arguments {
   bool log = false;
   bool each = false;
   bool quiet = false;
+  bool twice = false;
   std::string events;
   std::string plan;
   std::string seeds;
   std::string for_time;
+  std::string out;
   std::string failures = "argon-sim-failures";
   unsigned stop_after = 20;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
 };
-
-// What a failed CHECK's report adds: which run it was.
-char abort_note[200];
-void on_abort(int) {
-  ssize_t ignored = write(2, abort_note, strlen(abort_note));
-  static_cast<void>(ignored);
-}
 
 const scenarios::Scenario* look_up(const std::string& name) {
   const scenarios::Scenario* found = scenarios::find_scenario(name);
@@ -94,82 +83,81 @@ int list(const Arguments& arguments) {
   return kHolds;
 }
 
-int run(const Arguments& arguments, Clock::time_point began) {
-  const scenarios::Scenario* scenario = look_up(arguments.scenario);
-  if (scenario == nullptr) return kUsage;
-  scenarios::RunOptions options;
-  options.seed = arguments.seed;
-  options.length = Duration::seconds(arguments.seconds);
-  options.echo_log = arguments.log;
-  options.keep_events = !arguments.events.empty();
-  if (!arguments.plan.empty()) {
-    std::ifstream in(arguments.plan);
-    std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    Result<faults::Plan> plan = faults::parse_plan(text);
-    if (!in.good() && text.empty()) plan = Error(Code::NotFound, "cannot read it");
-    if (!plan.ok()) {
-      fmt::print(stderr, "argon-sim: {}: {}\n", arguments.plan, plan.error().message());
-      return kUsage;
-    }
-    options.plan = *plan;
-  }
-  snprintf(abort_note, sizeof abort_note, "argon-sim: aborted in %s, seed %llu\n", arguments.scenario.c_str(),
-           static_cast<unsigned long long>(arguments.seed));
-  signal(SIGABRT, on_abort);
-  scenarios::Report report = run_scenario(*scenario, options);
-  if (!arguments.events.empty() && !write_events(report, arguments.events)) {
-    fmt::print(stderr, "argon-sim: cannot write {}\n", arguments.events);
-    return kUsage;
-  }
-  if (!arguments.json) fmt::print("{}", to_text(report));
-  int64_t wall = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
-  fmt::print("{}\n", to_json(report, wall));
-  return report.ok ? kHolds : kViolated;
+int usage(const std::string& what) {
+  fmt::print(stderr, "argon-sim: {}\n", what);
+  return kUsage;
 }
 
-// The same run in a process of its own (another address layout); its exit status, -1 where it crashed.
-int run_apart(const Arguments& arguments, const std::string& events) {
-  std::string seed = std::to_string(arguments.seed);
-  std::string seconds = std::to_string(arguments.seconds);
-  std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const char* argv[] = {self.c_str(),    "run",        arguments.scenario.c_str(),
-                        "--seed",        seed.c_str(), "--seconds",
-                        seconds.c_str(), "--json",     "--events",
-                        events.c_str(),  nullptr};
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  pid_t pid = -1;
-  int error = posix_spawn(&pid, self.c_str(), &actions, nullptr, const_cast<char**>(argv), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return -1;
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+// Runs it under everybody's eyes; the last line is the JSON object.
+int run_case(const scenarios::Case& what, const Arguments& arguments, Clock::time_point began) {
+  Request request;
+  request.what = what;
+  request.echo_log = arguments.log;
+  request.events_to = arguments.events;
+  Outcome outcome = Runs(1).run(std::move(request));
+  if (!arguments.json || !outcome.report.is_object()) fmt::print("{}", outcome.text);
+  nlohmann::ordered_json json = outcome.report;
+  if (json.is_object()) json.erase("tool");
+  if (outcome.report.is_null())
+    json = {{"scenario", what.scenario},
+            {"seed", what.seed},
+            {"ok", false},
+            {"oracle", outcome.signature.oracle},
+            {"failure", outcome.failure}};
+  auto wall = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
+  json["wall_seconds"] = static_cast<double>(wall) / 1000;
+  fmt::print("{}\n", json.dump());
+  return outcome.ok ? kHolds : kViolated;
+}
+
+// A scenario with --seed, or a file or folder that holds a case. An error says what is wrong.
+Result<scenarios::Case> case_of(const Arguments& arguments, bool seed_given) {
+  if (scenarios::find_scenario(arguments.scenario) == nullptr) {
+    if (seed_given) return Error(Code::NotFound, "there is no scenario '" + arguments.scenario + "'");
+    return read_case(arguments.scenario);
+  }
+  if (!seed_given) return Error(Code::Invalid, "a scenario needs --seed");
+  scenarios::Case what;
+  what.scenario = arguments.scenario;
+  what.seed = arguments.seed;
+  what.length = Duration::seconds(arguments.seconds);
+  return what;
+}
+
+int run(const Arguments& arguments, Clock::time_point began) {
+  if (look_up(arguments.scenario) == nullptr) return kUsage;
+  Result<scenarios::Case> what = case_of(arguments, true);
+  if (!what.ok()) return usage(what.error().message());
+  if (!arguments.plan.empty()) {
+    std::ifstream in(arguments.plan);
+    if (!in) return usage(arguments.plan + ": cannot read it");
+    std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    Result<faults::Plan> plan = faults::parse_plan(text);
+    if (!plan.ok()) return usage(arguments.plan + ": " + plan.error().message());
+    what->plan = *plan;
+  }
+  return run_case(*what, arguments, began);
+}
+
+int replay(const Arguments& arguments, Clock::time_point began) {
+  Result<scenarios::Case> what = read_case(arguments.scenario);
+  if (!what.ok()) return usage(what.error().message());
+  return run_case(*what, arguments, began);
 }
 
 int check_determinism(const Arguments& arguments) {
   if (look_up(arguments.scenario) == nullptr) return kUsage;
-  std::string folder = (std::filesystem::temp_directory_path() / "argon-sim-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) {
-    fmt::print(stderr, "argon-sim: cannot make a folder in {}\n",
-               std::filesystem::temp_directory_path().string());
-    return kUsage;
-  }
-  int first = run_apart(arguments, folder + "/first");
-  int second = run_apart(arguments, folder + "/second");
-  std::string difference = compare_events(folder + "/first", folder + "/second");
-  if (difference.empty() && first != second)
-    difference = fmt::format("the same events, but exit status {} and then {}\n", first, second);
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
+  Result<scenarios::Case> what = case_of(arguments, true);
+  if (!what.ok()) return usage(what.error().message());
+  bool holds = false;
+  std::string difference = find_difference(*what, &holds);
   nlohmann::ordered_json json{{"scenario", arguments.scenario},
                               {"seed", arguments.seed},
                               {"deterministic", difference.empty()},
-                              {"run_exit_status", first}};
+                              {"run_exit_status", holds ? kHolds : kViolated}};
   fmt::print("{}{}\n", difference, json.dump());
   if (!difference.empty()) return kNotDeterministic;
-  return first == kHolds ? kHolds : kViolated;
+  return holds ? kHolds : kViolated;
 }
 
 // "90", "90s", "10m", "2h" in seconds; 0 where it is none of these.
@@ -223,7 +211,21 @@ int explore_seeds(const Arguments& arguments) {
   options.progress = !arguments.quiet;
   options.each = arguments.each;
   options.max_failures = arguments.stop_after;
+  options.twice = arguments.twice;
   return explore(options);
+}
+
+int shrink_case(const Arguments& arguments, bool seed_given) {
+  Result<scenarios::Case> what = case_of(arguments, seed_given);
+  if (!what.ok()) return usage(what.error().message());
+  ShrinkOptions options;
+  options.what = *what;
+  options.jobs = arguments.jobs;
+  options.out = arguments.out;
+  options.progress = !arguments.quiet;
+  if (!arguments.for_time.empty()) options.for_seconds = parse_time(arguments.for_time);
+  if (options.for_seconds <= 0) return usage("--for: expected a time as 90s, 10m or 2h");
+  return shrink(options);
 }
 
 // A run takes and gives back much memory and ends soon: nothing goes back to the system meanwhile.
@@ -271,7 +273,27 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1'000'000));
   explore_command->add_flag("--each", a.each, "print every run's JSON object");
   explore_command->add_flag("--quiet", a.quiet, "no progress line");
+  explore_command->add_flag("--twice", a.twice,
+                            "run every seed again, with other addresses and other memory");
   seconds(explore_command);
+  CLI::App* replay_command = app.add_subcommand("replay", "run what explore or shrink kept");
+  replay_command->add_option("case", a.scenario, "a failure's folder, or a case")->required();
+  replay_command->add_flag("--json", a.json, "print nothing but the JSON object");
+  replay_command->add_flag("--log", a.log, "write the daemons' log lines to standard error as they come");
+  replay_command->add_option("--events", a.events, "write every event to this file");
+  CLI::App* shrink_command =
+      app.add_subcommand("shrink", "the smallest plan and workload that fail the same way");
+  shrink_command->add_option("case", a.scenario, "a failure's folder, a case, or a scenario with --seed")
+      ->required();
+  CLI::Option* shrink_seed = shrink_command->add_option("--seed", a.seed);
+  shrink_command->add_option("--for", a.for_time,
+                             "a time after which the smallest so far is the answer (5m)");
+  shrink_command->add_option("--jobs", a.jobs, "processes at once")->check(CLI::Range(1, 1024));
+  shrink_command->add_option("--out", a.out, "folder for the result");
+  shrink_command->add_flag("--quiet", a.quiet, "no progress line");
+  seconds(shrink_command);
+  rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -280,6 +302,8 @@ int main(int argc, char** argv) {
   if (list_command->parsed()) return list(a);
   if (run_command->parsed()) return run(a, began);
   if (check_command->parsed()) return check_determinism(a);
+  if (replay_command->parsed()) return replay(a, began);
+  if (shrink_command->parsed()) return shrink_case(a, shrink_seed->count() > 0);
   return explore_seeds(a);
 }
 

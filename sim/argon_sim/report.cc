@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <deque>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 namespace argon::sim {
 
-std::string to_json(const scenarios::Report& report, int64_t wall_milliseconds) {
+nlohmann::ordered_json to_json(const scenarios::Report& report) {
   nlohmann::ordered_json json;
   json["scenario"] = report.scenario;
   json["seed"] = report.seed;
@@ -15,7 +15,7 @@ std::string to_json(const scenarios::Report& report, int64_t wall_milliseconds) 
   json["hash"] = to_string(report.hash);
   json["events"] = report.events;
   json["virtual_seconds"] = static_cast<double>(report.virtual_time.to_milliseconds()) / 1000;
-  json["wall_seconds"] = static_cast<double>(wall_milliseconds) / 1000;
+  json["wall_seconds"] = 0.0;
   json["commits_acked"] = report.work.commits_acked;
   json["pages_checked"] = report.work.pages_checked;
   json["branches"] = report.work.branches;
@@ -29,16 +29,13 @@ std::string to_json(const scenarios::Report& report, int64_t wall_milliseconds) 
     json["oracle"] = report.oracle;
     json["failure"] = report.failure;
   }
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json;
 }
 
 std::string to_text(const scenarios::Report& report) {
   std::string text;
   if (!report.ok) {
-    text += "fault plan:\n" + print(report.plan);
-    if (!report.broken_rest.faults.empty())
-      text += "out of order while a core was healed:\n" + print(report.broken_rest);
-    text += "latest log lines:\n";
+    text += "fault plan:\n" + print(report.plan) + "latest log lines:\n";
     for (const std::string& line : report.log_lines) text += "  " + line + "\n";
     text += fmt::format("VIOLATED {}: {}\n", report.oracle, report.failure);
   }
@@ -50,11 +47,53 @@ std::string to_text(const scenarios::Report& report) {
   return text;
 }
 
-bool write_events(const scenarios::Report& report, const std::string& path) {
-  std::ofstream out(path);
-  if (report.log == nullptr) return false;
-  for (const Event& event : report.log->events()) out << report.log->describe(event) << '\n';
-  return out.flush().good();
+namespace {
+
+constexpr std::string_view kBecause = " because of ";
+
+std::string event_line(const EventLog& log, const std::vector<Event>& events, uint64_t number) {
+  Cause cause = log.cause(number);
+  std::string why;
+  if (cause.event != Cause::kNone)
+    why = fmt::format("{}{}{}", kBecause, uint32_t{cause.event}, cause.by_timer != 0 ? " by a timer" : "");
+  return fmt::format("{:>8} {}{}", number, log.describe(events[number]), why);
+}
+
+std::string line_of_file(const std::string& path, uint64_t number) {
+  std::ifstream in(path);
+  std::string line;
+  for (uint64_t at = 0; std::getline(in, line); at++)
+    if (at == number) return line;
+  return {};
+}
+
+// The line of the event that caused the one on this line, and so on for a few.
+std::string causes_of(const std::string& path, std::string line, const char* label) {
+  std::string text;
+  for (int depth = 0; depth < 4; depth++) {
+    size_t because = line.find(kBecause);
+    if (because == std::string::npos) return text + fmt::format("  {}   (the world itself)\n", label);
+    line = line_of_file(path, std::stoull(line.substr(because + kBecause.size())));
+    text += fmt::format("  {}   {}\n", label, line);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string events_text(const EventLog& log) {
+  std::string text;
+  std::vector<Event> events = log.events();
+  for (uint64_t i = 0; i < events.size(); i++) text += event_line(log, events, i) + "\n";
+  return text;
+}
+
+std::vector<std::string> latest_events(const EventLog& log, size_t count) {
+  std::vector<std::string> lines;
+  std::vector<Event> events = log.events();
+  for (uint64_t i = events.size() - std::min(count, events.size()); i < events.size(); i++)
+    lines.push_back(event_line(log, events, i));
+  return lines;
 }
 
 std::string compare_events(const std::string& first, const std::string& second) {
@@ -76,6 +115,8 @@ std::string compare_events(const std::string& first, const std::string& second) 
     for (const std::string& line : before) text += "  both    " + line + "\n";
     text += "  first   " + (more_a ? left : std::string("(the run has ended)")) + "\n";
     text += "  second  " + (more_b ? right : std::string("(the run has ended)")) + "\n";
+    if (more_a) text += "caused, nearest first, in the first run by\n" + causes_of(first, left, "first ");
+    if (more_b) text += "and in the second by\n" + causes_of(second, right, "second");
     return text;
   }
 }

@@ -1,0 +1,18 @@
+// selftest-*: scenarios that do on purpose what must never happen. No part of `explore all`.
+//
+// selftest-leak and selftest-garbage are not deterministic (an address decides; uninitialised memory
+// decides): `check-determinism` and `explore --twice` must say so. selftest-forbidden asks the operating
+// system for what a simulated world must not know, another thing with each seed from 1 on, and nothing beyond
+// the last: the sandbox must end each run. (selftest-careless is in durable_log.h.)
+
+#pragma once
+
+#include "scenarios/scenario.h"
+
+namespace argon::scenarios {
+
+extern const Scenario kSelftestLeak;
+extern const Scenario kSelftestGarbage;
+extern const Scenario kSelftestForbidden;
+
+}  // namespace argon::scenarios

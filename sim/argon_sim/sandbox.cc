@@ -1,0 +1,134 @@
+#include "sim/argon_sim/sandbox.h"
+
+#include <fmt/format.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+#include <vector>
+
+namespace argon::sim {
+namespace {
+
+constexpr size_t kAlternateStack = 256 * 1024;
+
+std::function<void(const std::string&)> on_death;
+uintptr_t shared_begin = UINTPTR_MAX;  // the kernel's pages, of which nothing is left
+uintptr_t shared_end = 0;
+
+std::string system_call_name(int number) {
+  char* name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+  std::string text = name != nullptr ? name : "number " + std::to_string(number);
+  free(name);
+  return text;
+}
+
+bool reads_time_stamp(uintptr_t at) {
+  const auto* code = reinterpret_cast<const uint8_t*>(at);
+  return code[0] == 0x0f && (code[1] == 0x31 || (code[1] == 0x01 && code[2] == 0xf9));
+}
+
+std::string what_happened(int signal, const siginfo_t* info, const ucontext_t* context) {
+  if (signal == SIGSYS) return "forbidden: system call " + system_call_name(info->si_syscall);
+  if (signal == SIGABRT) return "aborted";
+  auto at = static_cast<uintptr_t>(context->uc_mcontext.gregs[REG_RIP]);
+  auto touched = reinterpret_cast<uintptr_t>(info->si_addr);
+  auto shared = [](uintptr_t address) { return address >= shared_begin && address < shared_end; };
+  if (shared(at) || (signal == SIGSEGV && shared(touched)))
+    return "forbidden: a clock of the kernel's shared page (vdso)";
+  if (signal == SIGSEGV && info->si_addr == nullptr && info->si_code == SI_KERNEL && reads_time_stamp(at))
+    return "forbidden: rdtsc";
+  return fmt::format("{} at address {}", strsignal(signal), info->si_addr);
+}
+
+void on_signal(int signal, siginfo_t* info, void* context) {
+  std::string what = what_happened(signal, info, static_cast<const ucontext_t*>(context));
+  auto tell = std::move(on_death);
+  on_death = nullptr;
+  if (tell != nullptr) tell(what);  // a second fault inside ends here
+  _exit(1);
+}
+
+void handle_signals() {
+  static std::vector<char> stack(kAlternateStack);  // the fault may be that a fiber's stack is full
+  stack_t alternate{};
+  alternate.ss_sp = stack.data();
+  alternate.ss_size = stack.size();
+  sigaltstack(&alternate, nullptr);
+  struct sigaction action{};
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  for (int signal : {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+}
+
+// Unmaps the code by which the C library reads clocks without a system call, and its data.
+void drop_vdso() {
+  std::ifstream maps("/proc/self/maps");
+  std::vector<std::pair<uintptr_t, uintptr_t>> found;
+  for (std::string line; std::getline(maps, line);) {
+    if (!line.ends_with("[vdso]") && line.find("[vvar") == std::string::npos) continue;
+    uintptr_t begin = std::stoull(line, nullptr, 16);
+    uintptr_t end = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
+    found.emplace_back(begin, end);
+    shared_begin = std::min(shared_begin, begin);
+    shared_end = std::max(shared_end, end);
+  }
+  for (auto [begin, end] : found) munmap(reinterpret_cast<void*>(begin), end - begin);
+}
+
+void check(int result, const char* what) {
+  if (result < 0) throw std::system_error(-result, std::generic_category(), what);
+}
+
+void load_filter() {
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+  if (filter == nullptr) throw std::system_error(ENOMEM, std::generic_category(), "seccomp");
+  auto allow = [&](int call) { check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0), "seccomp rule"); };
+  for (int call : {SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(brk),
+                   SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn),
+                   SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(gettid), SCMP_SYS(getpid),
+                   SCMP_SYS(tgkill)})
+    allow(call);
+  scmp_arg_cmp anonymous = SCMP_CMP(3, SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS);
+  check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &anonymous), "seccomp rule");
+  for (uint64_t fd = 1; fd <= 4; fd++) {
+    scmp_arg_cmp this_one = SCMP_CMP(0, SCMP_CMP_EQ, fd);
+    check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, &this_one), "seccomp rule");
+  }
+  check(seccomp_load(filter), "seccomp filter");
+  seccomp_release(filter);
+}
+
+}  // namespace
+
+bool sandbox_available() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return false;
+#else
+  return true;
+#endif
+#else
+  return true;
+#endif
+}
+
+void enter_sandbox(std::function<void(const std::string& what)> died) {
+  on_death = std::move(died);
+  handle_signals();
+  drop_vdso();
+  if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0)
+    throw std::system_error(errno, std::generic_category(), "forbid rdtsc");
+  load_filter();
+}
+
+}  // namespace argon::sim
