@@ -37,6 +37,7 @@ struct TenantOptions {
   std::string timeline_id;
   std::string pg_version = "15";
   bool set_default = false;
+  bool data_checksums = false;
 };
 Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
 Status tenant_list(Task& task, Env& env, const Globals& globals);
@@ -49,6 +50,7 @@ struct TimelineOptions {
   std::string ancestor_branch_name = "main";
   std::string ancestor_start_lsn;
   std::string pg_version = "15";
+  bool data_checksums = false;
 };
 Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_create(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
@@ -84,14 +86,14 @@ Status inspect(Task& task, Env& env, const Globals& globals, const InspectOption
 
 // "10s", "2m", "500ms".
 Result<Duration> parse_duration(const std::string& text);
-// A data directory that initdb made, kept for all root timelines. Errors: Unsupported (another server
-// version).
-Result<std::string> initdb_template(Task& task, Session& session);
+// A data directory that initdb made, kept for all root timelines that have, or do not have, data checksums.
+// Errors: Unsupported (another server version).
+Result<std::string> initdb_template(Task& task, Session& session, bool data_checksums);
 // The version of the installed server, such as 150020. Errors: Unsupported unless it is 15.13 or later.
 Result<int> check_server_version(Task& task, Env& env, const Config& config);
 // A new root timeline from the template, under that name. Unavailable with the reason.
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
-                            const std::string& name);
+                            const std::string& name, bool data_checksums);
 // Makes the timeline known to the safekeepers, as `details` (the pageserver's) describe it; those that know
 // it already keep what they have. Unavailable unless a majority knows it then.
 Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineId& id,

@@ -102,6 +102,8 @@ void add_tenant(CLI::App& app, Commands& all) {
   create->add_option("--pg-version", all.tenant.pg_version, "Major version of PostgreSQL")
       ->capture_default_str();
   create->add_flag("--set-default", all.tenant.set_default, "Later commands mean this tenant");
+  create->add_flag("--data-checksums", all.tenant.data_checksums,
+                   "Pages of main carry checksums, as of initdb -k");
   on(create, all, tenant_create, all.tenant);
   on(tenant->add_subcommand("list", "List tenants"), all, tenant_list);
   CLI::App* set_default = tenant->add_subcommand("set-default", "Later commands mean this tenant");
@@ -122,6 +124,8 @@ void add_timeline(CLI::App& app, Commands& all) {
   }
   create->add_option("--pg-version", all.timeline.pg_version, "Major version of PostgreSQL")
       ->capture_default_str();
+  create->add_flag("--data-checksums", all.timeline.data_checksums,
+                   "Its pages carry checksums, as of initdb -k");
   branch->add_option("--ancestor-branch-name", all.timeline.ancestor_branch_name, "Where it branches off")
       ->capture_default_str();
   branch->add_option("--ancestor-start-lsn", all.timeline.ancestor_start_lsn,

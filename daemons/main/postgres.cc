@@ -70,12 +70,12 @@ Result<int> check_server_version(Task& task, Env& env, const Config& config) {
   return version;
 }
 
-Result<std::string> initdb_template(Task& task, Session& session) {
+Result<std::string> initdb_template(Task& task, Session& session, bool data_checksums) {
   const Config& config = session.config();
   TRY_ASSIGN(int version, check_server_version(task, session.env(), config));
-  std::string kept = config.path("initdb/" + std::to_string(version));
+  std::string kept = config.path("initdb/" + std::to_string(version) + (data_checksums ? "-checksums" : ""));
   if (std::filesystem::exists(kept + "/done")) return kept + "/data";
-  session.say("running initdb (once for each version of PostgreSQL)");
+  session.say("running initdb (once for each version of PostgreSQL, with and without data checksums)");
   std::error_code ignored;
   std::filesystem::remove_all(kept, ignored);
   TRY(make_folders(kept));
@@ -88,6 +88,7 @@ Result<std::string> initdb_template(Task& task, Session& session) {
                   "--encoding=UTF8",
                   "--locale=C.UTF-8",
                   "--no-instructions"};
+  if (data_checksums) options.argv.push_back("--data-checksums");
   options.user = config.server_user();
   options.err = ChildStream::file(config.path("initdb/initdb.log"));
   Deadline deadline(task, 120_s);
@@ -99,8 +100,8 @@ Result<std::string> initdb_template(Task& task, Session& session) {
 }
 
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
-                            const std::string& name) {
-  TRY_ASSIGN(std::string data, initdb_template(task, session));
+                            const std::string& name, bool data_checksums) {
+  TRY_ASSIGN(std::string data, initdb_template(task, session, data_checksums));
   nlohmann::json body = {{"new_timeline_id", to_string(timeline)},
                          {"mode", "import"},
                          {"data_directory", data},

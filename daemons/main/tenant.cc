@@ -32,7 +32,7 @@ Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantO
   if (!globals.json) session.say("tenant " + to_string(tenant) + " successfully created on the pageserver");
   session.state().tenants.try_emplace(tenant);
   TRY(session.save());
-  TRY(create_root_timeline(task, session, tenant, timeline, "main"));
+  TRY(create_root_timeline(task, session, tenant, timeline, "main", options.data_checksums));
   if (options.set_default) session.state().default_tenant = tenant;
   TRY(session.save());
   if (globals.json) {

@@ -63,7 +63,7 @@ Status timeline_create(Task& task, Env& env, const Globals& globals, const Timel
   TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
   TRY(check_new_name(session, tenant, options.branch_name));
   TRY_ASSIGN(TimelineId timeline, new_timeline_id(env, options.timeline_id));
-  TRY(create_root_timeline(task, session, tenant, timeline, options.branch_name));
+  TRY(create_root_timeline(task, session, tenant, timeline, options.branch_name, options.data_checksums));
   if (globals.json)
     Session::print({{"timeline_id", to_string(timeline)}, {"branch_name", options.branch_name}});
   else
