@@ -322,6 +322,8 @@ void Acceptor::fingerprint(Bytes& out) const {
   w.be(state_.term.value).be(state_.configuration.generation.value).be(state_.commit.value);
   w.be(state_.local_start.value).be(write_.value).be(durable_.value).be(flush_.value);
   w.be(leader_commit_.value).be(check_.from.value).be(check_.crc).be(leader_ ? leader_->value : 0);
+  w.be(flush_check_.from.value).be(flush_check_.crc).be(truncate_.value).be(voted_.value);
+  w.be(state_.timeline_start.value).be(state_.server.system_id).be(state_.server.wal_segment_size);
   w.u8(pending_vote_.has_value()).u8(pending_elected_.has_value());
   for (const TermStart& entry : state_.history.entries()) w.be(entry.term.value).be(entry.start.value);
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "core/base/checksum.h"
 #include "core/base/codec.h"
+#include "core/consensus/codec.h"
 
 namespace argon::consensus::model {
 namespace {
@@ -22,67 +24,114 @@ size_t offset(Lsn lsn) {
   return lsn - kBase;
 }
 
+// All that a message says.
+template <typename Message>
+uint64_t print_of(const Message& message) {
+  Bytes bytes;
+  encode_message(bytes, message);
+  return hash64(bytes);
+}
+
+void print_state(Writer& w, const AcceptorState& state) {
+  w.be(state.term.value).be(state.commit.value).be(state.local_start.value).be(state.timeline_start.value);
+  w.be(state.configuration.generation.value).be<uint64_t>(state.history.entries().size());
+  for (const TermStart& entry : state.history.entries()) w.be(entry.term.value).be(entry.start.value);
+}
+
 }  // namespace
 
 std::string to_string(const Action& action) {
-  static constexpr const char* kNames[] = {"connect", "to_acceptor",  "to_proposer",   "drop",    "flush",
-                                           "write",   "crash_losing", "crash_keeping", "campaign"};
+  static constexpr const char* kNames[] = {
+      "connect",       "to_acceptor",     "to_proposer",    "drop",  "flush",   "write",     "crash_losing",
+      "crash_keeping", "campaign",        "part",           "stale", "lose_up", "lose_down", "repeat_up",
+      "repeat_down",   "crash_after_one", "crash_after_two"};
   return std::string(kNames[static_cast<size_t>(action.kind)]) + " p" + std::to_string(action.proposer) +
          " n" + argon::to_string(action.node);
 }
 
-World::World(Options options) : options_(std::move(options)) {
-  for (NodeId id : options_.configuration.ids()) {
+World::World(Options options) : shared_options_(std::make_shared<const Options>(std::move(options))) {
+  for (NodeId id : this->options().configuration.ids()) {
     AcceptorState fresh;
-    fresh.configuration = options_.configuration;
+    fresh.configuration = this->options().configuration;
     fresh.server.wal_segment_size = kSegment;
-    acceptors_.emplace(id, Node{Acceptor(id, fresh, {}), fresh, {}, 0, Lsn()});
+    ids_.push_back(id);
+    acceptors_.emplace_back(Node{Acceptor(id, fresh, {}), fresh, {}, 0, Lsn()});
   }
-  for (int i = 0; i < options_.proposers; ++i)
-    proposers_.push_back(Compute{new_proposer(Term(0)), {}, {}, Term(0), false, 0});
-  attempts_ = options_.proposers;
-  if (options_.connected)
-    for (int p = 0; p < options_.proposers; ++p)
-      for (NodeId id : options_.configuration.ids())
+  for (int i = 0; i < this->options().proposers; ++i)
+    proposers_.emplace_back(Compute{new_proposer(Term(0)), {}, {}, {}, Term(0), false, 0});
+  attempts_ = this->options().proposers;
+  if (this->options().connected)
+    for (int p = 0; p < this->options().proposers; ++p)
+      for (NodeId id : this->options().configuration.ids())
         if (reaches(p, id)) CHECK(apply({Kind::Connect, p, id}).empty());
 }
 
 Proposer World::new_proposer(Term min_term) const {
   ProposerConfig config;
-  config.configuration = options_.configuration;
+  config.configuration = options().configuration;
   config.server.wal_segment_size = kSegment;
   config.bootstrap_start = kBase;
   config.min_term = min_term;
   return Proposer(config);
 }
 
+size_t World::place(NodeId id) const {
+  return static_cast<size_t>(std::ranges::find(ids_, id) - ids_.begin());
+}
+
 bool World::reaches(int proposer, NodeId id) const {
-  return options_.reach.empty() || options_.reach.contains({proposer, id});
+  return options().reach.empty() || options().reach.contains({proposer, id});
+}
+
+bool World::may_fail(int used, int most) const {
+  return used < most && crashes_ + drops_ + partings_ + losses_ + duplicates_ < options().faults_max;
+}
+
+void World::enabled_on_link(int p, NodeId id, const Link& link, std::vector<Action>& all) const {
+  if (!link.up.empty()) {
+    all.push_back({Kind::ToAcceptor, p, id});
+    if (may_fail(losses_, options().losses_max)) all.push_back({Kind::LoseUp, p, id});
+    if (may_fail(duplicates_, options().duplicates_max)) all.push_back({Kind::RepeatUp, p, id});
+    if (may_fail(crashes_, options().crashes_max) && may_fail(halfway_, options().halfway_max)) {
+      all.push_back({Kind::CrashAfterOne, p, id});
+      all.push_back({Kind::CrashAfterTwo, p, id});
+    }
+  }
+  if (!link.down.empty()) {
+    all.push_back({Kind::ToProposer, p, id});
+    if (may_fail(losses_, options().losses_max)) all.push_back({Kind::LoseDown, p, id});
+    if (may_fail(duplicates_, options().duplicates_max)) all.push_back({Kind::RepeatDown, p, id});
+  }
+  if (may_fail(drops_, options().drops_max)) all.push_back({Kind::Drop, p, id});
 }
 
 std::vector<Action> World::enabled() const {
   std::vector<Action> all;
-  for (int p = 0; p < options_.proposers; ++p) {
-    const Compute& compute = proposers_[static_cast<size_t>(p)];
+  all.reserve(32);
+  for (int p = 0; p < options().proposers; ++p) {
+    const Compute& compute = at(p);
     bool dead = compute.machine.phase() == Proposer::Phase::SteppedDown;
-    if (attempts_ < options_.attempts_max) all.push_back({Kind::Campaign, p, NodeId(0)});
+    if (attempts_ < options().attempts_max) all.push_back({Kind::Campaign, p, NodeId(0)});
+    for (const auto& [id, link] : compute.stale) all.push_back({Kind::Stale, p, id});
     if (dead) continue;
-    if (compute.may_write && compute.records < options_.records_max)
-      all.push_back({Kind::Write, p, NodeId(0)});
-    for (NodeId id : options_.configuration.ids()) {
+    bool more = compute.records < options().records_max && entries_ < options().entries_max;
+    if (compute.may_write && more) all.push_back({Kind::Write, p, NodeId(0)});
+    for (NodeId id : ids_) {
       auto link = compute.links.find(id);
       if (link == compute.links.end()) {
         if (reaches(p, id)) all.push_back({Kind::Connect, p, id});
         continue;
       }
-      if (!link->second.up.empty()) all.push_back({Kind::ToAcceptor, p, id});
-      if (!link->second.down.empty()) all.push_back({Kind::ToProposer, p, id});
-      if (drops_ < options_.drops_max) all.push_back({Kind::Drop, p, id});
+      enabled_on_link(p, id, link->second, all);
+      if (may_fail(partings_, options().partings_max) && !compute.stale.contains(id) &&
+          !link->second.up.empty())
+        all.push_back({Kind::Part, p, id});
     }
   }
-  for (const auto& [id, node] : acceptors_) {
+  for (NodeId id : ids_) {
+    const Node& node = at(id);
     if (node.machine.unflushed()) all.push_back({Kind::Flush, 0, id});
-    if (crashes_ < options_.crashes_max) {
+    if (may_fail(crashes_, options().crashes_max)) {
       all.push_back({Kind::CrashLosing, 0, id});
       if (node.machine.unflushed()) all.push_back({Kind::CrashKeeping, 0, id});
     }
@@ -90,105 +139,194 @@ std::vector<Action> World::enabled() const {
   return all;
 }
 
+// Numbers come again once both ends have forgotten them, so that worlds that differ in nothing else are the
+// same.
+ConnectionId World::unused_connection(int proposer, NodeId id) const {
+  const Compute& compute = at(proposer);
+  uint64_t first = id.value * 100 + static_cast<uint64_t>(proposer) * 2 + 1;
+  auto old = compute.stale.find(id);
+  bool taken = old != compute.stale.end() && old->second.id == ConnectionId(first);
+  return ConnectionId(taken ? first + 1 : first);
+}
+
 std::string World::apply(const Action& action) {
-  Compute& compute = proposers_[static_cast<size_t>(action.proposer)];
   std::string broken;
   switch (action.kind) {
-    case Kind::Connect: {
-      compute.links[action.node].id = ConnectionId(next_connection_++);
-      Proposer before = compute.machine;
-      broken = check_proposer(action.proposer, before, compute.machine.on_connected(action.node));
+    case Kind::Flush:
+    case Kind::CrashLosing:
+    case Kind::CrashKeeping:
+      broken = apply_to_node(action);
       break;
-    }
-    case Kind::ToAcceptor:
-      broken = to_acceptor(action.proposer, action.node);
-      if (broken.empty() && options_.rpc)
-        for (auto link = compute.links.find(action.node);
-             broken.empty() && link != compute.links.end() && !link->second.down.empty();
-             link = compute.links.find(action.node))
-          broken = to_proposer(action.proposer, action.node);
-      break;
-    case Kind::ToProposer:
-      broken = to_proposer(action.proposer, action.node);
-      break;
-    case Kind::Drop:
-      ++drops_;
-      broken = drop(action.proposer, action.node);
-      break;
-    case Kind::Flush: {
-      Node& node = acceptors_.at(action.node);
-      node.synced = node.written.size();
-      Acceptor before = node.machine;
-      broken =
-          step_acceptor(action.node, node.machine.on_flushed(kBase + node.synced, decode_end(node.written)));
-      if (broken.empty()) broken = check_step(before, node.machine);
-      break;
-    }
     case Kind::Write: {
+      Compute& compute = edit(action.proposer);
       ++compute.records;
+      ++entries_;
       compute.log.push_back(static_cast<uint8_t>(compute.machine.term().value));
       compute.log.push_back(static_cast<uint8_t>(16 * (action.proposer + 1) + compute.records));
       compute.machine.on_wal(kBase + compute.log.size());
       break;
     }
-    case Kind::CrashLosing:
-      broken = crash(action.node, false);
-      break;
-    case Kind::CrashKeeping:
-      broken = crash(action.node, true);
-      break;
     case Kind::Campaign: {
       ++attempts_;
-      while (!compute.links.empty() && broken.empty())
-        broken = drop(action.proposer, compute.links.begin()->first);
-      compute = Compute{new_proposer(compute.last_term), {}, {}, compute.last_term, false, 0};
+      while (!at(action.proposer).links.empty() && broken.empty())
+        broken = drop(action.proposer, at(action.proposer).links.begin()->first);
+      Compute& compute = edit(action.proposer);
+      compute = Compute{
+          new_proposer(compute.last_term), {}, {}, std::move(compute.stale), compute.last_term, false, 0};
       break;
     }
+    default:
+      broken = apply_to_link(action);
+      break;
   }
-  for (int p = 0; p < options_.proposers; ++p) pump(p);
+  for (int p = 0; p < options().proposers; ++p)
+    if (broken.empty() && proposers_[static_cast<size_t>(p)].changed()) broken = pump(p);
   return broken;
 }
 
+std::string World::apply_to_node(const Action& action) {
+  if (action.kind != Kind::Flush) return crash(action.node, action.kind == Kind::CrashKeeping);
+  Shared<Node> before = acceptors_[place(action.node)].share();
+  Node& node = edit(action.node);
+  node.synced = node.written.size();
+  std::string broken =
+      step_acceptor(action.node, node.machine.on_flushed(kBase + node.synced, decode_end(node.written)));
+  return broken.empty() ? check_step(before.get().machine, node.machine) : broken;
+}
+
+void World::tamper(Kind kind, Link& link) {
+  bool lose = kind == Kind::LoseUp || kind == Kind::LoseDown;
+  ++(lose ? losses_ : duplicates_);
+  if (kind == Kind::LoseUp) link.up.erase(link.up.begin());
+  if (kind == Kind::LoseDown) link.down.erase(link.down.begin());
+  if (kind == Kind::RepeatUp) link.up.insert(link.up.begin(), link.up.front());
+  if (kind == Kind::RepeatDown) link.down.insert(link.down.begin(), link.down.front());
+}
+
+std::string World::apply_to_link(const Action& action) {
+  int proposer = action.proposer;
+  NodeId id = action.node;
+  std::string broken;
+  if (action.kind == Kind::Connect) {
+    Shared<Compute> before = proposers_[static_cast<size_t>(proposer)].share();
+    Compute& compute = edit(proposer);
+    compute.links[id].id = unused_connection(proposer, id);
+    return check_proposer(proposer, before.get().machine, compute.machine.on_connected(id));
+  }
+  if (action.kind == Kind::Stale) {
+    stale(proposer, id, broken);
+    return broken;
+  }
+  switch (action.kind) {
+    case Kind::ToAcceptor:
+      broken = to_acceptor(proposer, id);
+      if (!options().rpc) return broken;
+      for (auto link = at(proposer).links.find(id);
+           broken.empty() && link != at(proposer).links.end() && !link->second.down.empty();
+           link = at(proposer).links.find(id))
+        broken = to_proposer(proposer, id);
+      return broken;
+    case Kind::ToProposer:
+      return to_proposer(proposer, id);
+    case Kind::Drop:
+      ++drops_;
+      return drop(proposer, id);
+    case Kind::Part:
+      ++partings_;
+      part(proposer, id);
+      return {};
+    case Kind::LoseUp:
+    case Kind::LoseDown:
+    case Kind::RepeatUp:
+    case Kind::RepeatDown:
+      tamper(action.kind, edit(proposer).links.at(id));
+      return {};
+    default:
+      return crash_halfway(proposer, id, action.kind == Kind::CrashAfterOne ? 1 : 2);
+  }
+}
+
+void World::part(int proposer, NodeId id) {
+  Compute& compute = edit(proposer);
+  auto link = compute.links.extract(id);
+  link.mapped().down.clear();
+  compute.stale.insert(std::move(link));
+  compute.machine.on_disconnected(id);
+}
+
+void World::stale(int proposer, NodeId id, std::string& broken) {
+  Compute& compute = edit(proposer);
+  Link& link = compute.stale.at(id);
+  if (link.up.empty()) {
+    edit(id).machine.on_disconnected(link.id);
+    compute.stale.erase(id);
+    return;
+  }
+  std::shared_ptr<const Wire> wire = link.up.front();
+  link.up.erase(link.up.begin());
+  broken = deliver(id, link.id, *wire);
+}
+
+std::string World::crash_halfway(int proposer, NodeId id, int effects) {
+  ++halfway_;
+  effects_left_ = effects;
+  std::string broken = to_acceptor(proposer, id);
+  effects_left_ = kAllEffects;
+  return broken.empty() ? crash(id, true) : broken;
+}
+
 std::string World::drop(int proposer, NodeId id) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
-  auto link = compute.links.find(id);
-  if (link == compute.links.end()) return {};
-  acceptors_.at(id).machine.on_disconnected(link->second.id);
-  compute.links.erase(link);
+  auto link = at(proposer).links.find(id);
+  if (link == at(proposer).links.end()) return {};
+  edit(id).machine.on_disconnected(link->second.id);
+  Compute& compute = edit(proposer);
+  compute.links.erase(id);
   compute.machine.on_disconnected(id);
   return {};
 }
 
 // Three bytes at a time, so that records are cut.
-void World::pump(int proposer) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
+std::string World::pump(int proposer) {
+  Compute& compute = edit(proposer);
   for (auto& [id, link] : compute.links)
     while (auto append = compute.machine.next_append(id, 3)) {
-      auto wal =
-          std::make_shared<const Bytes>(compute.log.begin() + static_cast<ptrdiff_t>(offset(append->begin)),
-                                        compute.log.begin() + static_cast<ptrdiff_t>(offset(append->end)));
-      link.up.push_back({append->request(check_at(compute.log, append->begin), *wal), wal});
+      if (append->end < append->begin || offset(append->end) > compute.log.size())
+        return "a proposer streams WAL that it does not have, up to " + argon::to_string(append->end);
+      auto wire = std::make_shared<Wire>();
+      wire->wal.assign(compute.log.begin() + static_cast<ptrdiff_t>(offset(append->begin)),
+                       compute.log.begin() + static_cast<ptrdiff_t>(offset(append->end)));
+      wire->message = append->request(check_at(compute.log, append->begin), wire->wal);
+      wire->print = print_of(wire->message);
+      link.up.push_back(std::move(wire));
     }
+  return {};
 }
 
 std::string World::to_acceptor(int proposer, NodeId id) {
-  Link& link = proposers_[static_cast<size_t>(proposer)].links.at(id);
-  Wire wire = std::move(link.up.front());
-  link.up.pop_front();
-  Node& node = acceptors_.at(id);
-  Acceptor before = node.machine;
-  std::string broken = step_acceptor(id, node.machine.on_message(link.id, wire.message));
-  return broken.empty() ? check_step(before, node.machine) : broken;
+  Link& link = edit(proposer).links.at(id);
+  std::shared_ptr<const Wire> wire = link.up.front();
+  link.up.erase(link.up.begin());
+  return deliver(id, link.id, *wire);
+}
+
+std::string World::deliver(NodeId id, ConnectionId from, const Wire& wire) {
+  Shared<Node> before = acceptors_[place(id)].share();
+  Node& node = edit(id);
+  std::string broken = run_effects(id, node.machine.on_message(from, wire.message));
+  if (!broken.empty() || effects_left_ <= 0) return broken;
+  broken = check_state(node.machine);
+  return broken.empty() ? check_step(before.get().machine, node.machine) : broken;
 }
 
 std::string World::step_acceptor(NodeId id, AcceptorEffects effects) {
   if (std::string broken = run_effects(id, std::move(effects)); !broken.empty()) return broken;
-  return check_state(acceptors_.at(id).machine);
+  return check_state(at(id).machine);
 }
 
 std::string World::run_effects(NodeId id, AcceptorEffects effects) {
-  Node& node = acceptors_.at(id);
+  Node& node = edit(id);
   for (AcceptorEffect& effect : effects) {
+    if (effects_left_-- <= 0) return {};
     if (auto* persist = std::get_if<PersistState>(&effect)) node.persisted = persist->state;
     if (auto* write = std::get_if<WriteWal>(&effect)) {
       if (offset(write->at) != node.written.size()) return "WAL written with a gap";
@@ -239,43 +377,45 @@ std::string World::run_effects(NodeId id, AcceptorEffects effects) {
 }
 
 void World::answer(ConnectionId to, AcceptorMessage message) {
-  for (Compute& compute : proposers_)
-    for (auto& [id, link] : compute.links)
+  for (Shared<Compute>& compute : proposers_)
+    for (const auto& [id, link] : compute.get().links)
       if (link.id == to) {
-        link.down.push_back(std::move(message));
+        uint64_t print = print_of(message);
+        compute.edit().links.at(id).down.push_back(std::make_shared<const Answer>(std::move(message), print));
         return;
       }
 }
 
 std::string World::to_proposer(int proposer, NodeId id) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
+  Shared<Compute> before = proposers_[static_cast<size_t>(proposer)].share();
+  Compute& compute = edit(proposer);
   Link& link = compute.links.at(id);
-  AcceptorMessage message = std::move(link.down.front());
-  link.down.pop_front();
-  Proposer before = compute.machine;
-  return check_proposer(proposer, before, compute.machine.on_message(id, message));
+  std::shared_ptr<const Answer> answer = link.down.front();
+  link.down.erase(link.down.begin());
+  return check_proposer(proposer, before.get().machine, compute.machine.on_message(id, answer->message));
 }
 
 std::string World::check_proposer(int proposer, const Proposer& before, const ProposerEffects& effects) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
   if (std::string broken = run_effects(proposer, effects); !broken.empty()) return broken;
+  const Compute& compute = at(proposer);
   if (std::string broken = check_step(before, compute.machine); !broken.empty()) return broken;
   return check_state(compute.machine);
 }
 
 std::string World::run_effects(int proposer, const ProposerEffects& effects) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
+  Compute& compute = edit(proposer);
   for (const ProposerEffect& effect : effects) {
     std::string broken;
     if (auto* send = std::get_if<Send>(&effect)) {
       if (auto link = compute.links.find(send->to); link != compute.links.end())
-        link->second.up.push_back({send->message, nullptr});
+        link->second.up.push_back(
+            std::make_shared<const Wire>(send->message, Bytes(), print_of(send->message)));
     }
     if (auto* persist = std::get_if<PersistTerm>(&effect)) {
       compute.last_term = persist->term;
       broken = run_effects(proposer, compute.machine.on_term_persisted());
     }
-    if (auto* e = std::get_if<Elected>(&effect)) broken = elected(compute, *e);
+    if (auto* e = std::get_if<Elected>(&effect)) broken = elected(proposer, *e);
     if (std::get_if<StartCommitted>(&effect)) compute.may_write = true;
     if (auto* advanced = std::get_if<CommitAdvanced>(&effect)) broken = committed(proposer, advanced->commit);
     if (auto* close = std::get_if<CloseLink>(&effect)) broken = drop(proposer, close->to);
@@ -286,25 +426,29 @@ std::string World::run_effects(int proposer, const ProposerEffects& effects) {
   return {};
 }
 
-std::string World::elected(Compute& compute, const Elected& e) {
+std::string World::elected(int proposer, const Elected& e) {
   ++elections_;
+  Compute& compute = edit(proposer);
   compute.log.clear();
-  if (e.donor != NodeId(0)) compute.log = acceptors_.at(e.donor).written;
+  if (e.donor != NodeId(0)) compute.log = at(e.donor).written;
   if (kBase + compute.log.size() < e.start) return "the donor lost WAL it had flushed";
   compute.log.resize(offset(e.start));
   if (committed_.size() > compute.log.size() ||
       !std::equal(committed_.begin(), committed_.end(), compute.log.begin()))
-    if (committers_.empty() || committers_.rbegin()->first < e.term)
+    if (committers_.empty() || committers_.back().first < e.term)
       return "elected in term " + argon::to_string(e.term) + " at " + argon::to_string(e.start) +
              " without all that is committed";
   return {};
 }
 
 std::string World::committed(int proposer, Lsn commit) {
-  Compute& compute = proposers_[static_cast<size_t>(proposer)];
+  const Compute& compute = at(proposer);
   Term term = compute.machine.term();
-  auto [at, first] = committers_.try_emplace(term, proposer);
-  if (!first && at->second != proposer) return "two proposers committed in term " + argon::to_string(term);
+  auto known = std::ranges::lower_bound(committers_, std::pair(term, 0));
+  if (known == committers_.end() || known->first != term)
+    committers_.insert(known, {term, proposer});
+  else if (known->second != proposer)
+    return "two proposers committed in term " + argon::to_string(term);
   size_t n = std::min(offset(commit), committed_.size());
   if (!std::equal(committed_.begin(), committed_.begin() + static_cast<ptrdiff_t>(n), compute.log.begin()))
     return "committed WAL changed";
@@ -316,8 +460,11 @@ std::string World::committed(int proposer, Lsn commit) {
 std::string World::crash(NodeId id, bool keep) {
   ++crashes_;
   std::string broken;
-  for (int p = 0; p < options_.proposers; ++p) broken += drop(p, id);
-  Node& node = acceptors_.at(id);
+  for (int p = 0; p < options().proposers; ++p) {
+    broken += drop(p, id);
+    if (at(p).stale.contains(id)) edit(p).stale.erase(id);
+  }
+  Node& node = edit(id);
   if (!keep) node.written.resize(node.synced);
   WalEnd end;
   if (node.persisted.local_start.valid()) {
@@ -331,41 +478,58 @@ std::string World::crash(NodeId id, bool keep) {
   return broken.empty() ? check_state(node.machine) : broken;
 }
 
+uint64_t World::print_of_compute(const Compute& compute) const {
+  Bytes out;
+  out.reserve(1'000);
+  Writer w(out);
+  auto print_link = [&](NodeId id, const Link& link) {
+    w.u8(static_cast<uint8_t>(id.value)).be(link.id.value);
+    w.u8(static_cast<uint8_t>(link.up.size())).u8(static_cast<uint8_t>(link.down.size()));
+    for (const auto& wire : link.up) w.be(wire->print);
+    for (const auto& answer : link.down) w.be(answer->print);
+  };
+  compute.machine.fingerprint(out);
+  w.be<uint64_t>(compute.log.size()).bytes(compute.log).be(compute.records).u8(compute.may_write);
+  w.be(compute.last_term.value).u8(static_cast<uint8_t>(compute.links.size()));
+  for (const auto& [id, link] : compute.links) print_link(id, link);
+  w.u8(static_cast<uint8_t>(compute.stale.size()));
+  for (const auto& [id, link] : compute.stale) print_link(id, link);
+  return hash64(out);
+}
+
+uint64_t World::print_of_node(const Node& node) const {
+  Bytes out;
+  out.reserve(600);
+  Writer w(out);
+  node.machine.fingerprint(out);
+  print_state(w, node.persisted);
+  w.be<uint64_t>(node.written.size()).bytes(node.written).be<uint64_t>(node.synced);
+  w.be(node.acknowledged.value);
+  return hash64(out);
+}
+
 void World::fingerprint(Bytes& out) const {
   Writer w(out);
-  w.be(crashes_).be(drops_).be(attempts_).bytes(committed_).u8(0);
-  // Connections are named by their order, since only which is which matters.
-  std::vector<ConnectionId> live;
-  for (const Compute& compute : proposers_) {
-    compute.machine.fingerprint(out);
-    w.bytes(compute.log).u8(0).be(compute.records).u8(compute.may_write);
-    for (const auto& [id, link] : compute.links) {
-      live.push_back(link.id);
-      w.be(id.value).u8(static_cast<uint8_t>(link.up.size()));
-      for (const Wire& wire : link.up) {
-        w.u8(static_cast<uint8_t>(wire.message.index()));
-        if (auto* a = std::get_if<AppendRequest>(&wire.message))
-          w.be(a->begin.value).be(a->commit.value).be(a->truncate.value).bytes(a->wal).u8(0);
-      }
-      w.u8(static_cast<uint8_t>(link.down.size()));
-      for (const AcceptorMessage& message : link.down) {
-        w.u8(static_cast<uint8_t>(message.index()));
-        if (auto* g = std::get_if<AcceptorGreeting>(&message)) w.be(g->term.value);
-        if (auto* v = std::get_if<VoteResponse>(&message))
-          w.be(v->term.value).u8(v->given).be(v->flush.value).be(v->history.last_term().value);
-        if (auto* r = std::get_if<AppendResponse>(&message)) w.be(r->term.value).be(r->flush.value);
-      }
-    }
-  }
-  for (const auto& [id, node] : acceptors_) {
-    Bytes machine;
-    node.machine.fingerprint(machine);
-    // The leader's connection number is inside; replace it by its order.
-    w.bytes(ByteView(machine).first(72)).bytes(ByteView(machine).subspan(80));
-    auto leader = node.machine.leader();
-    w.be<uint64_t>(leader ? static_cast<uint64_t>(std::find(live.begin(), live.end(), *leader) - live.begin())
-                          : 99);
-    w.bytes(node.written).u8(0).be(node.synced).be(node.persisted.commit.value);
+  for (int count : {crashes_, halfway_, drops_, partings_, losses_, duplicates_, attempts_, entries_})
+    w.u8(static_cast<uint8_t>(count));
+  w.be<uint64_t>(committed_.size()).bytes(committed_);
+  for (const auto& [term, proposer] : committers_) w.be(term.value).be(proposer);
+  for (const auto& compute : proposers_)
+    w.be(compute.print([this](const Compute& c) { return print_of_compute(c); }));
+  for (const auto& node : acceptors_) w.be(node.print([this](const Node& n) { return print_of_node(n); }));
+}
+
+std::string settle(World& world, int proposer, const std::set<NodeId>& acceptors) {
+  auto wanted = [&](const Action& action) {
+    bool arrives = action.kind == Kind::ToAcceptor || action.kind == Kind::ToProposer;
+    return acceptors.contains(action.node) &&
+           (action.kind == Kind::Flush || (arrives && action.proposer == proposer));
+  };
+  for (;;) {
+    std::vector<Action> all = world.enabled();
+    auto next = std::find_if(all.begin(), all.end(), wanted);
+    if (next == all.end()) return {};
+    if (std::string broken = world.apply(*next); !broken.empty()) return broken;
   }
 }
 
@@ -376,7 +540,8 @@ std::string run_random(World& world, Random& random, int steps) {
     if (enabled.empty()) break;
     // Faults are rarer than work.
     Action action = enabled[random.below(enabled.size())];
-    bool fault = action.kind == Kind::Drop || action.kind >= Kind::CrashLosing;
+    bool fault =
+        action.kind == Kind::Drop || (action.kind >= Kind::CrashLosing && action.kind != Kind::Stale);
     bool keep = random.chance({1, 6});
     if (fault && !keep) continue;
     trace.push_back(action);

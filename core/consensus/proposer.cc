@@ -349,12 +349,20 @@ std::map<NodeId, Lsn> Proposer::acknowledged() const {
 void Proposer::fingerprint(Bytes& out) const {
   Writer w(out);
   w.u8(static_cast<uint8_t>(phase_)).be(term_.value).be(start_.value).be(wal_end_.value).be(commit_.value);
-  w.be(truncate_.value).be(config_.configuration.generation.value).be(donor_.value);
+  w.be(truncate_.value).be(config_.configuration.generation.value).be(donor_.value).be(oldest_.value);
+  w.be(config_.min_term.value)
+      .be(config_.bootstrap_start.value)
+      .be(start_check_.from.value)
+      .be(start_check_.crc);
+  for (const TermStart& entry : history_.entries()) w.be(entry.term.value).be(entry.start.value);
   for (const auto& [id, peer] : peers_) {
     w.be(id.value).u8(static_cast<uint8_t>(peer.link)).be(peer.term.value).u8(peer.vote_given);
+    w.be(peer.timeline_start.value).u8(peer.vote.has_value());
     w.be(peer.next.value).be(peer.acked.value).be(peer.sent_commit.value).be(peer.sent_truncate.value);
-    if (peer.vote)
-      w.be(peer.vote->flush.value).be(peer.vote->local_start.value).be(peer.vote->history.last_term().value);
+    if (!peer.vote) continue;
+    w.be(peer.vote->flush.value).be(peer.vote->local_start.value).be(peer.vote->check.from.value);
+    w.be(peer.vote->check.crc);
+    for (const TermStart& entry : peer.vote->history.entries()) w.be(entry.term.value).be(entry.start.value);
   }
 }
 
