@@ -242,4 +242,23 @@ Plan draw_plan(Random& random, const DrawOptions& options) {
   return Drawing(random, options).draw();
 }
 
+Plan draw_broken_rest(Random& random, const CoreOptions& options) {
+  Plan plan;
+  auto add = [&](Kind kind, const std::string& node, const std::string& to = {}, int64_t value = 0) {
+    plan.faults.push_back({kind, options.at, options.length, node, to, value});
+  };
+  for (const std::string& node : options.rest) {
+    bool rival = std::find(options.rivals.begin(), options.rivals.end(), node) != options.rivals.end();
+    uint64_t way = random.below(rival ? 4 : 6);
+    if (way == 0) add(Kind::PowerLoss, node);
+    if (way == 1) add(Kind::Stall, node);
+    if (way == 5) add(Kind::CrashLoop, node, {}, static_cast<int64_t>(random.log_uniform(1, 20'000)));
+    for (const std::string& other : options.core) {
+      if (way == 2 || way == 3) add(Kind::OneWayPartition, node, other);
+      if (way == 2 || way == 4) add(Kind::OneWayPartition, other, node);
+    }
+  }
+  return plan;
+}
+
 }  // namespace argon::faults

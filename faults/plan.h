@@ -50,4 +50,19 @@ struct DrawOptions {
 // and how hard is drawn anew for each plan, over powers of two.
 Plan draw_plan(Random& random, const DrawOptions& options);
 
+// Who is to make progress alone, and who is out of order meanwhile.
+struct CoreOptions {
+  std::vector<std::string> core;
+  std::vector<std::string> rest;
+  // Of the rest: must not act on the core (it would rightly be obeyed), so it never runs and reaches the
+  // core.
+  std::vector<std::string> rivals;
+  Duration at;
+  Duration length;  // longer than anybody waits
+};
+
+// Each of the rest is one of: without power, frozen, in a crash loop, cut off from all of the core in both
+// directions or in one.
+Plan draw_broken_rest(Random& random, const CoreOptions& options);
+
 }  // namespace argon::faults

@@ -43,6 +43,28 @@ TEST(Plan, EveryKindIsDrawnAndEachFamilyIsOffInAboutHalf) {
   }
 }
 
+TEST(Plan, TheRestIsBrokenInEveryWayAndARivalNeverReachesTheCore) {
+  std::set<Kind> kinds;
+  for (uint64_t seed = 0; seed < 200; seed++) {
+    Random random(seed);
+    CoreOptions options{{"a", "b"}, {"c", "r"}, {"r"}, Duration::seconds(60), Duration::seconds(1000)};
+    Plan plan = draw_broken_rest(random, options);
+    bool rival_is_harmless = false;
+    size_t ways_out = 0;
+    for (const Fault& fault : plan.faults) {
+      EXPECT_EQ(fault.at, options.at);
+      EXPECT_EQ(fault.length, options.length);
+      kinds.insert(fault.kind);
+      bool off = fault.kind == Kind::PowerLoss || fault.kind == Kind::Stall;
+      rival_is_harmless = rival_is_harmless || (fault.node == "r" && off);
+      ways_out += fault.node == "r" && fault.kind == Kind::OneWayPartition ? 1u : 0u;
+      EXPECT_FALSE(fault.node == "r" && fault.kind == Kind::CrashLoop);
+    }
+    EXPECT_TRUE(rival_is_harmless || ways_out == options.core.size()) << "seed " << seed;
+  }
+  EXPECT_EQ(kinds, (std::set<Kind>{Kind::PowerLoss, Kind::Stall, Kind::CrashLoop, Kind::OneWayPartition}));
+}
+
 TEST(Plan, WhatIsWrongIsSaidWithItsLine) {
   auto message = [](std::string_view text) {
     Result<Plan> plan = parse_plan(text);

@@ -94,7 +94,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     bool redone = redo::Page(page.span()).lsn() < record.end_lsn || block.will_init;
     if (status.ok() && redone && record.rmid != static_cast<uint8_t>(Rmgr::Xlog))
       CHECK(redo::Page(copy.span()).is_new() || redo::Page(copy.span()).special() <= kBlockSize);
-    redo::canonicalize(block.tag(), copy.span(), settings);
+    redo::canonicalize(block.tag(), copy.span(), settings, false);
     ignore_result(
         redo::mask_for_consistency(record.rmid, block.tag(), copy.span()));  // only that it comes back
   }

@@ -10,6 +10,7 @@ namespace argon::scenarios {
 namespace {
 
 constexpr size_t kMostLines = 3;
+constexpr Duration kProgressLimit = Duration::seconds(120);
 
 // Until the end of the time: branches now and then, each with a compute of its own.
 void live(Cluster& cluster, Duration until) {
@@ -25,6 +26,15 @@ void live(Cluster& cluster, Duration until) {
     bool writes = random.below(4) != 0;
     if (made != nullptr && writes) cluster.add_compute(*made, Duration::seconds(1));
   }
+}
+
+// A branch can be made while only the core is there, and is like any other later.
+void check_branch(Cluster& cluster, Line& parent) {
+  Run& run = cluster.run();
+  if (run.failed()) return;
+  Line* made = cluster.branch(parent, Duration::seconds(60));
+  if (made == nullptr && !parent.events->commits().empty())
+    run.fail("progress of a core", "no branch can be made within 60 s");
 }
 
 void stop_computes(Cluster& cluster) {
@@ -55,13 +65,11 @@ void cluster_body(Run& run) {
   if (rival && run.limited("rivals", 1) > 0) cluster.add_compute(root, Duration::seconds(15));
   run.start_faults(cluster.nodes(), run.options().length);
   live(cluster, run.options().length);
+  cluster.heal_core();
+  if (run.limited("branches", kMostLines - 1) > 0) check_branch(cluster, root);
+  check_progress(cluster, "of a core", kProgressLimit);
   run.heal();
-  if (!run.failed() && cluster.lines().size() == 1 && run.limited("branches", kMostLines - 1) > 0) {
-    Line* made = cluster.branch(root, Duration::seconds(60));
-    if (made == nullptr && !root.events->commits().empty())
-      run.fail("progress after healing", "no branch can be made within 60 s");
-  }
-  check_progress(cluster, Duration::seconds(120));
+  check_progress(cluster, "after healing", kProgressLimit);
   check_all_pages(cluster, "while computes go on");
   if (!run.failed()) stop_computes(cluster);
   check_all_pages(cluster, "after computes stopped");

@@ -34,6 +34,7 @@ Cluster::Cluster(Run& run) : run_(run) {
   system_id_ = 1 + random.below(UINT64_MAX - 1);
   made.system_id = system_id_;
   made.relations = 0;
+  made.data_checksums = random.fork("data checksums").chance({1, 2});
   data_ = pg::make_datadir(made);
   tenant_ = random_tenant_id(random);
   store_latency_ = milliseconds(random, 1, 60);
@@ -141,10 +142,10 @@ bool Cluster::set_up() {
 }
 
 void Cluster::add_compute(Line& line, Duration supervise) {
-  line.writers++;
   Random random = run_.random().fork("compute " + std::to_string(computes_.size()));
   auto config = std::make_unique<compute::ModelComputeConfig>();
   config->name = "compute-" + std::to_string(computes_.size() + 1);
+  line.computes.push_back(config->name);
   config->id = line.id;
   config->pageserver = pages_;
   config->safekeepers = members_;
@@ -211,6 +212,24 @@ std::vector<sim::Machine*> Cluster::safekeepers() {
   for (const consensus::Member& member : members_.members)
     all.push_back(run_.world().find_machine(member.host));
   return all;
+}
+
+void Cluster::heal_core() {
+  Random& random = run_.random();
+  std::vector<std::string> core{"broker", "pageserver"};
+  std::vector<std::string> rest;
+  std::vector<std::string> rivals;
+  size_t left_out = random.below(members_.members.size());
+  for (size_t i = 0; i < members_.members.size(); i++)
+    (i == left_out ? rest : core).push_back(members_.members[i].host);
+  for (const auto& line : lines_) {
+    if (line->computes.empty()) continue;
+    size_t chosen = random.below(line->computes.size());
+    for (size_t i = 0; i < line->computes.size(); i++)
+      (i == chosen ? core : rivals).push_back(line->computes[i]);
+  }
+  rest.insert(rest.end(), rivals.begin(), rivals.end());
+  run_.heal_core(core, rest, rivals);
 }
 
 std::string Cluster::wal_folder(const Line& line) const {

@@ -28,7 +28,7 @@ struct Line {
   // As it was at the branch point, for ever; null for the root.
   std::unique_ptr<compute::ReferenceModel> at_branch;
   std::unique_ptr<PageOracle> events;
-  uint32_t writers = 0;  // computes
+  std::vector<std::string> computes;  // who writes to it
 };
 
 class Cluster {
@@ -54,6 +54,8 @@ class Cluster {
   // Where faults may hit.
   const std::vector<std::string>& nodes() const { return nodes_; }
   std::string wal_folder(const Line& line) const;
+  // Heals a majority of safekeepers, broker, pageserver and one compute a line, and breaks the rest for good.
+  void heal_core();
 
  private:
   sim::Machine& add(const std::string& name);

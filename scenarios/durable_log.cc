@@ -184,10 +184,16 @@ void run_log(Run& run, bool careless) {
   }
   run.start_faults({kHost}, run.options().length);
   run.run_for(run.options().length);
+  auto check_progress = [&](const std::string& which) {
+    size_t before = ledger.acknowledged.size();
+    if (!run.run_until([&] { return ledger.acknowledged.size() >= before + 10; }, Duration::seconds(60)))
+      run.fail("progress " + which, "fewer than 10 records in 60 s");
+  };
+  uint64_t chosen = 1 + run.random().below(2);
+  run.heal_core({kHost, "client-" + std::to_string(chosen)}, {"client-" + std::to_string(3 - chosen)}, {});
+  check_progress("of a core");
   run.heal();
-  size_t before = ledger.acknowledged.size();
-  if (!run.run_until([&] { return ledger.acknowledged.size() >= before + 10; }, Duration::seconds(60)))
-    run.fail("progress after healing", "fewer than 10 records in 60 s");
+  check_progress("after healing");
   if (!run.failed()) check_log(run, server, ledger);
 }
 

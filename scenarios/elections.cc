@@ -226,6 +226,27 @@ void compare_wal(Shared& shared) {
   }
 }
 
+// A majority of safekeepers, the broker and one proposer; the other proposer must not get through.
+void heal_core(Run& run) {
+  std::vector<std::string> core{"broker"};
+  std::vector<std::string> rest;
+  uint64_t left_out = 1 + run.random().below(3);
+  for (uint64_t i = 1; i <= 3; i++)
+    (i == left_out ? rest : core).push_back("safekeeper-" + std::to_string(i));
+  uint64_t chosen = 1 + run.random().below(2);
+  core.push_back("proposer-" + std::to_string(chosen));
+  std::string rival = "proposer-" + std::to_string(3 - chosen);
+  rest.push_back(rival);
+  run.heal_core(core, rest, {rival});
+}
+
+void check_progress(Run& run, const Shared& shared, const std::string& which) {
+  if (run.failed()) return;
+  Lsn before = shared.history.committed();
+  bool on = run.run_until([&] { return shared.history.committed() > before + 2000; }, Duration::seconds(120));
+  if (!on) run.fail("progress " + which, "nothing was committed within 120 s");
+}
+
 void elections(Run& run) {
   Random& random = run.random();
   pg::MadeOptions made;
@@ -272,10 +293,10 @@ void elections(Run& run) {
   watch.run();
   run.start_faults(nodes, run.options().length);
   run.run_for(run.options().length);
+  heal_core(run);
+  check_progress(run, shared, "of a core");
   run.heal();
-  Lsn before = shared.history.committed();
-  if (!run.run_until([&] { return shared.history.committed() > before + 2000; }, Duration::seconds(120)))
-    run.fail("progress after healing", "nothing was committed within 120 s");
+  check_progress(run, shared, "after healing");
   if (!run.failed()) compare_wal(shared);
 }
 

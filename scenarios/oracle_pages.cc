@@ -21,6 +21,7 @@ void PageOracle::commit_acknowledged(const std::string& compute, pg::Xid xid, Ls
 
 void PageOracle::page_checked(const std::string& compute, const pg::BlockTag& tag, Lsn lsn) {
   run_.work().pages_checked++;
+  pages_checked_++;
   run_.world().record(sim::EventKind::Note, 0, tag.block, lsn.value);
   if (run_.world().traced())
     run_.remark(compute, "page",

@@ -26,11 +26,13 @@ class PageOracle final : public compute::ModelEvents {
 
   // Ends of acknowledged commits, ascending.
   const std::vector<Lsn>& commits() const { return commits_; }
+  size_t pages_checked() const { return pages_checked_; }
 
  private:
   Run& run_;
   std::string timeline_;  // for traces
   std::vector<Lsn> commits_;
+  size_t pages_checked_ = 0;
 };
 
 }  // namespace argon::scenarios

@@ -55,9 +55,22 @@ void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
   driver_->start();
 }
 
+void Run::heal_core(const std::vector<std::string>& core, const std::vector<std::string>& rest,
+                    const std::vector<std::string>& rivals) {
+  if (failed()) return;
+  heal();
+  Random random = world_.stream("broken rest");
+  // Longer than any oracle waits.
+  broken_rest_ =
+      faults::draw_broken_rest(random, {core, rest, rivals, world_.now(), Duration::seconds(1'000'000)});
+  rest_driver_ = std::make_unique<sim::FaultDriver>(world_, broken_rest_);
+  rest_driver_->start();
+}
+
 void Run::heal() {
   healed_ = true;
   if (driver_ != nullptr) driver_->heal();
+  if (rest_driver_ != nullptr) rest_driver_->heal();
 }
 
 void Run::fail(std::string oracle, std::string what, std::source_location place) {
@@ -98,6 +111,7 @@ Report Run::report(std::string_view scenario) {
   r.faults = world_.counters;
   r.probes = world_.probes();
   r.plan = plan_;
+  r.broken_rest = broken_rest_;
   r.log_lines.assign(world_.log_lines().begin(), world_.log_lines().end());
   if (options_.keep_events) r.log = std::make_unique<sim::EventLog>(world_.log());
   return r;

@@ -77,6 +77,7 @@ struct Report {
   faults::Counters faults;
   std::map<std::string, uint64_t, std::less<>> probes;
   faults::Plan plan;
+  faults::Plan broken_rest;  // while only a core was healed; drawn from the seed
   std::vector<std::string> log_lines;
   std::unique_ptr<sim::EventLog> log;  // where events were kept
 };
@@ -101,6 +102,10 @@ class Run {
   // Draws (or takes the given) plan for these machines and lets it begin.
   void start_faults(const std::vector<std::string>& nodes, Duration horizon,
                     std::vector<faults::Kind> never = {});
+  // Ends all faults, but breaks for good whoever is not in the core (each in a way of the seed's): from here
+  // on the core must make progress alone. `rivals` are those of the rest that the core would obey.
+  void heal_core(const std::vector<std::string>& core, const std::vector<std::string>& rest,
+                 const std::vector<std::string>& rivals);
   // Ends all faults and starts whatever is down.
   void heal();
 
@@ -126,7 +131,9 @@ class Run {
   Random random_;
   Work work_;
   faults::Plan plan_;
+  faults::Plan broken_rest_;
   std::unique_ptr<sim::FaultDriver> driver_;
+  std::unique_ptr<sim::FaultDriver> rest_driver_;
   std::string oracle_;
   std::string failure_;
   std::string place_;

@@ -37,7 +37,7 @@ void FaultDriver::begin(size_t index) {
     case Kind::Stall:
       machine->stall_until(world_.now() + fault.length);
       world_.counters.add(fault.kind);
-      return;
+      break;
     case Kind::OneWayPartition:
     case Kind::GroupPartition:
     case Kind::Clog:
@@ -75,6 +75,10 @@ void FaultDriver::end(size_t index) {
       return;
     case Kind::SlowLink:
       world_.net().end_slow(machine->index(), world_.find_machine(fault.to)->index());
+      return;
+    case Kind::Stall:
+      // Unless another stall goes on longer.
+      if (healed_) machine->end_stall();
       return;
     case Kind::GracefulRestart:
       // Whoever has not stopped by now is killed.

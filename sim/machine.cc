@@ -167,10 +167,18 @@ void Machine::power_loss() {
 void Machine::stall_until(Duration time) {
   stalled_until_ = std::max(stalled_until_, time.ns);
   world_.at(time, [this] {
-    if (stalled()) return;
-    for (auto [task, env] : parked_) world_.post(*env, *task);
-    parked_.clear();
+    if (!stalled()) post_parked();
   });
+}
+
+void Machine::end_stall() {
+  stalled_until_ = 0;
+  post_parked();
+}
+
+void Machine::post_parked() {
+  for (auto [task, env] : parked_) world_.post(*env, *task);
+  parked_.clear();
 }
 
 }  // namespace argon::sim

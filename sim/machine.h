@@ -93,6 +93,7 @@ class Machine {
   void spawn(std::string name, std::function<Status(Task&)> body);
   // Nothing of it runs until then; its timers wait.
   void stall_until(Duration time);
+  void end_stall();
   bool stalled() const { return stalled_until_ > world_.now().ns; }
   void step_wall_clock(Duration by) { wall_offset_ns_ += by.ns; }
 
@@ -108,6 +109,7 @@ class Machine {
   friend class World;
   void start();
   void process_ended();
+  void post_parked();
 
   World& world_;
   uint16_t index_;

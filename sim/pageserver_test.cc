@@ -41,7 +41,8 @@ struct Events final : compute::ModelEvents {
 
 class Cluster {
  public:
-  explicit Cluster(uint64_t seed) : world_(options(seed)), made_(pg::make_datadir({})), model_(made_.end) {
+  explicit Cluster(uint64_t seed, bool checksums = false)
+      : world_(options(seed)), made_(made(checksums)), model_(made_.end) {
     world_.add_machine("broker").boot([](Task& task, Env& env) {
       broker::BrokerConfig config;
       config.listen = Address::tcp("0.0.0.0", 50051);
@@ -127,6 +128,11 @@ class Cluster {
   bool empty_disk_ = false;  // at the next start
 
  private:
+  static pg::MadeDataDir made(bool checksums) {
+    pg::MadeOptions options;
+    options.data_checksums = checksums;
+    return pg::make_datadir(options);
+  }
   static WorldOptions options(uint64_t seed) {
     WorldOptions options;
     options.seed = seed;
@@ -187,6 +193,32 @@ TEST(Pageserver, ServesWhatAComputeWroteAlsoAfterPowerLossAndWithAnEmptiedDisk) 
   ASSERT_TRUE(detail.ok());
   std::printf("%s\ncommits %lu, pages %lu, starts %lu\n", detail->dump(1).c_str(), cluster.events_.commits,
               cluster.events_.pages, cluster.events_.starts);
+  expect_quiet(cluster);
+}
+
+// The model compute checks each page as a server's buffer manager does, and compares it byte for byte.
+TEST(Pageserver, PagesOfAClusterWithDataChecksumsCarryThemFromRecordsAndFromImageLayers) {
+  Cluster cluster(5, true);
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(20_s);
+  EXPECT_GT(cluster.events_.commits, 50u);
+  EXPECT_GT(cluster.events_.pages, 100u);
+  auto pages = cluster.verify(kMain, cluster.model_, cluster.model_.last_acknowledged());
+  EXPECT_TRUE(pages.ok()) << pages.error().to_string();
+  int images = 0;
+  Status listed = cluster.world_.run(*cluster.pageserver_, [&](Task& task) -> Status {
+    std::string folder =
+        "/data/tenants/" + to_string(kMain.tenant) + "/timelines/" + to_string(kMain.timeline);
+    TRY_ASSIGN(auto entries, task.env().disk().list(task, folder));
+    for (const DirEntry& entry : entries) {
+      auto name = pageserver::parse_layer_name(entry.name);
+      if (name.ok() && name->kind == pageserver::LayerKind::Image) images++;
+    }
+    return {};
+  });
+  EXPECT_TRUE(listed.ok()) << listed.error().to_string();
+  EXPECT_GT(images, 1) << "beside the imported base";
   expect_quiet(cluster);
 }
 

@@ -201,32 +201,49 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
 }
 
 // The bytes of one append: from the buffer where it has them, else from a safekeeper that does.
-Result<Bytes> ProposerDriver::wal_for(Task& task, const Link& link, const consensus::Append& append,
+Result<Bytes> ProposerDriver::wal_for(Task& task, Link& link, const consensus::Append& append,
                                       std::unique_ptr<OldWalReader>& old_wal, consensus::WalCheck& check) {
   if (append.begin == append.end) return Bytes();
   if (buffer_ && buffer_->begin() <= append.begin) {
     check = buffer_->check_at(append.begin);
     return buffer_->read(append.begin, append.end - append.begin);
   }
+  Result<Bytes> wal = old_wal_for(task, link, append, old_wal);
+  if (!wal.ok()) link.donor_failures++;
+  return wal;
+}
+
+Result<Bytes> ProposerDriver::old_wal_for(Task& task, const Link& link, const consensus::Append& append,
+                                          std::unique_ptr<OldWalReader>& old_wal) {
   if (!old_wal || old_wal->position() != append.begin) {
-    std::optional<consensus::Member> donor = donor_for(link, append.end);
-    if (!donor)
+    std::vector<consensus::Member> donors = donors_for(link, append.end);
+    if (donors.empty())
       return Error(Code::Unavailable, "no safekeeper has the WAL before " + to_string(append.end) +
                                           " that safekeeper " + to_string(link.id) + " lacks");
-    TRY_ASSIGN(old_wal, OldWalReader::open(task, Address::tcp(donor->host, donor->port), config_.proposer.id,
+    const consensus::Member& donor = donors[link.donor_failures % donors.size()];
+    TRY_ASSIGN(old_wal, OldWalReader::open(task, Address::tcp(donor.host, donor.port), config_.proposer.id,
                                            append.begin, proposer_.term(), config_.connect_timeout));
   }
   return old_wal->read(task, append.end - append.begin, config_.silence_timeout);
 }
 
-std::optional<consensus::Member> ProposerDriver::donor_for(const Link& link, Lsn end) const {
-  const consensus::Configuration& configuration = proposer_.configuration();
+// Those who have the WAL before `end`; first those who are connected, since the others may be gone.
+std::vector<consensus::Member> ProposerDriver::donors_for(const Link& link, Lsn end) const {
+  std::vector<NodeId> ids;
   for (const auto& [id, flushed] : proposer_.acknowledged())
-    if (id != link.id && flushed >= end && configuration.contains(id)) return *configuration.find(id);
-  for (NodeId id : proposer_.donors())
-    if (id != link.id && end <= proposer_.start() && configuration.contains(id))
-      return *configuration.find(id);
-  return std::nullopt;
+    if (flushed >= end) ids.push_back(id);
+  if (end <= proposer_.start())
+    for (NodeId id : proposer_.donors())
+      if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  std::stable_partition(ids.begin(), ids.end(), [this](NodeId id) {
+    auto found = links_.find(id);
+    return found != links_.end() && found->second->stream != nullptr;
+  });
+  std::vector<consensus::Member> donors;
+  for (NodeId id : ids)
+    if (id != link.id && proposer_.configuration().contains(id))
+      donors.push_back(*proposer_.configuration().find(id));
+  return donors;
 }
 
 Status ProposerDriver::apply(Task& task, consensus::ProposerEffects effects) {

@@ -99,7 +99,8 @@ class ProposerDriver {
     Stream* stream = nullptr;  // while connected
     std::deque<consensus::ProposerMessage> queue;
     WaitList wake;
-    bool ask = false;  // send a heartbeat after the next append, for its answer
+    size_t donor_failures = 0;  // the next donor is tried after each
+    bool ask = false;           // send a heartbeat after the next append, for its answer
     Error close_reason{Code::Disconnected, ""};
   };
 
@@ -108,9 +109,11 @@ class ProposerDriver {
   Status run_session(Task& task, Link& link);
   Status read_messages(Task& task, Link& link, Stream& stream);
   Status write_messages(Task& task, Link& link, Stream& stream);
-  Result<Bytes> wal_for(Task& task, const Link& link, const consensus::Append& append,
+  Result<Bytes> wal_for(Task& task, Link& link, const consensus::Append& append,
                         std::unique_ptr<OldWalReader>& old_wal, consensus::WalCheck& check);
-  std::optional<consensus::Member> donor_for(const Link& link, Lsn end) const;
+  Result<Bytes> old_wal_for(Task& task, const Link& link, const consensus::Append& append,
+                            std::unique_ptr<OldWalReader>& old_wal);
+  std::vector<consensus::Member> donors_for(const Link& link, Lsn end) const;
   Status apply(Task& task, consensus::ProposerEffects effects);
   void heard(const consensus::FeedbackReceived& feedback);
   void lose(Term seen, const Error& reason);

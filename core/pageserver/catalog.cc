@@ -74,7 +74,19 @@ Result<std::optional<uint32_t>> Catalog::slru_segment_size(Task& task, pg::redo:
 Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
   if (!is_block_key(key) && !is_slru_block_key(key)) return file(task, key, lsn);
   TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
-  return reconstruct_page(key, chain, settings_);
+  TRY_ASSIGN(pg::redo::RedoSettings settings, redo_settings(task));
+  return reconstruct_page(key, chain, settings);
+}
+
+pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {
+  return {state.data_checksums, state.settings.wal_log_hints, state.settings.track_commit_timestamp};
+}
+
+Result<pg::redo::RedoSettings> Catalog::redo_settings(Task& task) {
+  if (settings_) return *settings_;
+  TRY_ASSIGN(pg::TrackedState state, tracked(task, store_.last_record().value()));
+  if (!settings_) settings_ = redo_settings_of(state);  // ingest may have said so meanwhile
+  return *settings_;
 }
 
 Result<Bytes> Catalog::page(Task& task, const pg::BlockTag& block, Lsn lsn) {

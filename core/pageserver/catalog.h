@@ -19,8 +19,11 @@ class Catalog {
  public:
   explicit Catalog(LayerStore& store) : store_(store) {}
 
+  // From ingest. Until it says so (a timeline without WAL of its own may never ingest), the first page read
+  // looks the settings up.
   void set_redo_settings(const pg::redo::RedoSettings& settings) { settings_ = settings; }
-  const pg::redo::RedoSettings& redo_settings() const { return settings_; }
+  // Those of the timeline's end.
+  Result<pg::redo::RedoSettings> redo_settings(Task& task);
 
   // Nothing where the fork does not exist.
   Result<std::optional<uint32_t>> relation_size(Task& task, const pg::RelTag& rel, Lsn lsn);
@@ -61,9 +64,11 @@ class Catalog {
 
  private:
   LayerStore& store_;
-  pg::redo::RedoSettings settings_;
+  std::optional<pg::redo::RedoSettings> settings_;
   std::map<pg::RelTag, Size> sizes_;
 };
+
+pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state);
 
 // Whole pages of a segment. NotFound where it does not exist.
 Result<Bytes> read_slru_segment(Task& task, Catalog& catalog, pg::redo::Slru slru, uint32_t segment, Lsn lsn);

@@ -25,10 +25,6 @@ Bytes zero_page() {
 
 }  // namespace
 
-pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {
-  return {state.data_checksums, state.settings.wal_log_hints, state.settings.track_commit_timestamp};
-}
-
 Ingest::Ingest(LayerStore& store, Catalog& catalog, const pg::TrackedState& state)
     : store_(store), catalog_(catalog), tracker_(state) {
   catalog_.set_redo_settings(redo_settings_of(state));
@@ -52,7 +48,8 @@ Status Ingest::apply_new(Task& task, const pg::WalRecord& record) {
   staged_.clear();
   staged_sizes_.clear();
   effects_.clear();
-  TRY(pg::redo::nonblock_effects(decoded_, catalog_.redo_settings(), effects_));
+  TRY_ASSIGN(pg::redo::RedoSettings settings, catalog_.redo_settings(task));
+  TRY(pg::redo::nonblock_effects(decoded_, settings, effects_));
   TRY(block_references(task, decoded_));
   for (const pg::redo::Effect& one : effects_)
     TRY(std::visit([&](const auto& e) { return effect(task, e); }, one));

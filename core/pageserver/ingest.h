@@ -75,6 +75,4 @@ class Ingest {
   std::map<std::pair<Slru, uint32_t>, uint32_t> slru_sizes_;  // known newest sizes, across records
 };
 
-pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state);
-
 }  // namespace argon::pageserver

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pageserver/value.h"
+#include "core/pg/redo/canonical.h"
 #include "core/pg/redo/redo.h"
 
 namespace argon::pageserver {
@@ -25,7 +26,11 @@ class Builder {
         return mutation(part.body);
     }
   }
-  Bytes take() { return std::move(page_); }
+  // The canonical form is for pages of relations: SLRU pages have no header.
+  Bytes take() {
+    if (is_block_key(key_)) pg::redo::canonicalize(block_of(key_), page_, settings_, heap_records_);
+    return std::move(page_);
+  }
 
  private:
   Status image(ByteView body) {
@@ -46,6 +51,7 @@ class Builder {
     for (const pg::DecodedBlock& block : decoded_.blocks()) {
       if (block.tag() != tag) continue;
       has_base_ = true;
+      heap_records_ |= decoded_.is(pg::Rmgr::Heap) || decoded_.is(pg::Rmgr::Heap2);
       return pg::redo::apply(decoded_, block, page_, settings_);
     }
     return Error(Code::Corrupt, "a record that does not concern the block: " + pg::to_string(decoded_));
@@ -64,6 +70,7 @@ class Builder {
   const pg::redo::RedoSettings& settings_;
   Bytes page_;
   bool has_base_ = false;
+  bool heap_records_ = false;
   pg::DecodedRecord decoded_;
 };
 

@@ -8,8 +8,10 @@
 namespace argon::pageserver {
 
 // The page: the chain's base (an image, or what makes the page anew), and everything above applied,
-// oldest first. NotFound where there is no version at all. Unsupported: a record that cannot be
-// redone, named. Corrupt: the chain has no base, or a record contradicts the page.
+// oldest first; a relation's in canonical form (core/pg/redo/canonical.h), which reads and image layers
+// give alike: its hole is zero, and it carries its checksum where the cluster has them. NotFound where there
+// is no version at all. Unsupported: a record that cannot be redone, named. Corrupt: the chain has no base,
+// or a record contradicts the page.
 Result<Bytes> reconstruct_page(const Key& key, const Chain& chain, const pg::redo::RedoSettings& settings);
 
 // The content of a key whose values are images (all but pages). NotFound where there is none, or it

@@ -35,7 +35,10 @@ nlohmann::ordered_json to_json(const scenarios::Report& report) {
 std::string to_text(const scenarios::Report& report) {
   std::string text;
   if (!report.ok) {
-    text += "fault plan:\n" + print(report.plan) + "latest log lines:\n";
+    text += "fault plan:\n" + print(report.plan);
+    if (!report.broken_rest.faults.empty())
+      text += "out of order while a core was healed:\n" + print(report.broken_rest);
+    text += "latest log lines:\n";
     for (const std::string& line : report.log_lines) text += "  " + line + "\n";
     text += fmt::format("VIOLATED {}: {}\n", report.oracle, report.failure);
   }

@@ -1,6 +1,7 @@
 #include "core/compute/model/model_pages.h"
 
 #include "core/pg/constants.h"
+#include "core/pg/page.h"
 
 namespace argon::compute {
 
@@ -30,6 +31,7 @@ Result<Bytes*> ModelPages::get(Task& task, const pg::BlockTag& tag) {
       task, context_, [&](Task& t) { return context_.client.page(t, to_wire(tag.rel), tag.block, at); });
   if (!page.ok()) return page.error();
   Status right = context_.reference.check_page(tag, context_.reference.end(), *page);
+  if (right.ok()) right = pg::check_page(*page, tag.block, checksums_).with("page " + pg::to_string(tag));
   if (!right.ok()) return context_.judge(right.error());
   context_.events.page_checked(context_.config.name, tag, context_.reference.end());
   make_room();

@@ -38,9 +38,11 @@ Result<T> read_until_there(Task& task, const ModelContext& context,
 
 class ModelPages {
  public:
-  ModelPages(const ModelContext& context, Lsn start) : context_(context), start_(start) {}
+  ModelPages(const ModelContext& context, Lsn start, bool checksums)
+      : context_(context), start_(start), checksums_(checksums) {}
 
-  // The page, from the cache or the pageserver; kept until unpin(). Suspends.
+  // The page, from the cache or the pageserver; kept until unpin(). One that a server would refuse on a read
+  // (PageIsVerifiedExtended) is a violation. Suspends.
   Result<Bytes*> get(Task& task, const pg::BlockTag& tag);
   // A block that does not exist yet, all zeros; kept until unpin().
   Bytes& make(const pg::BlockTag& tag);
@@ -60,6 +62,7 @@ class ModelPages {
 
   const ModelContext& context_;
   Lsn start_;
+  bool checksums_;  // the cluster has page checksums
   uint64_t clock_ = 0;
   std::map<pg::BlockTag, Cached> cached_;
   std::map<pg::BlockTag, Lsn> written_;  // last change by this compute

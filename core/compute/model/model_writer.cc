@@ -6,6 +6,7 @@
 
 #include "core/base/codec.h"
 #include "core/pg/page.h"
+#include "core/pg/redo/canonical.h"
 #include "core/pg/redo/redo.h"
 
 namespace argon::compute {
@@ -48,7 +49,7 @@ ModelWriter::ModelWriter(const ModelContext& context, const ModelStart& start, L
     : context_(context),
       start_(start),
       start_lsn_(start_lsn),
-      pages_(context, start_lsn),
+      pages_(context, start_lsn, start.control.data_checksums()),
       wal_({start.control.system_id, pg::kTimelineId}, start.end, start.record),
       last_end_(start_lsn),
       next_relation_(kFirstRelation),
@@ -266,7 +267,10 @@ Status ModelWriter::tell(const pg::DecodedRecord& record, RecordEffect effect) {
     pg::BlockTag tag = block.tag();
     Bytes* page = pages_.find(tag);
     CHECK(page != nullptr, "page " + to_string(tag) + " is pinned for the record");
-    TRY(pg::redo::apply(record, block, *page, {}));
+    pg::redo::RedoSettings settings;
+    settings.data_checksums = start_.control.data_checksums();
+    TRY(pg::redo::apply(record, block, *page, settings));
+    pg::redo::canonicalize(tag, *page, settings, true);  // as the pageserver gives it back
     pages_.changed(tag, record.end_lsn);
     effect.pages.emplace_back(tag, hash128(*page));
     if (tag.block < blocks_[tag.rel]) continue;

@@ -22,15 +22,14 @@ void zero_padding(Page page) {
 
 }  // namespace
 
-void canonicalize(const BlockTag& tag, ByteSpan bytes, const RedoSettings& settings) {
+void canonicalize(const BlockTag& tag, ByteSpan bytes, const RedoSettings& settings, bool heap_records) {
   CHECK(bytes.size() == kBlockSize);
   Page page(bytes);
   if (page.is_new()) return;
   bool standard_fork = tag.rel.fork == Fork::Main || tag.rel.fork == Fork::Init;
   if (standard_fork && page.header_sane()) {
-    bool heap = page.special_bytes() == 0;
-    if (heap) zero_padding(page);
-    if (heap || page.lower() > kPageHeaderBytes)
+    if (page.special_bytes() == 0) zero_padding(page);
+    if (heap_records || page.lower() > kPageHeaderBytes)
       std::memset(page.data() + page.lower(), 0, static_cast<size_t>(page.upper()) - page.lower());
   }
   if (settings.data_checksums)

@@ -15,8 +15,10 @@ namespace argon::pg::redo {
 
 // Call it on output (and before an image is stored), never between two records of a chain. Pages whose
 // layout is not the standard one (visibility and free space map, SP-GiST and BRIN pages that keep
-// data in the hole: pd_lower says so) keep all their bytes. A new page stays as it is.
+// data in the hole: pd_lower says so) keep all their bytes. So does a page without special area and line
+// pointers, which an extension may have laid out in a way of its own, unless heap_records: a record of the
+// heap's resource managers was applied to it, so that it is an emptied heap page. A new page stays as it is.
 // REQUIRES: page.size() == kBlockSize.
-void canonicalize(const BlockTag& tag, ByteSpan page, const RedoSettings& settings);
+void canonicalize(const BlockTag& tag, ByteSpan page, const RedoSettings& settings, bool heap_records);
 
 }  // namespace argon::pg::redo

@@ -295,11 +295,13 @@ TEST(Canonical, HoleAndPaddingAreZeroAndTheChecksumIsRight) {
   page[100] = 0x55;
   page[8192 - 3 + 2] = 0x66;  // in the padding
   BlockTag tag{kMain, 7};
-  canonicalize(tag, page, {.data_checksums = true, .wal_log_hints = false, .track_commit_timestamp = false});
+  RedoSettings checksums;
+  checksums.data_checksums = true;
+  canonicalize(tag, page, checksums, true);
   EXPECT_EQ(page[100], 0);
   EXPECT_EQ(page[8191], 0);
   EXPECT_TRUE(check_page(page, 7, true).ok());
-  canonicalize(tag, page, {});
+  canonicalize(tag, page, {}, true);
   EXPECT_EQ(page_checksum(page), 0);
 }
 
@@ -308,8 +310,19 @@ TEST(Canonical, PagesOfTheMapsAreKept) {
   init_page(page);
   page[5000] = 0x55;
   PageBytes before = page;
-  canonicalize({{kRel, Fork::Vm}, 0}, page, {});
+  canonicalize({{kRel, Fork::Vm}, 0}, page, {}, false);
   EXPECT_EQ(page, before);
+}
+
+TEST(Canonical, AnEmptyPageIsCutOnlyWhereItIsKnownToBeTheHeaps) {
+  PageBytes page;
+  init_page(page);
+  page[5000] = 0x55;
+  PageBytes before = page;
+  canonicalize({kMain, 7}, page, {}, false);
+  EXPECT_EQ(page, before) << "the data of an extension";
+  canonicalize({kMain, 7}, page, {}, true);
+  EXPECT_EQ(page[5000], 0) << "what pruning left";
 }
 
 // Any bytes as a page, any bytes as a record: an error at most, and no byte outside the page.
