@@ -95,6 +95,34 @@ TEST(WalStorage, EndsAtTheLastWholeRecord) {
                }).ok());
 }
 
+// A switch record ends with its segment. Its zeros come later than it, and until then it is no record.
+TEST(WalStorage, ASwitchRecordIsWholeWithItsZeros) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 3, storage, writer));
+                 writer.append(record(1000, 3));
+                 Lsn before = writer.position();
+                 writer.append_switch();
+                 Lsn segment_end = writer.position();
+                 EXPECT_EQ(segment_end, Lsn(0x2000000));
+                 Bytes wal = writer.bytes();
+                 size_t first = before - writer.begin() + 24;  // a switch record is a header alone
+                 TRY(storage->write(task, writer.begin(), ByteView(wal).first(first)));
+                 TRY_ASSIGN(auto partly, storage->flush(task));
+                 EXPECT_EQ(partly.record_end, before);
+                 EXPECT_EQ(partly.durable, before + 24);
+                 TRY(storage->write(task, storage->written(), ByteView(wal).subspan(first)));
+                 TRY_ASSIGN(auto whole, storage->flush(task));
+                 EXPECT_EQ(whole.record_end, segment_end);
+                 EXPECT_EQ(whole.durable, segment_end);
+                 TRY_ASSIGN(auto again, open(task, disk, with_wal()));
+                 EXPECT_EQ(again->end().flush, segment_end);
+                 return {};
+               }).ok());
+}
+
 TEST(WalStorage, WhatWasFlushedSurvivesPowerLoss) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     Disked d(seed);

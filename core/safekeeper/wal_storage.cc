@@ -50,7 +50,7 @@ Result<std::vector<uint64_t>> WalStorage::list(Task& task) const {
 
 void WalStorage::restart_decoder(Lsn at) {
   decoder_.emplace(at);
-  written_ = at;
+  written_ = record_end_ = at;
 }
 
 // ---- opening
@@ -197,8 +197,10 @@ Status WalStorage::decode(ByteView wal) {
   decoder_->feed(wal);
   pg::WalRecord record;
   for (;;) {
+    Lsn before = decoder_->last_end();
     TRY_ASSIGN(bool found, decoder_->next(record));
     if (!found) return {};
+    record_end_ = before;
   }
 }
 
@@ -216,6 +218,8 @@ Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
     TRY(decode(wal.first(piece)).with("WAL from " + to_string(at)));
     at += piece;
     written_ = at;
+    // A record is whole once the zeros behind it are here, too: of a switch record up to its segment's end.
+    if (decoder_->last_end() <= written_) record_end_ = decoder_->last_end();
     wal = wal.subspan(piece);
   }
   return {};

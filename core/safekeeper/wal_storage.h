@@ -59,7 +59,7 @@ class WalStorage {
   Result<size_t> remove_below(Task& task, Lsn horizon);
 
   Lsn written() const { return written_; }
-  Lsn record_end() const { return decoder_ ? decoder_->last_end() : Lsn(); }
+  Lsn record_end() const { return record_end_; }
   // Grows whenever WAL is cut: a flush that began in an earlier epoch proves nothing.
   uint64_t epoch() const { return epoch_; }
   // First LSN that is certainly still here.
@@ -100,6 +100,7 @@ class WalStorage {
   consensus::WalEnd end_at_open_;
   std::string end_reason_;
   std::optional<pg::WalStreamDecoder> decoder_;
+  Lsn record_end_;                    // never beyond written_, as the decoder's last_end() may be
   std::map<uint64_t, Segment> open_;  // segments with unsynced bytes, and the last one
   Mutex sync_;
 };
