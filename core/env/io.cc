@@ -88,7 +88,11 @@ Status remove_tree(Task& task, Disk& disk, const std::string& path) {
   TRY(info);
   if (!info->is_directory) return disk.unlink(task, path);
   TRY_ASSIGN(std::vector<DirEntry> entries, disk.list(task, path));
-  for (const DirEntry& entry : entries) TRY(remove_tree(task, disk, join_path(path, entry.name)));
+  for (const DirEntry& entry : entries) {
+    std::string inside = join_path(path, entry.name);
+    // A link to a directory is not one: what it points to lies elsewhere and stays.
+    TRY(entry.is_directory ? remove_tree(task, disk, inside) : disk.unlink(task, inside));
+  }
   return disk.remove_dir(task, path);
 }
 
