@@ -20,7 +20,8 @@
 static ExecutorRun_hook_type next_executor_run;
 
 static bool too_far_behind(void) {
-  XLogRecPtr written = pg_atomic_read_u64(&argon_shared->shipped_lsn);
+  // What this transaction has only inserted yet is on its way, too: the WAL writer flushes it.
+  XLogRecPtr written = Max(pg_atomic_read_u64(&argon_shared->shipped_lsn), XactLastRecEnd);
   XLogRecPtr received = pg_atomic_read_u64(&argon_shared->ps_received_lsn);
   XLogRecPtr on_disk = pg_atomic_read_u64(&argon_shared->ps_disk_lsn);
 

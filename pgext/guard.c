@@ -12,12 +12,23 @@
 #include "common/file_perm.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "replication/slot.h"
 #include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "sidecar_link.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
-// As in libpq/auth.h, which would ask for Kerberos headers.
+// As in libpq/auth.h and libpq/libpq.h, which would ask for Kerberos headers.
+typedef struct PQcommMethods {
+  void (*comm_reset)(void);
+  int (*flush)(void);
+  int (*flush_if_writable)(void);
+  bool (*is_send_pending)(void);
+  int (*putmessage)(char type, const char* body, size_t n);
+  void (*putmessage_noblock)(char type, const char* body, size_t n);
+} PQcommMethods;
+extern PGDLLIMPORT const PQcommMethods* PqCommMethods;
 struct Port;
 typedef void (*ClientAuthentication_hook_type)(struct Port*, int);
 extern PGDLLIMPORT ClientAuthentication_hook_type ClientAuthentication_hook;
@@ -30,6 +41,7 @@ uint64 argon_system_id;
 
 static ClientAuthentication_hook_type next_authentication;
 static GucStringCheckHook next_application_name;
+static const PQcommMethods* server_messages;
 
 bool argon_version_is_supported(int version) {
   return version / 10000 == ARGON_SERVER_MAJOR && version >= ARGON_MIN_SERVER_VERSION;
@@ -102,16 +114,44 @@ void argon_claim_data_directory(void) {
   claim();
 }
 
-// A logical walsender is an ordinary backend, but for the name of the synchronous standby.
-static void on_authentication(struct Port* port, int status) {
-  if (next_authentication != NULL) next_authentication(port, status);
-  if (!am_walsender || am_db_walsender) return;
+static void refuse_physical(int level) {
   argon_count(ARGON_WALSENDERS_REFUSED);
-  ereport(FATAL, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+  ereport(level, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                   errmsg("argon: an endpoint serves no physical replication and no pg_basebackup"),
                   errdetail("Its files hold no data: the pageserver does."),
                   errhint("Run pg_basebackup against the pageserver (%s), and read WAL from a safekeeper.",
                           argon_pageserver_address)));
+}
+
+// A logical walsender, too, knows BASE_BACKUP and physical START_REPLICATION, and no hook is called for
+// them; so the first message of their answer is stopped. A backup has its own state by then, and
+// replication announces itself by CopyBoth, with its logical slot acquired if it is logical.
+static bool answers_physical_command(char type) {
+  if (type == 'E' || type == 'N' || MyWalSnd == NULL) return false;
+  if (MyWalSnd->state == WALSNDSTATE_BACKUP) return true;
+  return type == 'W' && (MyReplicationSlot == NULL || SlotIsPhysical(MyReplicationSlot));
+}
+
+static int put_message(char type, const char* body, size_t n) {
+  if (answers_physical_command(type)) refuse_physical(ERROR);
+  return server_messages->putmessage(type, body, n);
+}
+
+static void watch_messages(void) {
+  static PQcommMethods watched;
+
+  server_messages = PqCommMethods;
+  watched = *server_messages;
+  watched.putmessage = put_message;
+  PqCommMethods = &watched;
+}
+
+// A logical walsender is an ordinary backend, but for these commands and the name of the synchronous standby.
+static void on_authentication(struct Port* port, int status) {
+  if (next_authentication != NULL) next_authentication(port, status);
+  if (!am_walsender) return;
+  if (!am_db_walsender) refuse_physical(FATAL);
+  watch_messages();
 }
 
 static bool check_application_name(char** value, void** extra, GucSource source) {

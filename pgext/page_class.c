@@ -136,3 +136,12 @@ LocalReason classify_page(ForkNumber fork, BlockNumber block, Page page) {
 bool page_flag_outruns_lsn(ForkNumber fork, Page page) {
   return fork == MAIN_FORKNUM && PageIsAllVisible(page);
 }
+
+bool map_says_nothing(ForkNumber fork, Page page) {
+  const char* contents = PageGetContents(page);
+
+  if (fork != FSM_FORKNUM && fork != VISIBILITYMAP_FORKNUM) return false;
+  for (const char* at = contents; at < page + BLCKSZ; at++)
+    if (*at != 0) return false;
+  return true;
+}

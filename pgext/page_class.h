@@ -19,5 +19,7 @@ LocalReason classify_page(ForkNumber fork, BlockNumber block, Page page);
 
 // True for a heap page with PD_ALL_VISIBLE, whose LSN need not have moved when the flag was set.
 bool page_flag_outruns_lsn(ForkNumber fork, Page page);
+// True for a page of the free space or visibility map that has nothing but a header: as good as zeros.
+bool map_says_nothing(ForkNumber fork, Page page);
 
 #endif

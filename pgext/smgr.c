@@ -179,7 +179,9 @@ static void evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* p
 
   // A standby changes pages by hint bits only.
   if (argon_mode != ARGON_PRIMARY) return;
-  if (PageIsNew(page)) {
+  // The server extends its maps by empty pages, which are no more than zeros to it; read back at once, they
+  // need not go to the pageserver and back first.
+  if (PageIsNew(page) || map_says_nothing(fork, page)) {
     evict_new(node, fork, block);
     return;
   }

@@ -10,7 +10,7 @@ case_name=$1 argon_program=$2 bindir=$3
 
 work=/tmp/argon_pgext.$(id -u).$(cksum <<<"$argon_program" | cut -d' ' -f1)
 state=$work/state
-endpoint=$case_name
+endpoint=${ARGON_LABEL:-$case_name}  # and its branch
 
 argon() { "$argon_program" --dir "$state" "$@"; }
 
@@ -65,14 +65,15 @@ case_setup() {
   sql <<'END'
 create function argon_counters(out name text, out value bigint) returns setof record
   as 'argon', 'argon_counters' language c volatile strict;
+create function argon_positions() returns setof record as 'argon', 'argon_positions' language c volatile strict;
 create table big as select i, repeat('x', 900) as filler from generate_series(1, 30000) i;
 create index big_i on big (i);
 END
 }
 
 begin() {
-  argon timeline branch --branch-name "$case_name" >/dev/null
-  argon endpoint create "$case_name" --branch-name "$case_name" -c shared_buffers=16MB -c argon.shadow=on \
+  argon timeline branch --branch-name "$endpoint" >/dev/null
+  argon endpoint create "$endpoint" --branch-name "$endpoint" -c shared_buffers=16MB -c argon.shadow=on \
     -c max_prepared_transactions=5 -c autovacuum=off "$@" >/dev/null
   start_endpoint
 }
@@ -277,7 +278,7 @@ case_file_copy() {
     -c "select nextval('os')" >/dev/null
   ask 'create database copied template original strategy file_copy'
   equal 'rows of the copy' "$(database=copied ask 'select count(*), sum(a) from o')" '50000|1250025000'
-  local folder=$work/space
+  local folder=$work/space_$endpoint
   install -d -m 700 "$folder"
   if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
   ask "create tablespace elsewhere location '$folder'"
@@ -287,6 +288,142 @@ case_file_copy() {
   ask 'drop database copied'
   ask 'create database copied template original strategy file_copy'
   equal 'rows of the second copy' "$(database=copied ask 'select count(*) from o')" 50000
+}
+
+# The words that stop and continue all safekeepers, to be used inside a session by \!. What the session
+# writes meanwhile is flushed here, but cannot get to the pageserver, which serves what it has: a read
+# asked at too old an LSN is answered at once, and wrong. Nothing can be acknowledged while they stand
+# still, so the session commits asynchronously.
+hold_back() {
+  local n pids=''
+  for n in 1 2 3; do pids="$pids $(cat "$state/safekeepers/sk$n/safekeeper.pid")"; done
+  stopped=$pids
+  held="kill -STOP$pids"
+  # The last statement, which has to wait, starts while they stand still.
+  freed="(sleep 2; kill -CONT$pids) >/dev/null 2>&1 &"
+}
+
+evict_in_session="set enable_seqscan = off; set enable_bitmapscan = off;
+select sum(length(filler)) > 0 from big where i > 0;
+select sum(length(filler)) > 0 from big where i > 0;
+select sum(length(filler)) > 0 from big where i > 0;
+reset enable_seqscan; reset enable_bitmapscan;"
+
+caught_up() {
+  ask checkpoint
+  for _ in $(seq 100); do
+    local lsn
+    lsn=$(ask 'select pg_current_wal_flush_lsn()')
+    sleep 0.1
+    [ "$(ask "select lsn >= '$lsn' from argon_positions() as p(name text, lsn pg_lsn) where name = 'pageserver_received'")" = t ] && return
+  done
+  fail 'the pageserver does not catch up'
+}
+
+# Of the visibility map: bits are cleared without moving the page's LSN, and before the record is written.
+case_vm_bits_cleared() {
+  begin
+  sql -c "create table v as select i as a, repeat('y', 300) as pad from generate_series(1, 5000) i" \
+    -c 'create index v_a on v (a)' -c 'vacuum v'
+  caught_up
+  hold_back
+  equal 'an index-only scan behind an evicted map page' "$(sql <<END
+set synchronous_commit = off;
+\! $held
+delete from v where a <= 2000;
+$evict_in_session
+set enable_seqscan = off; set enable_bitmapscan = off;
+\! $freed
+select count(a) from v where a > 0;
+END
+)" 't
+t
+t
+3000'
+}
+
+# Of a heap page: VACUUM sets PD_ALL_VISIBLE without moving its LSN; a DELETE that does not see the flag
+# leaves the bit in the map.
+case_vm_flag_set() {
+  begin
+  sql -c 'create extension pg_visibility' \
+    -c "create table v as select i as a, repeat('y', 300) as pad from generate_series(1, 5000) i"
+  caught_up
+  hold_back
+  sql >/dev/null <<END
+set synchronous_commit = off;
+select count(*) from v;
+\! $held
+vacuum (truncate off) v;
+$evict_in_session
+\! $freed
+delete from v where a <= 2000;
+END
+  until_true 'select true'
+  equal 'pages marked visible that are not' "$(ask "select count(*) from pg_check_visible('v')")" 0
+  equal 'rows' "$(ask 'select count(*) from v')" 3000
+}
+
+# CREATE DATABASE by file copy and ALTER DATABASE SET TABLESPACE give pages new names by WAL records that
+# name no page: what is then read under the new name must be asked at an LSN behind them.
+case_file_copy_behind() {
+  begin
+  local folder=$work/space_$endpoint
+  install -d -m 700 "$folder"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
+  ask 'create database original'
+  database=original sql -c "create table o as select i a from generate_series(1, 50000) i"
+  ask "create tablespace behind location '$folder'"
+  database=original ask 'select count(*) from o' >/dev/null
+  caught_up
+  hold_back
+  equal 'rows of the copy' "$(PGOPTIONS='-c synchronous_commit=off' sql <<END
+\! $held
+create database copied template original strategy file_copy;
+\! $freed
+\c copied
+select count(*), sum(a) from o;
+END
+)" '50000|1250025000'
+  caught_up
+  equal 'rows of the moved' "$(PGOPTIONS='-c synchronous_commit=off' sql <<END
+\! $held
+alter database copied set tablespace behind;
+\! $freed
+\c copied
+select count(*), sum(a) from o;
+END
+)" '50000|1250025000'
+}
+
+case_set_tablespace() {
+  begin
+  local folder=$work/space_$endpoint
+  install -d -m 700 "$folder"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
+  sql -c "create table m as select i as a, repeat('m', 200) as pad from generate_series(1, 20000) i" \
+    -c 'create index m_a on m (a)' -c "create tablespace tables location '$folder'"
+  caught_up
+  hold_back
+  equal 'rows of the moved table' "$(sql <<END
+set synchronous_commit = off;
+\! $held
+alter table m set tablespace tables;
+alter index m_a set tablespace tables;
+$evict_in_session
+\! $freed
+select count(*), sum(a) from m;
+END
+)" 't
+t
+t
+20000|200010000'
+  equal 'by its index' "$(ask 'set enable_seqscan = off; select count(*) from m where a > 5000')" 15000
+  restart_endpoint
+  equal 'rows after a restart' "$(ask 'select count(*), sum(a) from m')" '20000|200010000'
+  ask 'alter table m set tablespace pg_default'
+  evict
+  equal 'rows of the table moved back' "$(ask 'select count(*), sum(a) from m')" '20000|200010000'
 }
 
 case_truncate() {
@@ -302,6 +439,31 @@ case_truncate() {
   sql -c 'truncate c' -c "insert into c values (1, 'x')"
   restart_endpoint
   equal 'rows after TRUNCATE and restart' "$(ask 'select count(*) from c')" 1
+  # In the critical section of a truncation nobody may wait for the network: it ends while the
+  # pageserver stands still.
+  local pid
+  pid=$(cat "$state"/pageserver_*/*.pid)
+  stopped=$pid
+  ask 'begin; create table warm (a int); insert into warm values (1); truncate warm; rollback'
+  local seconds
+  seconds=$(sql <<END
+begin;
+create table warm as select i a from generate_series(1, 10) i;
+truncate warm;
+rollback;
+begin;
+create table d as select i as a from generate_series(1, 50000) i;
+\! kill -STOP $pid; (sleep 15; kill -CONT $pid) >/dev/null 2>&1 &
+select extract(epoch from clock_timestamp())::int as t0 \gset
+truncate d;
+select extract(epoch from clock_timestamp())::int - :t0;
+\! kill -CONT $pid
+insert into d values (7);
+commit;
+END
+)
+  [ "$seconds" -le 5 ] || fail "a truncation waited $seconds s for the pageserver"
+  equal 'rows after a truncation without the pageserver' "$(ask 'select count(*), sum(a) from d')" '1|7'
 }
 
 # Stops two of three safekeepers, so that no quorum is left.
@@ -378,6 +540,13 @@ case_walsenders() {
   refused "is the synchronous standby's name" "$bindir/psql" "$to replication=database dbname=postgres application_name=Argon" -c 'select 1'
   refused "is the synchronous standby's name" "$bindir/psql" "$to replication=database dbname=postgres" -v ON_ERROR_STOP=1 \
     -c "set application_name = 'argon'"
+  local command logical="$to replication=database dbname=postgres"
+  for command in 'BASE_BACKUP' "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast')" 'START_REPLICATION 0/0' \
+    'START_REPLICATION PHYSICAL 0/1000000 TIMELINE 1'; do
+    refused 'Run pg_basebackup against the pageserver' "$bindir/psql" "$logical" -v ON_ERROR_STOP=1 -c "$command"
+  done
+  equal 'WAL behind a switch of segments' "$(sql -c 'select pg_switch_wal() is not null' -c 'create table s as select 7 a' -c 'select a from s')" 't
+7'
   equal 'a logical walsender' "$("$bindir/psql" "$to replication=database dbname=postgres" -XAtqc 'select 7')" 7
 }
 
@@ -405,6 +574,72 @@ END
 ERROR:  canceling statement due to statement timeout
 30000
 2001000'
+}
+
+# More pages with command ids than may be kept here: full images of them are logged.
+case_image_fallback() {
+  begin -c argon.max_local_pages=16
+  ask "create table t (a int, b int)"
+  equal 'cursor, snapshot of its command' "$(sql <<END
+begin;
+insert into t select i, 0 from generate_series(1, 20000) i;
+declare c cursor for select count(*), sum(b) from t;
+insert into t select a, 1 from t;
+update t set b = b + 1 where a % 2 = 0;
+$evict_in_session
+fetch all c;
+select count(*), sum(b) from t;
+savepoint s;
+delete from t where b = 2;
+rollback to s;
+select count(*) from t;
+commit;
+END
+)" 't
+t
+t
+20000|0
+40000|40000
+40000'
+  local images
+  images=$(counter images_logged)
+  [ "$images" -gt 100 ] || fail "only $images full images were logged"
+  [ "$(counter local_pages_now)" -le 20 ] || fail "$(counter local_pages_now) pages are kept here"
+  restart_endpoint
+  equal 'rows after a restart' "$(ask 'select count(*), sum(b) from t')" '40000|40000'
+}
+
+# The pageserver takes no WAL: writers are slowed down before it is much more than the limit behind.
+case_backpressure() {
+  begin -c argon.max_write_lag=1MB -c argon.shadow=off
+  ask "create table p (a int, pad text)"
+  local pid
+  pid=$(cat "$state"/pageserver_*/*.pid)
+  stopped=$pid
+  # Everything the session needs of the catalogs is read before the pageserver stands still.
+  local lag="select (pg_current_wal_insert_lsn() - lsn) / 1048576 < 5
+             from argon_positions() as p(name text, lsn pg_lsn) where name = 'pageserver_received';"
+  local slowed="select value > 1000000 from argon_counters() where name = 'backpressure_us';"
+  equal 'what a writer sees' "$(sql -v ON_ERROR_STOP=0 <<END 2>&1
+insert into p select i, repeat('p', 500) from generate_series(1, 100) i;
+$lag
+$slowed
+\! kill -STOP $pid
+set statement_timeout = 4000;
+insert into p select i, repeat('p', 500) from generate_series(1, 200000) i;
+set statement_timeout = 0;
+$lag
+$slowed
+\! kill -CONT $pid
+insert into p select i, repeat('p', 500) from generate_series(1, 20000) i;
+select count(*) from p;
+END
+)" 't
+f
+ERROR:  canceling statement due to statement timeout
+t
+t
+20100'
 }
 
 "case_$case_name"

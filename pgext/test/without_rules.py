@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Takes each rule of the README's table out of a copy of the extension, and runs the test that must notice.
+
+usage: pgext/test/without_rules.py [--build build/release] [RULE ...]
+
+Prints a table: rule, test, seconds, and what the test said. Exit status 1 where a test passed without its rule (or the
+rule's text is not in the source any more, which is to be mended here). Nothing of the tree is changed.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = HERE.parent
+
+# rule: (test, file, what stands there, what is put in its place)
+RULES = {
+    "cycle_id": ("cycle_id", "page_class.c",
+                 "has_cycle_id(page)) return LOCAL_CYCLE_ID;", "has_cycle_id(page)) return LOCAL_FOR_NOTHING;"),
+    "init_fork_makes_local": ("unlogged", "smgr.c",
+                              "if (fork == INIT_FORKNUM) relation_locality_changed();", ""),
+    "never_logged": ("index_builds", "page_class.c",
+                     "if (was_never_logged(PageGetLSN(page))) return LOCAL_UNLOGGED;", "(void)was_never_logged;"),
+    "command_ids": ("command_ids", "page_class.c",
+                    "has_running_tuples(page) ? LOCAL_COMMAND_IDS : LOCAL_FOR_NOTHING", "LOCAL_FOR_NOTHING"),
+    "sequence": ("sequence", "page_class.c", "is_sequence(block, page)) return LOCAL_SEQUENCE;",
+                 "is_sequence(block, page)) return LOCAL_FOR_NOTHING;"),
+    "fsm_in_shutdown": ("dirty_fsm", "smgr.c", "XLogInsertAllowed() && !shutting_down() &&", "XLogInsertAllowed() &&"),
+    "vm_request_lsn": ("vm_bits_cleared", "smgr.c",
+                       "if (fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();", ""),
+    "all_visible_flag": ("vm_flag_set", "page_class.c",
+                         "return fork == MAIN_FORKNUM && PageIsAllVisible(page);", "return false;"),
+    "create_database": ("file_copy_behind", "ddl_hook.c",
+                        "if (IsA(statement, CreatedbStmt)) last_written_lsn_raise_default(argon_insert_lsn());", ""),
+    "move_database": ("file_copy_behind", "ddl_hook.c",
+                      "if (moves_database(statement) && OidIsValid(affected->database)) {\n"
+                      "    last_written_lsn_raise_default(argon_insert_lsn());",
+                      "if (moves_database(statement) && OidIsValid(affected->database)) {"),
+    "written_lsn": ("set_tablespace", "smgr.c",
+                    "if (lsn >= (XLogRecPtr)wal_segment_size) last_written_lsn_set(node, fork, block, lsn);", ""),
+    "truncate_without_network": ("truncate", "smgr.c",
+                                 "static void argon_truncate(SMgrRelation reln, ForkNumber fork, BlockNumber old_blocks, BlockNumber nblocks) {\n",
+                                 "static void argon_truncate(SMgrRelation reln, ForkNumber fork, BlockNumber old_blocks, BlockNumber nblocks) {\n"
+                                 "  if (!checking) (void)page_client_exists(reln->smgr_rnode.node, fork, 0);\n"),
+    "image_fallback": ("image_fallback", "smgr.c",
+                       "  log_image(node, fork, block, page);\n  argon_count(ARGON_IMAGES_LOGGED);",
+                       "  argon_count(ARGON_IMAGES_LOGGED);"),
+    "backpressure": ("backpressure", "backpressure.c", "|| !too_far_behind()) return;", "|| too_far_behind() || true) return;"),
+    "inserted_counts": ("backpressure", "backpressure.c",
+                        "Max(pg_atomic_read_u64(&argon_shared->shipped_lsn), XactLastRecEnd)",
+                        "pg_atomic_read_u64(&argon_shared->shipped_lsn)"),
+    "commit_hold": ("commit_hold", "commit_hold.c", "if (held || !IsUnderPostmaster) return;", "if (held || IsUnderPostmaster) return;"),
+    "local_means_on": ("commit_hold", "guc.c",
+                       "if (*value == SYNCHRONOUS_COMMIT_LOCAL_FLUSH) *value = SYNCHRONOUS_COMMIT_REMOTE_FLUSH;", ""),
+    "physical_walsenders": ("walsenders", "guard.c", "if (!am_walsender || am_db_walsender) return;", "return;"),
+    "standby_name": ("walsenders", "guard.c",
+                     'if (!am_walsender || *value == NULL || pg_strcasecmp(*value, "argon") != 0) return true;', "return true;"),
+}
+
+
+def output_of(command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def compile_without(rule, work, pg_config):
+    """The library without the rule, or what is wrong with trying."""
+    _, name, text, instead = RULES[rule]
+    copy = work / "pgext"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(SOURCE, copy)
+    whole = (copy / name).read_text()
+    if whole.count(text) != 1:
+        return f"the rule's text is {whole.count(text)} times in {name}, not once"
+    (copy / name).write_text(whole.replace(text, instead))
+    made = subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-fwrapv", "-w", "-I", copy,
+                           "-I", output_of([pg_config, "--includedir-server"]), "-I", output_of([pg_config, "--includedir"]),
+                           "-o", work / "lib" / "new.so", *sorted(copy.glob("*.c")), "-lpq", "-ldl"],
+                          capture_output=True, text=True)
+    if made.returncode != 0:
+        return "it does not compile: " + made.stderr[:2000]
+    (work / "lib" / "new.so").replace(work / "lib" / "argon.so")
+    return None
+
+
+def run_case(work, case, bindir, label):
+    return subprocess.run([HERE / "cluster.sh", case, work / "bin" / "argon", bindir], capture_output=True, text=True,
+                          timeout=300, env=os.environ | {"ARGON_LABEL": label})
+
+
+def what_it_said(text):
+    for line in text.splitlines():
+        if re.search(r"got '|^PANIC|did not|waited|ERROR|FATAL|failed", line):
+            return line.strip()[:100]
+    return text.strip().splitlines()[0][:100] if text.strip() else "nothing"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=SOURCE.parent / "build" / "release")
+    parser.add_argument("--pg-config", default="/usr/lib/postgresql/15/bin/pg_config")
+    parser.add_argument("rule", nargs="*", metavar="RULE", help=", ".join(RULES))
+    arguments = parser.parse_args()
+    bindir = output_of([arguments.pg_config, "--bindir"])
+    work = pathlib.Path(tempfile.mkdtemp(prefix="argon_without_rules."))
+    work.chmod(0o755)
+    for folder in ("bin", "lib"):
+        (work / folder).mkdir(mode=0o755)
+    shutil.copy2(arguments.build / "bin" / "argon", work / "bin" / "argon")
+    shutil.copy2(arguments.build / "lib" / "argon.so", work / "lib" / "argon.so")
+    missed = 0
+    try:
+        run_case(work, "setup", bindir, "main").check_returncode()
+        for rule in arguments.rule or RULES:
+            problem = compile_without(rule, work, arguments.pg_config)
+            began = time.monotonic()
+            if problem is None:
+                ran = run_case(work, RULES[rule][0], bindir, rule)
+                problem = None if ran.returncode != 0 else "PASSED without the rule"
+                said = what_it_said(ran.stdout + ran.stderr)
+            missed += problem is not None
+            print(f"{rule:<26} {RULES[rule][0]:<18} {time.monotonic() - began:>5.0f}  {problem or said}", flush=True)
+    finally:
+        run_case(work, "cleanup", bindir, "cleanup")
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"{len(arguments.rule or RULES) - missed} of {len(arguments.rule or RULES)} rules are missed by their test when taken out")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
