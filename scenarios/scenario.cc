@@ -108,6 +108,7 @@ Report Run::report(std::string_view scenario) {
   r.virtual_time = world_.now();
   r.work = work_;
   for (const auto& machine : world_.machines()) r.restarts += machine->boots() > 0 ? machine->boots() - 1 : 0;
+  for (const auto& machine : world_.machines()) r.nodes.push_back(machine->name());
   r.faults = world_.counters;
   r.probes = world_.probes();
   r.plan = plan_;

@@ -73,6 +73,7 @@ struct Report {
   Work work;
   std::map<std::string, uint64_t> sizes;  // what Run::limited() was asked, and the drawn value
   std::vector<Duration> operations;       // when each operation of the workload was begun
+  std::vector<std::string> nodes;         // names of the machines; that of index 1 first
   uint64_t restarts = 0;
   faults::Counters faults;
   std::map<std::string, uint64_t, std::less<>> probes;

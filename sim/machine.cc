@@ -108,12 +108,14 @@ void Machine::start() {
   exit_status_.reset();
   boots_++;
   env_ = std::make_unique<SimEnv>(world_, *this, boots_);
+  Cause before = world_.cause_;
   world_.record_cause(EventKind::Boot, index_, boots_, 0);
   env_->runtime().root().spawn(name_, [this, main = main_](Task& task) {
     Status ended = main(task, task.env());
     exit_status_ = ended;
     return Status();
   });
+  world_.cause_ = before;
 }
 
 void Machine::spawn(std::string name, std::function<Status(Task&)> body) {

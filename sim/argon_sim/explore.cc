@@ -224,10 +224,12 @@ std::string find_difference(const scenarios::Case& what, bool* holds) {
   Runs runs(2);
   Request request;
   request.what = what;
-  request.events_to = folder + "/first";
+  request.keep_events = true;
+  request.content = [](const scenarios::Report& report) { return events_text(*report.log); };
+  request.write_to = folder + "/first";
   runs.start(request, 0);
   request.apart = true;
-  request.events_to = folder + "/second";
+  request.write_to = folder + "/second";
   runs.start(request, 1);
   bool ok[2] = {};
   while (!runs.empty())

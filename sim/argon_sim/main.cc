@@ -12,8 +12,10 @@
 
 #include "sim/argon_sim/explore.h"
 #include "sim/argon_sim/failure.h"
+#include "sim/argon_sim/report.h"
 #include "sim/argon_sim/runs.h"
 #include "sim/argon_sim/shrink.h"
+#include "sim/argon_sim/time_travel.h"
 
 namespace argon::sim {
 namespace {
@@ -40,6 +42,7 @@ struct Arguments {
   std::string seeds;
   std::string for_time;
   std::string out;
+  std::string to;
   std::string failures = "argon-sim-failures";
   unsigned stop_after = 20;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
@@ -93,7 +96,11 @@ int run_case(const scenarios::Case& what, const Arguments& arguments, Clock::tim
   Request request;
   request.what = what;
   request.echo_log = arguments.log;
-  request.events_to = arguments.events;
+  if (!arguments.events.empty()) {
+    request.keep_events = true;
+    request.write_to = arguments.events;
+    request.content = [](const scenarios::Report& report) { return events_text(*report.log); };
+  }
   Outcome outcome = Runs(1).run(std::move(request));
   if (!arguments.json || !outcome.report.is_object()) fmt::print("{}", outcome.text);
   nlohmann::ordered_json json = outcome.report;
@@ -142,7 +149,9 @@ int run(const Arguments& arguments, Clock::time_point began) {
 int replay(const Arguments& arguments, Clock::time_point began) {
   Result<scenarios::Case> what = read_case(arguments.scenario);
   if (!what.ok()) return usage(what.error().message());
-  return run_case(*what, arguments, began);
+  if (arguments.to.empty()) return run_case(*what, arguments, began);
+  Result<Point> to = parse_point(arguments.to);
+  return to.ok() ? show_point(*what, *to) : usage("--to " + to.error().message());
 }
 
 int check_determinism(const Arguments& arguments) {
@@ -215,6 +224,12 @@ int explore_seeds(const Arguments& arguments) {
   return explore(options);
 }
 
+int explain(const Arguments& arguments, bool seed_given) {
+  Result<scenarios::Case> what = case_of(arguments, seed_given);
+  if (!what.ok()) return usage(what.error().message());
+  return why(*what, arguments.jobs, !arguments.quiet);
+}
+
 int shrink_case(const Arguments& arguments, bool seed_given) {
   Result<scenarios::Case> what = case_of(arguments, seed_given);
   if (!what.ok()) return usage(what.error().message());
@@ -281,6 +296,14 @@ int main(int argc, char** argv) {
   replay_command->add_flag("--json", a.json, "print nothing but the JSON object");
   replay_command->add_flag("--log", a.log, "write the daemons' log lines to standard error as they come");
   replay_command->add_option("--events", a.events, "write every event to this file");
+  replay_command->add_option("--to", a.to, "show the world at this point: 12.5, 750ms, 123us, or @EVENTS");
+  CLI::App* why_command = app.add_subcommand("why", "the event that made the failure inevitable");
+  why_command->add_option("case", a.scenario, "a failure's folder, a case, or a scenario with --seed")
+      ->required();
+  CLI::Option* why_seed = why_command->add_option("--seed", a.seed);
+  why_command->add_option("--jobs", a.jobs, "processes at once")->check(CLI::Range(1, 1024));
+  why_command->add_flag("--quiet", a.quiet, "no progress");
+  seconds(why_command);
   CLI::App* shrink_command =
       app.add_subcommand("shrink", "the smallest plan and workload that fail the same way");
   shrink_command->add_option("case", a.scenario, "a failure's folder, a case, or a scenario with --seed")
@@ -303,6 +326,7 @@ int main(int argc, char** argv) {
   if (run_command->parsed()) return run(a, began);
   if (check_command->parsed()) return check_determinism(a);
   if (replay_command->parsed()) return replay(a, began);
+  if (why_command->parsed()) return explain(a, why_seed->count() > 0);
   if (shrink_command->parsed()) return shrink_case(a, shrink_seed->count() > 0);
   return explore_seeds(a);
 }

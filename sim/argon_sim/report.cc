@@ -91,12 +91,16 @@ std::string events_text(const EventLog& log) {
   return text;
 }
 
-std::vector<std::string> latest_events(const EventLog& log, size_t count) {
+std::vector<std::string> event_lines(const EventLog& log, uint64_t from, uint64_t to) {
   std::vector<std::string> lines;
   std::vector<Event> events = log.events();
-  for (uint64_t i = events.size() - std::min(count, events.size()); i < events.size(); i++)
+  for (uint64_t i = from; i < std::min<uint64_t>(to, events.size()); i++)
     lines.push_back(event_line(log, events, i));
   return lines;
+}
+
+std::vector<std::string> latest_events(const EventLog& log, size_t count) {
+  return event_lines(log, log.count() - std::min<uint64_t>(count, log.count()), log.count());
 }
 
 std::string compare_events(const std::string& first, const std::string& second) {

@@ -16,6 +16,7 @@ std::string to_text(const scenarios::Report& report);
 
 // An event a line, with its number and what caused it, for people and for comparing two processes.
 std::string events_text(const EventLog& log);
+std::vector<std::string> event_lines(const EventLog& log, uint64_t from, uint64_t to);
 std::vector<std::string> latest_events(const EventLog& log, size_t count);
 // Empty where the files hold the same events; else the first difference, what precedes it, and what caused it
 // in each of them.

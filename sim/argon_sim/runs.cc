@@ -16,7 +16,7 @@
 namespace argon::sim {
 namespace {
 
-constexpr int kDataFd = 4;
+constexpr int kFileFd = 4;
 constexpr const char* kToolOnly = "tool";  // member of the report that is not shown
 
 // ---- in the run's process
@@ -70,7 +70,7 @@ void died(const std::string& scenario, const std::string& what) {
   std::vector<const char*> argv = {"argon-sim",     "run",        request.what.scenario.c_str(),
                                    "--seed",        seed.c_str(), "--seconds",
                                    seconds.c_str(), "--json"};
-  if (!request.events_to.empty()) argv.insert(argv.end(), {"--events", request.events_to.c_str()});
+  if (!request.write_to.empty()) argv.insert(argv.end(), {"--events", request.write_to.c_str()});
   argv.push_back(nullptr);
   execv("/proc/self/exe", const_cast<char**>(argv.data()));
   _exit(2);
@@ -79,18 +79,17 @@ void died(const std::string& scenario, const std::string& what) {
 [[noreturn]] void run_here(const Request& request) {
   const scenarios::Scenario* scenario = scenarios::find_scenario(request.what.scenario);
   if (scenario == nullptr) _exit(2);
-  if (request.data_to >= 0) dup2(request.data_to, kDataFd);
-  int events = -1;
-  if (!request.events_to.empty()) {
-    events = open(request.events_to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (events < 0) {
-      write_all(2, fmt::format("argon-sim: cannot write {}: {}\n", request.events_to, strerror(errno)));
+  int out = 1;
+  if (!request.write_to.empty()) {
+    out = open(request.write_to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (out < 0) {
+      write_all(2, fmt::format("argon-sim: cannot write {}: {}\n", request.write_to, strerror(errno)));
       _exit(2);
     }
-    dup2(events, kDataFd);
+    out = dup2(out, kFileFd);
   }
   scenarios::RunOptions options = to_options(request.what);
-  options.keep_events = request.keep_events || events >= 0;
+  options.keep_events = request.keep_events;
   options.echo_log = request.echo_log;
   options.on_begin = [&](scenarios::Run& run) {
     current_run = &run;
@@ -100,8 +99,7 @@ void died(const std::string& scenario, const std::string& what) {
   if (sandbox_available()) enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
   scenarios::Report report = run_scenario(*scenario, options);
   current_run = nullptr;
-  if (request.on_end != nullptr) request.on_end(report, kDataFd);
-  if (events >= 0) write_all(kDataFd, events_text(*report.log));
+  if (request.content != nullptr) write_all(out, request.content(report));
   send(report);
   _exit(report.ok ? 0 : 1);
 }

@@ -27,10 +27,11 @@ struct Request {
   bool echo_log = false;     // the daemons' log to standard error, as it comes
   bool apart = false;        // started anew: another address layout, another filling of memory
   int seconds = 300;         // of wall time; a run that takes longer hangs
-  std::string events_to;     // all events, as text, into this file
-  std::function<void(scenarios::Run&)> on_begin;              // in the run's process
-  std::function<void(const scenarios::Report&, int)> on_end;  // in the run's process; may write to `data_to`,
-  int data_to = -1;                                           // which is the second argument then
+  // In the run's process: when the world is made; and when the run has ended, what is to be written of it:
+  // into the file `write_to`, or where that is empty in front of the report (Outcome::text).
+  std::function<void(scenarios::Run&)> on_begin;
+  std::function<std::string(const scenarios::Report&)> content;
+  std::string write_to;
 };
 
 struct Outcome {
