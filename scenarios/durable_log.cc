@@ -178,6 +178,7 @@ void run_log(Run& run, bool careless) {
         TRY(send_until_acknowledged(task, env, stream, make_record(client, sequence)));
         ledger.acknowledged.emplace_back(client, sequence);
         run.work().commits_acked++;
+        run.remark("client-" + std::to_string(client), "commit", "record " + std::to_string(sequence));
         TRY(task.sleep(env.random("pause").exponential(Duration::milliseconds(100))));
       }
     });

@@ -16,6 +16,7 @@
 #include "sim/argon_sim/runs.h"
 #include "sim/argon_sim/shrink.h"
 #include "sim/argon_sim/time_travel.h"
+#include "sim/argon_sim/trace.h"
 
 namespace argon::sim {
 namespace {
@@ -43,6 +44,8 @@ struct Arguments {
   std::string for_time;
   std::string out;
   std::string to;
+  std::string html;
+  std::string perfetto;
   std::string failures = "argon-sim-failures";
   unsigned stop_after = 20;
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
@@ -230,6 +233,28 @@ int explain(const Arguments& arguments, bool seed_given) {
   return why(*what, arguments.jobs, !arguments.quiet);
 }
 
+int trace(const Arguments& arguments, bool seed_given) {
+  Result<scenarios::Case> what = case_of(arguments, seed_given);
+  if (!what.ok()) return usage(what.error().message());
+  if (arguments.html.empty() && arguments.perfetto.empty())
+    return usage("trace needs --html FILE or --perfetto FILE");
+  bool holds = true;
+  for (bool html : {true, false}) {
+    Request request;
+    request.what = *what;
+    request.keep_events = true;
+    request.write_to = html ? arguments.html : arguments.perfetto;
+    request.content = html ? html_trace : perfetto_trace;
+    if (request.write_to.empty()) continue;
+    Outcome outcome = Runs(1).run(request);
+    if (outcome.report.is_null()) return usage(request.write_to + ": " + outcome.failure);
+    holds = outcome.ok;
+    fmt::print("{}: {} events, {}\n", request.write_to, outcome.events(),
+               outcome.ok ? "holds" : to_string(outcome.signature));
+  }
+  return holds ? kHolds : kViolated;
+}
+
 int shrink_case(const Arguments& arguments, bool seed_given) {
   Result<scenarios::Case> what = case_of(arguments, seed_given);
   if (!what.ok()) return usage(what.error().message());
@@ -304,6 +329,13 @@ int main(int argc, char** argv) {
   why_command->add_option("--jobs", a.jobs, "processes at once")->check(CLI::Range(1, 1024));
   why_command->add_flag("--quiet", a.quiet, "no progress");
   seconds(why_command);
+  CLI::App* trace_command = app.add_subcommand("trace", "a run to look at, over virtual time");
+  trace_command->add_option("case", a.scenario, "a failure's folder, a case, or a scenario with --seed")
+      ->required();
+  CLI::Option* trace_seed = trace_command->add_option("--seed", a.seed);
+  trace_command->add_option("--html", a.html, "write one page that needs no network");
+  trace_command->add_option("--perfetto", a.perfetto, "write JSON for ui.perfetto.dev");
+  seconds(trace_command);
   CLI::App* shrink_command =
       app.add_subcommand("shrink", "the smallest plan and workload that fail the same way");
   shrink_command->add_option("case", a.scenario, "a failure's folder, a case, or a scenario with --seed")
@@ -326,6 +358,7 @@ int main(int argc, char** argv) {
   if (run_command->parsed()) return run(a, began);
   if (check_command->parsed()) return check_determinism(a);
   if (replay_command->parsed()) return replay(a, began);
+  if (trace_command->parsed()) return trace(a, trace_seed->count() > 0);
   if (why_command->parsed()) return explain(a, why_seed->count() > 0);
   if (shrink_command->parsed()) return shrink_case(a, shrink_seed->count() > 0);
   return explore_seeds(a);
