@@ -38,24 +38,29 @@ Status prepare_folder(const std::string& dir, const std::string& force) {
   return make_folders(dir);
 }
 
-Status choose_ports(Config& config, int safekeepers) {
+// The defaults are Neon's; with a first port, all lie in one row from there on.
+Status choose_ports(Config& config, int safekeepers, int first) {
   PortChooser ports(kHost);
   auto next = [&ports](uint16_t wanted, Address& out) -> Status {
     TRY_ASSIGN(uint16_t port, ports.choose(wanted));
     out = Address::tcp(kHost, port);
     return {};
   };
-  TRY(next(50051, config.broker_listen));
-  TRY(next(50052, config.broker_http));
-  TRY(next(64000, config.pageserver_pg));
-  TRY(next(9898, config.pageserver_http));
+  auto wanted = [first](int usual, int place) {
+    return static_cast<uint16_t>(first == 0 ? usual : first + place);
+  };
+  TRY(next(wanted(50051, 0), config.broker_listen));
+  TRY(next(wanted(50052, 1), config.broker_http));
+  TRY(next(wanted(64000, 2), config.pageserver_pg));
+  TRY(next(wanted(9898, 3), config.pageserver_http));
   for (int i = 0; i < safekeepers; i++) {
     SafekeeperNode node;
     node.id = static_cast<uint64_t>(i) + 1;
-    TRY(next(static_cast<uint16_t>(5454 + i), node.listen_pg));
-    TRY(next(static_cast<uint16_t>(7676 + i), node.listen_http));
+    TRY(next(wanted(5454 + i, 4 + i), node.listen_pg));
+    TRY(next(wanted(7676 + i, 4 + safekeepers + i), node.listen_http));
     config.safekeepers.push_back(node);
   }
+  config.endpoint_first_port = wanted(55432, 4 + 2 * safekeepers);
   return {};
 }
 
@@ -83,25 +88,19 @@ std::vector<Background> nodes(const Config& config) {
   return all;
 }
 
-// Which of a node's addresses somebody else listens on, before it is started.
-Status check_ports(const std::string& name, std::initializer_list<const Address*> addresses) {
-  for (const Address* address : addresses)
-    if (!port_is_free(address->host, address->port))
-      return Error(
-          Code::AlreadyExists,
-          fmt::format("{} cannot start: port {} ({}) is taken by another program; stop that, or change the "
-                      "port in argon.toml",
-                      name, address->port, to_string(*address)));
+std::vector<Address> addresses_of(const Config& config, const Background& one) {
+  if (one.name == "broker") return {config.broker_listen, config.broker_http};
+  if (one.name.starts_with("pageserver")) return {config.pageserver_pg, config.pageserver_http};
+  for (const SafekeeperNode& sk : config.safekeepers)
+    if (one.http == sk.listen_http) return {sk.listen_pg, sk.listen_http};
   return {};
 }
 
-Status check_free(const Config& config, const Background& one) {
+// Before it is started: whether somebody else has its ports.
+Status check_free(Task& task, const Session& session, const Background& one) {
   if (posix::pid_file_holder(one.pid_file) != 0) return {};
-  if (one.name == "broker") return check_ports(one.name, {&config.broker_listen, &config.broker_http});
-  if (one.name.starts_with("pageserver"))
-    return check_ports(one.name, {&config.pageserver_pg, &config.pageserver_http});
-  for (const SafekeeperNode& sk : config.safekeepers)
-    if (one.http == sk.listen_http) return check_ports(one.name, {&sk.listen_pg, &sk.listen_http});
+  for (const Address& address : addresses_of(session.config(), one))
+    TRY(wait_for_port(task, one.name, address, session.progress()));
   return {};
 }
 
@@ -132,7 +131,7 @@ Status init(Task& task, Env& env, const Globals& globals, const InitOptions& opt
     if (!was_there) std::filesystem::remove(config.dir, ignored);
     return can_enter;
   }
-  TRY(choose_ports(config, options.safekeepers));
+  TRY(choose_ports(config, options.safekeepers, options.first_port));
   for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.path("endpoints"),
                                  config.path("initdb"), config.object_store_dir()})
     TRY(make_folders(dir));
@@ -152,7 +151,7 @@ Status start(Task& task, Env& env, const Globals& globals, const StartOptions& o
   TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
   TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
   std::vector<Background> all = nodes(session.config());
-  for (const Background& one : all) TRY(check_free(session.config(), one));
+  for (const Background& one : all) TRY(check_free(task, session, one));
   Scope scope(task);
   std::vector<Status> results(all.size());
   for (size_t i = 0; i < all.size(); i++)

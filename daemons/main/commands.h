@@ -17,6 +17,7 @@ struct InitOptions {
   int safekeepers = 3;
   std::string force = "must-not-exist";
   std::string pg_distrib_dir;
+  int first_port = 0;  // 0: the usual ports
 };
 Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options);
 

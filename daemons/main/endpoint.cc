@@ -173,10 +173,7 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
     if (!options.allow_multiple) TRY(check_no_other_primary(config, endpoint));
     TRY(stop_orphan_server(task, data_directory(config, endpoint)));
     for (const Address& address : {endpoint.listen, endpoint.listen_http})
-      if (!port_is_free(address.host, address.port))
-        return Error(Code::AlreadyExists,
-                     fmt::format("endpoint {} cannot start: port {} ({}) is taken by another program",
-                                 endpoint.name, address.port, to_string(address)));
+      TRY(wait_for_port(task, daemon.name, address, session.progress()));
     TRY(prepare_safekeepers(task, session, endpoint));
   }
   TRY(start_background(task, env, daemon, timeout, session.progress()));

@@ -77,6 +77,11 @@ void add_cluster(CLI::App& app, Commands& all) {
       ->capture_default_str();
   init->add_option("--pg-distrib-dir", all.init.pg_distrib_dir,
                    "PostgreSQL's installation, the folder above its bin (default: Debian's)");
+  init->add_option(
+          "--first-port", all.init.first_port,
+          "Take all ports from here on (default: 50051, 64000, 9898, 5454…, 7676…, 55432…, or the next free "
+          "ones). Ports below 32768 are not given to outgoing connections")
+      ->check(CLI::Range(1024, 60000));
   on(init, all, cli::init, all.init);
 
   CLI::App* start =

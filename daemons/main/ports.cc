@@ -1,30 +1,40 @@
 #include "daemons/main/ports.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include <fmt/format.h>
 
-#include "daemons/posix/fd.h"
+#include "daemons/posix/port_holder.h"
 
 namespace argon::cli {
 
-bool port_is_free(const std::string& host, uint16_t port) {
-  posix::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  int one = 1;
-  (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+using posix::port_holder;
+using posix::PortHolder;
+
+Status wait_for_port(Task& task, const std::string& who, const Address& address, const Progress& progress) {
+  constexpr Duration kPause = Duration::milliseconds(100);
+  constexpr int kListenerTries = 5;
+  constexpr int kConnectionTries = 300;
+  for (int i = 0;; i++) {
+    PortHolder holder = port_holder(address.host, address.port);
+    if (holder == PortHolder::Nobody) return {};
+    if (i >= (holder == PortHolder::Listener ? kListenerTries : kConnectionTries))
+      return Error(
+          Code::AlreadyExists,
+          fmt::format("{} cannot start: port {} ({}) is taken by {}; stop that, or change the port in "
+                      "argon.toml",
+                      who, address.port, to_string(address),
+                      holder == PortHolder::Listener ? "another program" : "another program's connection"));
+    if (i == kListenerTries)
+      progress(fmt::format("{}: port {} is in use by an outgoing connection, waiting for its end", who,
+                           address.port));
+    TRY(task.sleep(kPause));
+  }
 }
 
 Result<uint16_t> PortChooser::choose(uint16_t wanted) {
   constexpr int kTries = 1000;
   for (int i = 0; i < kTries && wanted + i <= 65535; i++) {
     auto port = static_cast<uint16_t>(wanted + i);
-    if (taken_.contains(port) || !port_is_free(host_, port)) continue;
+    if (taken_.contains(port) || port_holder(host_, port) != PortHolder::Nobody) continue;
     taken_.insert(port);
     return port;
   }

@@ -5,7 +5,8 @@
 #include <set>
 #include <string>
 
-#include "core/base/result.h"
+#include "core/env/env.h"
+#include "daemons/main/background.h"
 
 namespace argon::cli {
 
@@ -14,7 +15,7 @@ class PortChooser {
   explicit PortChooser(std::string host) : host_(std::move(host)) {}
   // Never given out by this chooser.
   void reserve(uint16_t port) { taken_.insert(port); }
-  // The first port from `wanted` on that nobody listens on. Unavailable after 1000 tries.
+  // The first port from `wanted` on that nobody has. Unavailable after 1000 tries.
   Result<uint16_t> choose(uint16_t wanted);
 
  private:
@@ -22,7 +23,9 @@ class PortChooser {
   std::set<uint16_t> taken_;
 };
 
-// Could somebody listen there now?
-bool port_is_free(const std::string& host, uint16_t port);
+// Ok once somebody could listen there. Waits half a second for a listener that may be ending, half a minute
+// for the end of an outgoing connection that was given the port while nobody listened; then AlreadyExists,
+// with the port and what to do.
+Status wait_for_port(Task& task, const std::string& who, const Address& address, const Progress& progress);
 
 }  // namespace argon::cli

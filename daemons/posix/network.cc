@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "core/env/io.h"
+#include "daemons/posix/port_holder.h"
 #include "daemons/posix/sockaddr.h"
 
 namespace argon::posix {
@@ -101,6 +102,25 @@ Result<Fd> bind_and_listen(const SocketAddress& to, const Address& address) {
   return fd;
 }
 
+// A port that is not free may soon be: a process that listened is still ending, or an outgoing connection was
+// given the port while nobody listened on it (those from 32768 on are given out so). Who tells waits for it.
+Result<Fd> listen_patiently(Task& task, const SocketAddress& to, const Address& address) {
+  constexpr int kListenerTries = 5;
+  constexpr int kTries = 100;
+  constexpr Duration kPause = Duration::milliseconds(100);
+  for (int i = 0;; i++) {
+    Result<Fd> fd = bind_and_listen(to, address);
+    if (fd.ok() || address.is_unix() || fd.error().os_error() != EADDRINUSE || i >= kTries) return fd;
+    PortHolder holder = port_holder(address.host, address.port);
+    if (holder == PortHolder::Listener && i >= kListenerTries) return fd;
+    if (i == 0)
+      Logger(task.env().log())
+          .warn("{} is taken by {}: waiting for it", to_string(address),
+                holder == PortHolder::Connection ? "an outgoing connection" : "another process");
+    TRY(task.sleep(kPause));
+  }
+}
+
 Result<Fd> connect_one(Task& task, PosixReactor& reactor, const SocketAddress& to, const std::string& what) {
   Fd fd(socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return os_error(what, errno);
@@ -182,7 +202,7 @@ void PosixStream::close() {
 
 Result<std::unique_ptr<Listener>> PosixNetwork::listen(Task& task, const Address& address) {
   TRY_ASSIGN(std::vector<SocketAddress> found, resolve(task, reactor_, pool_, address));
-  TRY_ASSIGN(Fd fd, bind_and_listen(found.front(), address));
+  TRY_ASSIGN(Fd fd, listen_patiently(task, found.front(), address));
   Address bound = address;
   if (!address.is_unix()) {
     SocketAddress actual;

@@ -3,6 +3,7 @@
 Every process that a test ends was started by it, and is ended by pid. Needs ARGON_BIN, the folder of the
 programs (ctest sets it).
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -26,8 +27,24 @@ def expect(condition, message):
         raise Failed(message)
 
 
+def take_ports():
+    """The first of 40 ports that no other test of this machine uses now, and the lock that says so: a port whose
+    daemon was just killed looks free to another cluster's init."""
+    folder = pathlib.Path("/tmp/argon-test-ports")
+    folder.mkdir(mode=0o777, exist_ok=True)
+    for first in range(10000, 10960, 40):
+        try:
+            lock = open(folder / str(first), "a")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return first, lock
+        except OSError:
+            continue
+    raise Failed(f"all ports for tests are in use (locks in {folder})")
+
+
 class Cluster:
     def __init__(self, name):
+        self.first_port, self.ports_lock = take_ports()
         base = os.environ.get("ARGON_TEST_TMP", "/tmp")
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"argon-{name}-", dir=base))
         self.root.chmod(0o755)
@@ -48,7 +65,7 @@ class Cluster:
         return json.loads(self.argon(*words, "--json").stdout)
 
     def start(self, *init_words):
-        self.argon("init", *init_words)
+        self.argon("init", "--first-port", self.first_port, *init_words)
         self.argon("start")
 
     def tenant_and_endpoint(self, name="main", *settings):
@@ -128,6 +145,7 @@ class Cluster:
                 end_process(pid)
         if not keep:
             shutil.rmtree(self.root, ignore_errors=True)
+        self.ports_lock.close()
 
 
 def is_postgres_of(pid, folder):

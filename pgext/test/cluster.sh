@@ -8,7 +8,8 @@
 set -eu
 case_name=$1 argon_program=$2 bindir=$3
 
-work=/tmp/argon_pgext.$(id -u).$(cksum <<<"$argon_program" | cut -d' ' -f1)
+number=$(cksum <<<"$argon_program" | cut -d' ' -f1)
+work=/tmp/argon_pgext.$(id -u).$number
 state=$work/state
 endpoint=${ARGON_LABEL:-$case_name}  # and its branch
 
@@ -56,7 +57,7 @@ case_cleanup() {
 case_setup() {
   if [ -e "$state" ]; then case_cleanup; fi
   mkdir -m 755 "$work"
-  argon init >/dev/null
+  argon init --first-port $((20000 + number % 100 * 40)) >/dev/null
   argon start >/dev/null 2>&1
   argon tenant create --set-default >/dev/null 2>&1
   endpoint=main
