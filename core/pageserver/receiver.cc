@@ -9,17 +9,28 @@
 namespace argon::pageserver {
 
 void SafekeeperNews::note(const broker::TimelineInfo& info, MonotonicTime now) {
-  seen_[info.id][info.safekeeper] = {info, now};
+  Seen& seen = seen_[info.id][info.safekeeper];
+  seen.info = info;
+  seen.at = now;
   changes_.notify_all();
 }
 
-const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, MonotonicTime oldest) const {
+const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, MonotonicTime now,
+                                                 Duration lifetime) const {
   auto found = seen_.find(id);
   if (found == seen_.end()) return nullptr;
   const broker::TimelineInfo* best = nullptr;
-  for (const auto& [node, seen] : found->second)
-    if (seen.at >= oldest && (best == nullptr || seen.info.commit > best->commit)) best = &seen.info;
-  return best;
+  const broker::TimelineInfo* avoided = nullptr;
+  for (const auto& [node, seen] : found->second) {
+    if (seen.at < now - lifetime) continue;
+    auto& of_its_kind = now < seen.avoided_until ? avoided : best;
+    if (of_its_kind == nullptr || seen.info.commit > of_its_kind->commit) of_its_kind = &seen.info;
+  }
+  return best != nullptr ? best : avoided;
+}
+
+void SafekeeperNews::avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until) {
+  seen_[id][safekeeper].avoided_until = until;
 }
 
 Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news,
@@ -139,7 +150,7 @@ class Session {
   // An error where another safekeeper has more and this one has been silent.
   Status stay(Task& task) const {
     MonotonicTime now = task.env().now();
-    const broker::TimelineInfo* best = news_.best(timeline_.id(), now - options_.info_lifetime);
+    const broker::TimelineInfo* best = news_.best(timeline_.id(), now, options_.info_lifetime);
     bool ahead = best != nullptr && best->safekeeper != safekeeper_ && best->commit > timeline_.last_record();
     if (!ahead || now - heard_ < options_.lag_timeout) return {};
     return Error(Code::Unavailable,
@@ -165,7 +176,7 @@ Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const R
   Duration pause = options.retry_delay;
   Random& random = task.env().random("pageserver.receiver");
   while (!task.cancelled()) {
-    const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now() - options.info_lifetime);
+    const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now(), options.info_lifetime);
     if (best == nullptr) {
       TRY(wait_at_most(task, news.changes(), options.feedback_interval));
       continue;
@@ -175,6 +186,8 @@ Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const R
     Session session(timeline, news, options, safekeeper);
     Status ended = address.ok() ? session.run(task, *address) : Status(address.error());
     if (task.cancelled()) return {};
+    if (ended.is(Code::Corrupt))
+      news.avoid(timeline.id(), safekeeper, task.env().now() + options.damage_pause);
     bool known = ended.is(Code::Disconnected) || ended.is(Code::Unavailable) || ended.is(Code::TimedOut);
     if (known)
       timeline.log().debug("safekeeper {}: {}", safekeeper.value, ended.error().to_string());

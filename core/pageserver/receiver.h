@@ -3,7 +3,8 @@
 // The broker tells where each safekeeper is with each timeline. A timeline reads from the one with the
 // highest commit LSN, over PostgreSQL's replication protocol, from the end of what it has; it reports
 // back what it has received, and what is durable. It changes over when the connection is silent or
-// another safekeeper is ahead for some time.
+// another safekeeper is ahead for some time. A safekeeper whose WAL is damaged is avoided for some time, as
+// long as there is another one.
 //
 // Memory is bounded: ingest waits while memory layers wait to be flushed, and then nothing more is read
 // from the connection.
@@ -23,6 +24,7 @@ struct ReceiverOptions {
   Duration lag_timeout = Duration::seconds(3);       // another is ahead, and nothing came for so long
   Duration feedback_interval = Duration::seconds(1);
   Duration info_lifetime = Duration::seconds(10);      // of what a safekeeper said through the broker
+  Duration damage_pause = Duration::seconds(60);       // a safekeeper with damaged WAL is avoided so long
   Duration retry_delay = Duration::milliseconds(100);  // doubles up to
   Duration retry_delay_max = Duration::seconds(3);
 };
@@ -33,10 +35,13 @@ class SafekeeperNews {
   struct Seen {
     broker::TimelineInfo info;
     MonotonicTime at;
+    MonotonicTime avoided_until;
   };
   void note(const broker::TimelineInfo& info, MonotonicTime now);
-  // The one with the highest commit LSN of those heard of since `oldest`, or null.
-  const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime oldest) const;
+  // The one with the highest commit LSN of those heard of at most `lifetime` ago, or null; an avoided one
+  // only where there is no other.
+  const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime now, Duration lifetime) const;
+  void avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until);
   WaitList& changes() { return changes_; }
 
  private:

@@ -116,6 +116,7 @@ json describe(const Timeline& timeline, MonotonicTime now) {
   out["oldest_local_lsn"] = to_string(timeline.storage().oldest());
   out["proposers"] = timeline.proposers();
   out["readers"] = timeline.readers();
+  out["damaged_reads"] = timeline.damaged_reads();
   out["peers"] = peers;
   return out;
 }
@@ -224,6 +225,8 @@ class Api {
       metrics_.gauge("argon_safekeeper_" + name, help, labels).set(static_cast<int64_t>(value));
     };
     set("serving", "1 while the timeline is served.", timeline.failure().ok() ? 1 : 0);
+    set("damaged_reads", "Reads and uploads refused since WAL was changed on this disk.",
+        timeline.damaged_reads());
     if (!timeline.failure().ok()) return;
     const consensus::Acceptor& a = timeline.acceptor();
     set("flush_lsn", "End of the last whole record on disk.", a.flush().value);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pg/wal_page.h"
+#include "core/safekeeper/wal_proof.h"
 #include "core/safekeeper/wal_service.h"
 
 namespace argon::safekeeper {
@@ -141,6 +142,8 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
                             const wire::StartReplication& command, uint64_t reader) {
   Lsn at = command.start;
   Bytes chunk(kChunk);
+  // Made when the first bytes are there: before, the end of this node's WAL may be below `at`.
+  std::optional<WalProof> proof;
   for (;;) {
     if (!timeline.failure().ok()) return timeline.failure();
     const consensus::Acceptor& acceptor = timeline.acceptor();
@@ -155,6 +158,8 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
       if (n == 0) return Error(Code::Corrupt, "no WAL at " + to_string(at));
       // Read while it may have been cut: by term, what was read counts only if the term still is.
       if (command.term && (!timeline.failure().ok() || timeline.acceptor().term() != *command.term)) continue;
+      Status proved = prove(task, timeline, proof, at, ByteView(chunk).first(n));
+      if (!proved.ok()) return damaged(timeline, proved.error());
       Bytes head;
       wire::encode_xlog_header(head, at, limit, env_.wall_now().to_postgres());
       server.put_copy_data(head, ByteView(chunk).first(n));
@@ -179,6 +184,25 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
     server.put_copy_data(keepalive);
     TRY(flush_whole(task, server));
   }
+}
+
+Status WalService::prove(Task& task, Timeline& timeline, std::optional<WalProof>& proof, Lsn at,
+                         ByteView wal) {
+  if (!proof) {
+    proof.emplace(at, timeline.acceptor().state().local_start);
+    TRY(proof->prepare(
+        task, [&](Task& t, Lsn from, ByteSpan into) { return timeline.read_wal(t, from, at, into); }));
+  }
+  return proof->add(at, wal);
+}
+
+Error WalService::damaged(Timeline& timeline, const Error& error) {
+  if (error.code() != Code::Corrupt) return error;
+  timeline.note_damage();
+  Error told = error.with("WAL of timeline " + to_string(timeline.id().timeline) + " on safekeeper " +
+                          to_string(config_.id) + " (read it from another one)");
+  log_.error("{}", told.to_string());
+  return told;
 }
 
 Status WalService::receive_feedback(Task& task, wire::PgServer& server, Timeline& timeline, uint64_t reader) {

@@ -97,6 +97,9 @@ class Timeline {
   uint64_t add_reader();
   ReaderState& reader(uint64_t reader) { return readers_.at(reader); }
   void remove_reader(uint64_t reader) { readers_.erase(reader); }
+  // WAL on this disk is not what was written: a reader was refused, or a segment not uploaded.
+  void note_damage() { damaged_reads_++; }
+  uint64_t damaged_reads() const { return damaged_reads_; }
   // The reader's feedback changed: tell the proposer.
   void on_feedback();
 
@@ -146,6 +149,7 @@ class Timeline {
   bool is_uploader() const;
   Status upload_full_segments(Task& task);
   Status upload_partial(Task& task);
+  Status prove_segment(Task& task, Lsn begin, Lsn end);
   Status upload_range(Task& task, const std::string& key, Lsn from, Lsn to);
   Status remove_old_wal(Task& task);
   Status drop_previous_partial(Task& task);
@@ -162,6 +166,7 @@ class Timeline {
   std::shared_ptr<WalStorage> storage_;
   std::optional<consensus::Acceptor> acceptor_;
   Status failure_;
+  uint64_t damaged_reads_ = 0;
   bool may_recover_ = false;
   Watermark<Lsn> committed_;
   Watermark<Lsn> flushed_;

@@ -10,11 +10,13 @@
 #include "core/objstore/keys.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/timeline.h"
+#include "core/safekeeper/wal_proof.h"
 
 namespace argon::safekeeper {
 namespace {
 
 constexpr Duration kStoreTimeout = Duration::seconds(30);
+constexpr size_t kProofChunk = 256 * 1024;
 constexpr int kSegmentsAtOnce = 4;  // per look; the next look goes on
 
 std::string hex16(uint64_t value) {
@@ -72,6 +74,22 @@ Status Timeline::upload_range(Task& task, const std::string& key, Lsn from, Lsn 
   return store_->put(task, key, source, objstore::PutMode::Replace).with("put " + key);
 }
 
+// All records that begin in the segment, also the last, which may end in the next one.
+Status Timeline::prove_segment(Task& task, Lsn begin, Lsn end) {
+  std::shared_ptr<WalStorage> storage = storage_;
+  Lsn at = std::max(begin, acceptor_->state().local_start);
+  WalProof proof(at, acceptor_->state().local_start);
+  Bytes chunk(kProofChunk);
+  while (at < end || (proof.inside_record() && at < acceptor_->commit())) {
+    uint64_t wanted = std::min<uint64_t>(chunk.size(), acceptor_->commit() - at);
+    TRY_ASSIGN(size_t n, storage->read(task, at, ByteSpan(chunk).first(wanted)));
+    if (n == 0) return Error(Code::Corrupt, "segment is cut short at " + to_string(at));
+    TRY(proof.add(at, ByteView(chunk).first(n)));
+    at += n;
+  }
+  return {};
+}
+
 Status Timeline::upload_full_segments(Task& task) {
   if (!is_uploader()) return {};
   for (int i = 0; i < kSegmentsAtOnce; ++i) {
@@ -79,6 +97,10 @@ Status Timeline::upload_full_segments(Task& task) {
     if (!has_from_the_start(next) || next < pg::segment_start(storage_->oldest())) return {};
     Lsn end = pg::segment_start(next) + pg::kWalSegmentSize;
     if (end > acceptor_->commit()) return {};
+    if (Status proved = prove_segment(task, pg::segment_start(next), end); !proved.ok()) {
+      note_damage();
+      return proved;
+    }
     TRY(upload_range(task, objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(next)),
                      pg::segment_start(next), end));
     backup_ = std::max(backup_, end);

@@ -2,7 +2,10 @@
 
 #pragma once
 
+#include <optional>
+
 #include "core/safekeeper/timelines.h"
+#include "core/safekeeper/wal_proof.h"
 #include "core/wire/frame.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
@@ -32,6 +35,9 @@ class WalService {
                    const wire::StartReplication& command);
   Status send_wal(Task& task, wire::PgServer& server, Timeline& timeline,
                   const wire::StartReplication& command, uint64_t reader);
+  // The bytes at `at`, which follow those given before, are what was written. Suspends at the first call.
+  Status prove(Task& task, Timeline& timeline, std::optional<WalProof>& proof, Lsn at, ByteView wal);
+  Error damaged(Timeline& timeline, const Error& error);
   Status receive_feedback(Task& task, wire::PgServer& server, Timeline& timeline, uint64_t reader);
 
   Env& env_;
