@@ -38,7 +38,7 @@ ALLOWED = {
     "faults": BASE,
     "scenarios": CORE | {"sim", "faults"},
     "daemons": CORE,
-    "fuzz": CORE | {"sim", "faults"},
+    "fuzz": CORE | {"sim", "faults", "scenarios"},
     "bench": CORE | {"sim", "faults", "scenarios", "daemons"},
 }
 PARENTS = {"core/pg/redo": {"core/pg"}}

@@ -9,9 +9,9 @@
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kCluster,         kDurableLog,      kElections,
-                                             kSelftestLeak,    kSelftestGarbage, kSelftestForbidden,
-                                             kSelftestCareless};
+  static const std::vector<Scenario> kAll = {kCluster,          kDurableLog,      kElections,
+                                             kSelftestLeak,     kSelftestGarbage, kSelftestForbidden,
+                                             kSelftestCareless, kSelftestCounter};
   return kAll;
 }
 

@@ -3,7 +3,8 @@
 // selftest-leak and selftest-garbage are not deterministic (an address decides; uninitialised memory
 // decides): `check-determinism` and `explore --twice` must say so. selftest-forbidden asks the operating
 // system for what a simulated world must not know, another thing with each seed from 1 on, and nothing beyond
-// the last: the sandbox must end each run. (selftest-careless is in durable_log.h.)
+// the last: the sandbox must end each run. selftest-counter is the guide's, in
+// sim/README.md, and fails. (selftest-careless is in durable_log.h.)
 
 #pragma once
 
@@ -14,5 +15,6 @@ namespace argon::scenarios {
 extern const Scenario kSelftestLeak;
 extern const Scenario kSelftestGarbage;
 extern const Scenario kSelftestForbidden;
+extern const Scenario kSelftestCounter;
 
 }  // namespace argon::scenarios

@@ -167,6 +167,42 @@ TEST(World, TheFirstDifferingEventIsPrinted) {
   EXPECT_NE(difference.find("disk-write"), std::string::npos) << difference;
 }
 
+TEST(World, EventsKnowTheirCausesAndKeepingThemChangesNothing) {
+  auto run = [](bool keep_events) {
+    WorldOptions options;
+    options.keep_events = keep_events;
+    auto world = std::make_unique<World>(options);
+    world->add_machine("server").boot(echo_server);
+    world->add_machine("client").boot([](Task& task, Env& env) -> Status {
+      TRY(task.sleep(10_ms));
+      TRY_ASSIGN(auto stream, env.network().connect(task, Address::tcp("server", 7)));
+      TRY(write_all(task, *stream, as_bytes("hello")));
+      Bytes buffer(5);
+      return read_exact(task, *stream, buffer);
+    });
+    world->run_for(1_s);
+    return world;
+  };
+  auto world = run(true);
+  EXPECT_EQ(world->hash(), run(false)->hash());
+  const EventLog& log = world->log();
+  std::vector<Event> events = log.events();
+  size_t delivered = 0;
+  for (uint32_t i = 0; i < events.size(); i++) {
+    Cause cause = log.cause(i);
+    if (cause.event == Cause::kNone) continue;
+    ASSERT_LT(cause.event, i);
+    if (events[i].kind != EventKind::Deliver || events[cause.event].kind != EventKind::Send) continue;
+    delivered++;
+    EXPECT_EQ(events[cause.event].a, events[i].a) << "another connection";
+    EXPECT_NE(events[cause.event].node, events[i].node);
+    EXPECT_EQ(log.size(cause.event), 5u);
+    EXPECT_EQ(events[log.cause(cause.event).event].kind, EventKind::Run);
+    EXPECT_EQ(events[log.cause(cause.event).event].node, events[cause.event].node);
+  }
+  EXPECT_EQ(delivered, 2u);
+}
+
 TEST(World, AFailedProcessIsStartedAgainBySupervision) {
   World world({});
   Machine& machine = world.add_machine("m");
