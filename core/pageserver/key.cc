@@ -164,6 +164,11 @@ std::string describe(const Key& key) {
   if (key.f1 == kSlruPrefix)
     return "block " + std::to_string(key.f6) + " of segment " + std::to_string(key.f4) + " of SLRU " +
            std::to_string(key.f2);
+  if (key.f1 == kDatabasePrefix) return "database " + std::to_string(key.f2) + "/" + std::to_string(key.f3);
+  if (key.f1 == kSlruSizePrefix)
+    return "size of segment " + std::to_string(key.f4) + " of SLRU " + std::to_string(key.f2);
+  if (key.f1 == kTwoPhasePrefix) return "prepared transaction " + std::to_string(key.f6);
+  if (key.f1 == kTablespacePrefix) return "tablespace " + std::to_string(key.f2);
   return "key " + to_string(key);
 }
 

@@ -1,0 +1,291 @@
+// What each kind of WAL record changes in a timeline: exactly which keys, and how.
+//
+// A table of records in the order of a cluster's life. After each one every key that exists before or after
+// it is looked at: those with a version at the record's end must be the listed ones.
+
+#include "core/pageserver/ingest.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "core/base/codec.h"
+#include "core/env/io.h"
+#include "core/pageserver/import.h"
+#include "core/pageserver/value.h"
+#include "core/pg/made_datadir.h"
+#include "core/pg/page.h"
+#include "core/pg/record_makers.h"
+#include "core/pg/record_types.h"
+#include "core/pg/relmap.h"
+#include "sim/machine.h"
+
+namespace argon::pageserver {
+namespace {
+
+using pg::RecordBuilder;
+using pg::Rmgr;
+
+const TenantTimelineId kId{{{1}}, {{2}}};
+constexpr pg::RelFileNode kRel{1663, 5, 16384};
+const pg::RelTag kMain{kRel, pg::Fork::Main};
+const pg::RelTag kVm{kRel, pg::Fork::Vm};
+const pg::RelTag kUser{{90001, 5, 20000}, pg::Fork::Main};
+
+struct Step {
+  std::string claim;
+  RecordBuilder record;
+  std::set<std::string> changes;  // "KEY: what", ascending
+};
+
+Bytes words(std::initializer_list<uint32_t> values) {
+  Bytes out;
+  Writer w(out);
+  for (uint32_t value : values) w.le<uint32_t>(value);
+  return out;
+}
+
+RecordBuilder plain(Rmgr rmgr, uint8_t type, ByteView main, pg::Xid xid = 0) {
+  RecordBuilder builder(rmgr, type, xid);
+  builder.main(main);
+  return builder;
+}
+
+Bytes tuple() {
+  Bytes bytes(32);
+  bytes[22] = 24;  // t_hoff
+  return bytes;
+}
+
+RecordBuilder image_of(const pg::RelTag& rel, pg::BlockNumber block) {
+  Bytes page(pg::kBlockSize);
+  pg::init_page(page, 0);
+  std::array<ByteView, 1> pages{page};
+  return pg::full_page_images(rel, block, pages);
+}
+
+// Commit and abort records of a prepared transaction: time, xinfo, its xid.
+RecordBuilder end_prepared(uint8_t type, pg::Xid xid) {
+  Bytes main;
+  Writer(main).le<int64_t>(1000).le<uint32_t>(pg::xact::kInfoTwophase).le<uint32_t>(xid);
+  return plain(Rmgr::Xact, type | pg::xact::kHasInfo, main, 0);
+}
+
+// The state file of a prepared transaction, with the name "g".
+RecordBuilder prepare(pg::Xid xid) {
+  Bytes state(80);
+  store_le<uint32_t>(state.data(), 0x57F94534);
+  store_le<uint32_t>(state.data() + 4, static_cast<uint32_t>(state.size()));
+  store_le<uint32_t>(state.data() + 8, xid);
+  store_le<uint16_t>(state.data() + 54, 2);
+  state[72] = 'g';
+  return plain(Rmgr::Xact, pg::xact::kPrepare, state, xid);
+}
+
+Bytes tablespace_main() {
+  Bytes main = words({90001});
+  append(main, as_bytes(std::string("/ts\0", 4)));
+  return main;
+}
+
+RecordBuilder relation_map(pg::Oid db, pg::Oid spc) {
+  Bytes main = words({db, spc, 512});
+  append(main, pg::encode_relmap({}));
+  return plain(Rmgr::RelMap, 0, main);
+}
+
+pg::ControlSettings with_commit_timestamps() {
+  pg::ControlSettings settings;
+  settings.track_commit_timestamp = true;
+  return settings;
+}
+
+const std::array<pg::RelFileNode, 1> kDropped{kRel};
+const std::array<pg::Xid, 2> kSubxacts{32767, 32768};
+
+std::vector<Step> steps() {
+  const std::string clog = "block 0 of segment 0 of SLRU 0: ";
+  std::vector<Step> s;
+  auto add = [&](std::string claim, RecordBuilder record, std::set<std::string> changes) {
+    s.push_back({std::move(claim), std::move(record), std::move(changes)});
+  };
+  add("SMGR CREATE makes an empty fork", pg::smgr_create(700, kMain), {"size of 1663/5/16384: 0"});
+  add("a first insert extends by one", pg::heap_insert(700, {kMain, 0, 1}, tuple(), true),
+      {"size of 1663/5/16384: 1", "block 0 of 1663/5/16384: record that makes the page"});
+  add("an insert on a page that is there", pg::heap_insert(700, {kMain, 0, 2}, tuple(), false),
+      {"block 0 of 1663/5/16384: record"});
+  add("an extension leaves a gap of zero pages", pg::heap_insert(700, {kMain, 3, 1}, tuple(), true),
+      {"size of 1663/5/16384: 4", "block 1 of 1663/5/16384: ZeroPage", "block 2 of 1663/5/16384: ZeroPage",
+       "block 3 of 1663/5/16384: record that makes the page"});
+  add("HEAP2 VISIBLE makes the map's fork", pg::heap_visible(kMain, 0, 700, 3),
+      {"size of 1663/5/16384_vm: 1", "block 0 of 1663/5/16384_vm: ZeroPage, record",
+       "block 0 of 1663/5/16384: record"});
+  add("a full page image is stored as an image", image_of(kMain, 1), {"block 1 of 1663/5/16384: image"});
+  add("an insert that clears visibility",
+      pg::heap_insert(700, {kMain, 0, 3}, tuple(), false, pg::kAllVisibleCleared),
+      {"block 0 of 1663/5/16384: record", "block 0 of 1663/5/16384_vm: ClearVisibilityMapFlags"});
+  add("a delete that clears visibility", pg::heap_delete(700, {kMain, 0, 3}, pg::kAllVisibleCleared),
+      {"block 0 of 1663/5/16384: record", "block 0 of 1663/5/16384_vm: ClearVisibilityMapFlags"});
+  add("a lock that clears all-frozen", pg::heap_lock(700, {kMain, 3, 1}, 0, 1),
+      {"block 3 of 1663/5/16384: record", "block 0 of 1663/5/16384_vm: ClearVisibilityMapFlags"});
+  add("an update over two pages", pg::heap_update(700, {kMain, 0, 1}, {kMain, 4, 1}, tuple(), false, true, 3),
+      {"size of 1663/5/16384: 5", "block 0 of 1663/5/16384: record",
+       "block 4 of 1663/5/16384: record that makes the page",
+       "block 0 of 1663/5/16384_vm: ClearVisibilityMapFlags, ClearVisibilityMapFlags"});
+  add("SMGR TRUNCATE cuts main and the tail of the map", pg::smgr_truncate(700, kRel, 2),
+      {"size of 1663/5/16384: 2", "block 0 of 1663/5/16384_vm: TruncateVisibilityMap"});
+  add("a commit sets its bits", pg::xact_commit(700, 1), {clog + "ClogSetCommitted"});
+  add("an abort sets its bits", pg::xact_abort(701, 1), {clog + "ClogSetAborted"});
+  add("CLOG ZEROPAGE extends the segment", pg::clog_zero_page(1),
+      {"size of segment 0 of SLRU 0: 2", "block 1 of segment 0 of SLRU 0: ZeroPage"});
+  add("a commit with subtransactions on two pages", pg::xact_commit(702, 1, kSubxacts),
+      {clog + "ClogSetCommitted", "block 1 of segment 0 of SLRU 0: ClogSetCommitted", "checkpoint: image"});
+  add("CLOG ZEROPAGE of a new segment", pg::clog_zero_page(32),
+      {"size of segment 1 of SLRU 0: 1", "block 0 of segment 1 of SLRU 0: ZeroPage"});
+  add("CLOG TRUNCATE drops whole segments", plain(Rmgr::Clog, pg::slru::kTruncate, words({32, 1048576, 5})),
+      {"size of segment 0 of SLRU 0: gone", "checkpoint: image"});
+  add("MULTIXACT CREATE_ID sets offset, next offset and members",
+      plain(Rmgr::MultiXact, pg::multixact::kCreateId, words({1, 1, 2, 700, 1, 701, 4})),
+      {"block 0 of segment 0 of SLRU 1: MultixactOffsetSet, MultixactOffsetSet",
+       "block 0 of segment 0 of SLRU 2: MultixactMembersSet", "checkpoint: image"});
+  add("MULTIXACT ZERO_OFF_PAGE", plain(Rmgr::MultiXact, pg::multixact::kZeroOffsetPage, words({1})),
+      {"size of segment 0 of SLRU 1: 2", "block 1 of segment 0 of SLRU 1: ZeroPage, ZeroOffsetsPage"});
+  add("MULTIXACT ZERO_MEM_PAGE", plain(Rmgr::MultiXact, pg::multixact::kZeroMemberPage, words({1})),
+      {"size of segment 0 of SLRU 2: 2", "block 1 of segment 0 of SLRU 2: ZeroPage"});
+  add("PARAMETER_CHANGE is in the checkpoint", pg::parameter_change(with_commit_timestamps()),
+      {"checkpoint: image"});
+  add("COMMIT_TS ZEROPAGE", plain(Rmgr::CommitTs, pg::slru::kZeroPage, words({0})),
+      {"size of segment 0 of SLRU 3: 1", "block 0 of segment 0 of SLRU 3: ZeroPage"});
+  add("a commit with commit timestamps", pg::xact_commit(1048577, 1),
+      {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "checkpoint: image",
+       "block 0 of segment 40 of SLRU 3: ZeroPage, CommitTsSet", "size of segment 40 of SLRU 3: 1"});
+  add("RELMAP UPDATE", relation_map(5, 1663), {"relation map of 1663/5: image"});
+  add("SEQ LOG makes its page",
+      RecordBuilder(Rmgr::Sequence, 0, 703)
+          .main(Bytes(40))
+          .block(0, {{1663, 5, 16390}, pg::Fork::Main}, 0, true),
+      {"size of 1663/5/16390: 1", "block 0 of 1663/5/16390: record that makes the page"});
+  add("TABLESPACE CREATE keeps the path", plain(Rmgr::Tablespace, 0, tablespace_main()),
+      {"tablespace 90001: image"});
+  add("a relation there makes the database's folder", pg::smgr_create(703, kUser),
+      {"size of 90001/5/20000: 0", "database 90001/5: image"});
+  add("DBASE CREATE by wal_log makes a folder",
+      plain(Rmgr::Dbase, pg::dbase::kCreateWalLog, words({16500, 1663})), {"database 1663/16500: image"});
+  add("DBASE CREATE by file copy copies everything",
+      plain(Rmgr::Dbase, pg::dbase::kCreateFileCopy, words({16501, 90001, 5, 90001})),
+      {"database 90001/16501: image", "size of 90001/16501/20000: 0"});
+  add("DBASE DROP takes relations and folder", plain(Rmgr::Dbase, pg::dbase::kDrop, words({16501, 1, 90001})),
+      {"database 90001/16501: gone", "size of 90001/16501/20000: gone"});
+  add("PREPARE keeps the state file", prepare(1048580),
+      {"prepared transaction 1048580: image", "checkpoint: image"});
+  add("COMMIT PREPARED ends the other transaction", end_prepared(pg::xact::kCommitPrepared, 1048580),
+      {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "block 0 of segment 40 of SLRU 3: CommitTsSet",
+       "checkpoint: image", "prepared transaction 1048580: gone"});
+  add("an abort drops relations too",
+      pg::xact_abort(1048590, 1, {}, std::array{pg::RelFileNode{1663, 5, 16390}}),
+      {"block 0 of segment 1 of SLRU 0: ClogSetAborted", "size of 1663/5/16390: gone"});
+  add("a commit drops all forks of relations", pg::xact_commit(1048591, 1, {}, kDropped),
+      {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "block 0 of segment 40 of SLRU 3: CommitTsSet",
+       "checkpoint: image", "size of 1663/5/16384: gone", "size of 1663/5/16384_vm: gone"});
+  add("TABLESPACE DROP", plain(Rmgr::Tablespace, 0x10, words({90001})), {"tablespace 90001: gone"});
+  add("NEXTOID is in the checkpoint", pg::next_oid(24576), {"checkpoint: image"});
+  return s;
+}
+
+std::string describe_part(const Key& key, const ValueView& part) {
+  switch (part.kind) {
+    case ValueKind::Image:
+      if (is_sparse(key) && part.body.empty()) return "gone";
+      return part.body.size() == 4 && is_sparse(key) ? std::to_string(load_le<uint32_t>(part.body.data()))
+                                                     : "image";
+    case ValueKind::Record:
+      return "record";
+    case ValueKind::RecordWillInit:
+      return "record that makes the page";
+    default: {
+      auto mutation = pg::redo::decode_mutation(part.body);
+      if (!mutation.ok()) return "damaged";
+      std::string text = pg::redo::to_string(*mutation);
+      return text.substr(0, text.find(' '));
+    }
+  }
+}
+
+class Harness {
+ public:
+  Harness(Env& env, const pg::MadeDataDir& made)
+      : store(env, kId, "/data/timeline", {}, cache),
+        catalog(store),
+        wal({made.control.system_id}, made.end, made.last_record) {}
+
+  Status open(Task& task, Env& env, const pg::MadeDataDir& made) {
+    for (const pg::MadeFile& file : made.files) {
+      std::string path = "/template/" + file.path;
+      TRY(make_dirs(task, env.disk(), parent_path(path)));
+      TRY(write_file_durably(task, env.disk(), path, file.bytes));
+    }
+    TRY_ASSIGN(Import imported, import_data_directory(task, env.disk(), "/template"));
+    TimelineIndex index;
+    index.id = kId;
+    index.start_lsn = index.disk_consistent = imported.end;
+    index.prev_record = imported.prev;
+    TRY(store.create(task, index));
+    TRY(store.write_images(task, imported.end, imported.entries));
+    TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, imported.end));
+    ingest = std::make_unique<Ingest>(store, catalog, state);
+    return {};
+  }
+
+  // Applies the record; what has a version at its end.
+  Result<std::set<std::string>> apply(Task& task, const RecordBuilder& builder) {
+    Lsn before = store.last_record().value();
+    TRY_ASSIGN(std::vector<Key> known, catalog.keys(task, KeyRange::all(), before));
+    Bytes bytes = builder.build(wal.previous());
+    pg::PlacedRecord placed = wal.append_whole(bytes);
+    TRY(ingest->apply(task, {placed.start, placed.end, bytes}));
+    TRY_ASSIGN(std::vector<Key> now, catalog.keys(task, KeyRange::all(), placed.end));
+    std::set<Key> keys(known.begin(), known.end());
+    keys.insert(now.begin(), now.end());
+    std::set<std::string> changes;
+    for (const Key& key : keys) {
+      TRY_ASSIGN(Chain chain, store.collect(task, key, placed.end));
+      if (chain.versions.empty() || chain.versions.front().lsn != placed.end) continue;
+      TRY_ASSIGN(std::vector<ValueView> parts, parts_of(chain.versions.front().value));
+      std::string text;
+      for (const ValueView& part : parts) text += (text.empty() ? "" : ", ") + describe_part(key, part);
+      changes.insert(describe(key) + ": " + text);
+    }
+    return changes;
+  }
+
+  NodeCache cache{100};
+  LayerStore store;
+  Catalog catalog;
+  pg::WalWriter wal;
+  std::unique_ptr<Ingest> ingest;
+};
+
+TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
+  pg::MadeOptions options;
+  options.relations = 0;
+  pg::MadeDataDir made = pg::make_datadir(options);
+  sim::World world({});
+  sim::Machine& machine = world.add_machine("pageserver");
+  machine.boot([&](Task& task, Env& env) -> Status {
+    Harness harness(env, made);
+    TRY(harness.open(task, env, made));
+    for (const Step& step : steps()) {
+      SCOPED_TRACE(step.claim);
+      auto changes = harness.apply(task, step.record);
+      if (!changes.ok()) return changes.error().with(step.claim);
+      EXPECT_EQ(*changes, step.changes);
+    }
+    return {};
+  });
+  world.run_for(Duration::seconds(60));
+  ASSERT_TRUE(machine.exit_status().has_value());
+  EXPECT_TRUE(machine.exit_status()->ok()) << machine.exit_status()->error().to_string();
+}
+
+}  // namespace
+}  // namespace argon::pageserver
