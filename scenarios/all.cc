@@ -5,13 +5,14 @@
 #include "scenarios/elections.h"
 #include "scenarios/scenario.h"
 #include "scenarios/selftests.h"
+#include "scenarios/wal_service.h"
 
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kCluster,          kDurableLog,      kElections,
-                                             kSelftestLeak,     kSelftestGarbage, kSelftestForbidden,
-                                             kSelftestCareless, kSelftestCounter};
+  static const std::vector<Scenario> kAll = {kCluster,           kDurableLog,       kElections,
+                                             kWalService,        kSelftestLeak,     kSelftestGarbage,
+                                             kSelftestForbidden, kSelftestCareless, kSelftestCounter};
   return kAll;
 }
 

@@ -42,7 +42,7 @@ void stop_computes(Cluster& cluster) {
   auto is_compute = [](const sim::Machine& machine) { return machine.name().starts_with("compute-"); };
   for (auto& machine : run.world().machines()) {
     if (!is_compute(*machine)) continue;
-    machine->supervise(Duration::seconds(100'000));
+    machine->end_supervision();
     machine->ask_to_stop();
   }
   auto stopped = [&] {

@@ -132,7 +132,7 @@ void Machine::process_ended() {
   storage_.forget_dropped();
   if (!failed || !restart_delay_.has_value()) return;
   world_.after(*restart_delay_, [this, incarnation = boots_] {
-    if (exited_ && boots_ == incarnation) start();
+    if (exited_ && boots_ == incarnation && restart_delay_.has_value()) start();
   });
 }
 

@@ -89,6 +89,8 @@ class Machine {
   const std::optional<Status>& exit_status() const { return exit_status_; }
   // Where main ends with an error, start it again so much later (as systemd does).
   void supervise(Duration delay) { restart_delay_ = delay; }
+  // No more; a restart that is due is called off.
+  void end_supervision() { restart_delay_.reset(); }
   // Another task in the process. REQUIRES: up.
   void spawn(std::string name, std::function<Status(Task&)> body);
   // Nothing of it runs until then; its timers wait.

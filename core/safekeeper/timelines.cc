@@ -80,8 +80,13 @@ Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTime
   Status made = Timeline::create(task, env_.disk(), directory(id), control);
   if (made.is(Code::Io) || made.is(Code::MaybeApplied)) broken_.emplace(id, made.error());
   TRY(std::move(made).with("create timeline " + to_string(id)));
-  TRY_ASSIGN(std::shared_ptr<Timeline> timeline,
-             Timeline::open(task, env_, scope_, config_, store_, directory(id)));
+  auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
+  // It exists from here on, so it must not be unknown either: nobody could make or use it before a restart.
+  if (!opened.ok()) {
+    broken_.emplace(id, opened.error());
+    return opened.error();
+  }
+  std::shared_ptr<Timeline> timeline = *std::move(opened);
   log_.info("created timeline {} with {}", to_string(id), to_string(configuration));
   timelines_[id] = timeline;
   return timeline;

@@ -1,0 +1,193 @@
+#include "scenarios/wal_service_parts.h"
+
+#include "core/broker/broker.h"
+#include "core/safekeeper/safekeeper.h"
+#include "core/wire/pg_wire.h"
+#include "core/wire/replication.h"
+
+namespace argon::scenarios {
+namespace {
+
+using namespace argon::literals;
+
+constexpr uint64_t kSafekeepers = 3;
+constexpr uint16_t kWalPort = 5454;
+constexpr uint64_t kSystemId = 4711;
+
+std::string node_name(uint64_t i) {
+  return "sk" + std::to_string(i);
+}
+
+Status safekeeper_main(Task& task, Env& env, uint64_t i) {
+  safekeeper::SafekeeperConfig config;
+  config.id = NodeId(i);
+  config.data_dir = "/data/wal";
+  config.object_store_dir = "/data/store";
+  config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
+  config.listen_http = Address::tcp("0.0.0.0", 7676);
+  config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
+  config.broker = Address::tcp("broker", 50051);
+  config.partial_upload_pause = 2_s;
+  return safekeeper::run_safekeeper(task, env, config);
+}
+
+Status broker_main(Task& task, Env& env) {
+  broker::BrokerConfig config;
+  config.listen = Address::tcp("0.0.0.0", 50051);
+  config.listen_http = Address::tcp("0.0.0.0", 50052);
+  return broker::run_broker(task, env, config);
+}
+
+// The first record of a term always has the same length, as a server's start record has: what a former
+// proposer wrote behind its own would decode as a true successor, if it were still there.
+pg::RecordBuilder some_record(Random& random, bool first) {
+  Bytes body(first ? 100 : random.log_uniform(1, 30'000));
+  random.fill(body);
+  pg::RecordBuilder record(pg::Rmgr::Xlog, 0x20, 3);
+  record.main(body);
+  return record;
+}
+
+}  // namespace
+
+void WalLedger::restart(Lsn start) {
+  if (start < acknowledged)
+    broken = "elected at " + to_string(start) + ", acknowledged was " + to_string(acknowledged);
+  if (start > kStart + log.size())
+    broken = "elected at " + to_string(start) + ", beyond what was ever written";
+  if (!broken.empty()) return;
+  log.resize(start - kStart);
+  while (!records.empty() && records.back().end > start) records.pop_back();
+}
+
+TenantTimelineId WalCluster::timeline_id() {
+  TenantTimelineId id;
+  id.tenant.bytes[0] = 0x11;
+  id.timeline.bytes[0] = 0x22;
+  return id;
+}
+
+WalCluster::WalCluster(sim::World& world) {
+  world.add_machine("broker").boot(broker_main);
+  for (uint64_t i = 1; i <= kSafekeepers; ++i) {
+    safekeepers_.push_back(&world.add_machine(node_name(i)));
+    safekeepers_.back()->boot([i](Task& task, Env& env) { return safekeeper_main(task, env, i); });
+  }
+  for (const auto& machine : world.machines()) machine->supervise(500_ms);
+  compute_ = &world.add_machine("compute");
+  compute_->boot([](Task& task, Env&) -> Status {
+    for (;;) TRY(task.sleep(3600_s));
+  });
+}
+
+compute::ProposerDriverConfig WalCluster::proposer_config() const {
+  compute::ProposerDriverConfig config;
+  consensus::ProposerConfig& proposer = config.proposer;
+  proposer.id = timeline_id();
+  proposer.configuration.generation = consensus::ConfigurationGeneration(1);
+  for (uint64_t i = 1; i <= kSafekeepers; ++i)
+    proposer.configuration.members.push_back({NodeId(i), node_name(i), kWalPort});
+  proposer.server = {150013, kSystemId, pg::kWalSegmentSize};
+  proposer.min_term = ledger_.term;
+  proposer.bootstrap_start = WalLedger::kStart;
+  proposer.allow_creation = true;
+  config.connect_timeout = 1_s;
+  return config;
+}
+
+Status WalCluster::write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start) {
+  Random& random = task.env().random("compute.records");
+  MonotonicTime end = MonotonicTime::max();
+  if (term_length_ > Duration()) end = task.env().now() + random.exponential(term_length_);
+  Lsn previous = ledger_.records.empty() ? Lsn() : ledger_.records.back().start;
+  pg::WalWriter writer({kSystemId}, start, previous);
+  for (bool first = true; !enough_(); first = false) {
+    if (task.env().now() >= end) return Error(Code::TimedOut, "the term is over");
+    while (may_write_ != nullptr && !may_write_() && !enough_()) TRY(task.sleep(50_ms));
+    pg::PlacedRecord placed = writer.append(some_record(random, first));
+    Lsn begin = writer.begin();
+    Bytes bytes = writer.take();
+    append(ledger_.log, bytes);
+    ledger_.records.push_back(placed);
+    Deadline deadline(task, 10_s);
+    TRY(driver.append(task, begin, bytes));
+    if (random.chance({1, 3})) continue;
+    TRY(driver.wait_committed(task, placed.end));
+    ledger_.acknowledged = placed.end;
+    ++ledger_.commits;
+    TRY(task.sleep(random.between(1_ms, 40_ms)));
+  }
+  return settle(task, driver);
+}
+
+Status WalCluster::settle(Task& task, compute::ProposerDriver& driver) {
+  Lsn end = WalLedger::kStart + ledger_.log.size();
+  {
+    Deadline deadline(task, 10_s);
+    TRY(driver.finish(task));
+  }
+  ledger_.acknowledged = end;
+  // Where all safekeepers live, those behind catch up.
+  Deadline deadline(task, 10_s);
+  while (driver.proposer().truncate() < end) TRY(task.sleep(10_ms));
+  return task.sleep(1500_ms);  // they hear of the last commit
+}
+
+Status WalCluster::write(Task& task, std::function<bool()> enough, std::function<bool()> may_write) {
+  enough_ = std::move(enough);
+  may_write_ = std::move(may_write);
+  Env& env = task.env();
+  while (!enough_() && ledger_.broken.empty()) {
+    Scope scope(task);
+    compute::ProposerDriver driver(scope, env, Logger(env.log()), proposer_config(),
+                                   [this](Task& t, Term term, Lsn) {
+                                     ledger_.term = term;
+                                     return t.yield();
+                                   });
+    driver.start();
+    Result<consensus::Elected> elected = [&] {
+      Deadline deadline(task, 4_s);
+      return driver.elect(task);
+    }();
+    if (elected.ok()) {
+      ++ledger_.elections;
+      ledger_.restart(elected->start);
+      if (ledger_.broken.empty()) ignore_result(write_in_one_term(task, driver, elected->start));
+    }
+    ledger_.term = std::max(ledger_.term, driver.seen_term());
+    TRY(driver.stop(task));
+    TRY(task.sleep(env.random("compute.pause").between(10_ms, 300_ms)));
+  }
+  return {};
+}
+
+// All WAL from the timeline's start, as a stock reader gets it.
+Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
+  Deadline deadline(task, 30_s);
+  TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
+                                                  {{"user", "test"}, {"replication", "true"}},
+                                                  {{"tenant_id", to_string(timeline_id().tenant)},
+                                                   {"timeline_id", to_string(timeline_id().timeline)}}));
+  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(WalLedger::kStart)));
+  Bytes all;
+  while (WalLedger::kStart + all.size() < ledger_.acknowledged) {
+    TRY_ASSIGN(auto chunk, client->read_copy(task));
+    if (!chunk) return Error(Code::Disconnected, "the stream ended early");
+    TRY_ASSIGN(auto message, wire::parse_replication_server_message(*chunk));
+    if (auto* data = std::get_if<wire::XLogData>(&message)) {
+      if (data->start != WalLedger::kStart + all.size())
+        return Error(Code::Corrupt, "a gap at " + to_string(data->start));
+      append(all, data->data);
+    }
+  }
+  return all;
+}
+
+Status WalCluster::check(Task& task, const std::string& safekeeper) const {
+  TRY_ASSIGN(Bytes wal, read_all(task, safekeeper));
+  auto wanted = static_cast<ptrdiff_t>(ledger_.acknowledged - WalLedger::kStart);
+  if (std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin())) return {};
+  return Error(Code::Corrupt, "other WAL than was acknowledged");
+}
+
+}  // namespace argon::scenarios

@@ -1,0 +1,66 @@
+// The WAL service alone: a broker, three safekeepers, and a compute that writes records and remembers what
+// was acknowledged. For the scenario `wal-service` and for tests that want the same in a plain world.
+
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/compute/proposer_driver.h"
+#include "core/pg/wal_builder.h"
+#include "sim/machine.h"
+
+namespace argon::scenarios {
+
+// The compute's memory: it survives, since it is what the safekeepers are held to.
+struct WalLedger {
+  static constexpr Lsn kStart{0x1000028};
+
+  Bytes log;  // from kStart: everything that may be in the WAL
+  std::vector<pg::PlacedRecord> records;
+  Lsn acknowledged = kStart;
+  uint64_t commits = 0;
+  uint64_t elections = 0;
+  Term term;
+  std::string broken;  // the promise that was, if any
+
+  // A new term begins at `start`: what was beyond is gone for good.
+  void restart(Lsn start);
+};
+
+class WalCluster {
+ public:
+  // Boots all machines. `world` outlives this; this outlives the machines' tasks.
+  explicit WalCluster(sim::World& world);
+
+  // What the compute does until `enough`, term after term: appends, waits for most, now and then not. In the
+  // end it waits (a while) until all safekeepers have everything, and tells them that it is committed.
+  // Errors: only those of being stopped. `may_write` is asked before each record.
+  Status write(Task& task, std::function<bool()> enough, std::function<bool()> may_write = nullptr);
+  // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it. Corrupt, or why it
+  // cannot be read.
+  Status check(Task& task, const std::string& safekeeper) const;
+
+  WalLedger& ledger() { return ledger_; }
+  sim::Machine& compute() { return *compute_; }
+  const std::vector<sim::Machine*>& safekeepers() const { return safekeepers_; }
+  // A term ends by itself after about so long; never if 0.
+  void set_term_length(Duration mean) { term_length_ = mean; }
+  static TenantTimelineId timeline_id();
+
+ private:
+  compute::ProposerDriverConfig proposer_config() const;
+  Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
+  Status settle(Task& task, compute::ProposerDriver& driver);
+  Result<Bytes> read_all(Task& task, const std::string& host) const;
+
+  WalLedger ledger_;
+  std::function<bool()> enough_;
+  std::function<bool()> may_write_;
+  Duration term_length_;
+  sim::Machine* compute_ = nullptr;
+  std::vector<sim::Machine*> safekeepers_;
+};
+
+}  // namespace argon::scenarios

@@ -1,0 +1,65 @@
+// The WAL service in a plain world: what must happen, where the scenario says what must not.
+
+#include <gtest/gtest.h>
+
+#include "core/pg/wal_page.h"
+#include "scenarios/wal_service_parts.h"
+
+namespace argon::scenarios {
+namespace {
+
+using namespace argon::literals;
+
+class WalService : public testing::Test {
+ protected:
+  // Runs the compute until `enough`.
+  void write(const std::function<bool()>& enough, Duration limit) {
+    Status done =
+        world.run(cluster.compute(), [&](Task& task) { return cluster.write(task, enough); }, limit);
+    EXPECT_TRUE(done.ok()) << done.error().to_string();
+    EXPECT_EQ(cluster.ledger().broken, "");
+  }
+
+  void check_all() {
+    for (sim::Machine* machine : cluster.safekeepers()) {
+      Status same =
+          world.run(cluster.compute(), [&](Task& task) { return cluster.check(task, machine->name()); });
+      EXPECT_TRUE(same.ok()) << machine->name() << ": " << same.error().to_string();
+    }
+  }
+
+  sim::World world{sim::WorldOptions{}};
+  WalCluster cluster{world};
+};
+
+TEST_F(WalService, CommitsAndCatchesUpAMemberThatWasAway) {
+  sim::Machine& third = *cluster.safekeepers()[2];
+  write([&] { return cluster.ledger().commits >= 20; }, 60_s);
+  third.power_loss();
+  write([&] { return cluster.ledger().commits >= 60; }, 60_s);
+  third.restart();
+  write([&] { return cluster.ledger().commits >= 80; }, 60_s);
+  check_all();
+}
+
+TEST_F(WalService, ASegmentGoesToTheObjectStoreOnceItIsFull) {
+  write([&] { return cluster.ledger().log.size() > (17u << 20); }, 600_s);
+  world.run_for(5_s);
+  int uploaded = 0;
+  for (sim::Machine* machine : cluster.safekeepers()) {
+    Status found = world.run(*machine, [&](Task& task) -> Status {
+      TenantTimelineId id = WalCluster::timeline_id();
+      std::string folder = "/data/store/objects/wal/" + to_string(id.tenant) + "/" + to_string(id.timeline);
+      auto entries = task.env().disk().list(task, folder);
+      if (!entries.ok()) return {};
+      for (const DirEntry& entry : *entries) uploaded += entry.name == pg::segment_file_name(1) ? 1 : 0;
+      return {};
+    });
+    EXPECT_TRUE(found.ok());
+  }
+  EXPECT_GE(uploaded, 1);
+  check_all();
+}
+
+}  // namespace
+}  // namespace argon::scenarios
