@@ -2,6 +2,7 @@
 
 #include "core/compute/basebackup_fetch.h"
 #include "core/env/io.h"
+#include "core/pg/control_file.h"
 #include "core/pg/tar.h"
 
 namespace argon::compute {
@@ -37,14 +38,52 @@ Status make_empty_directory(Task& task, Env& env, const ComputeConfig& config, c
 
 // Appends an archive of the endpoint's own files.
 Status write_own_files(Task& task, const ComputeConfig& config, const std::string& data_directory,
-                       ByteView extension, Stream& out) {
+                       const std::string& further_settings, ByteView extension, Stream& out) {
   pg::TarWriter writer([&](ByteView bytes) { return write_all(task, out, bytes); }, 0);
   TRY(writer.directory(std::string(kExtensionFolder)));
   TRY(writer.file(join_path(kExtensionFolder, "argon.so"), extension));
-  TRY(writer.file("postgresql.conf", as_bytes(postgresql_conf(config, data_directory))));
+  TRY(writer.file("postgresql.conf", as_bytes(postgresql_conf(config, data_directory) + further_settings)));
   TRY(writer.file("pg_hba.conf", as_bytes(pg_hba_conf())));
   if (config.mode != EndpointMode::Primary) TRY(writer.file("standby.signal", {}));
   return writer.finish();
+}
+
+// Runs tar in `path`, fed by `feed`; the later of two files of one name wins.
+Status unpack(Task& task, Env& env, const ComputeConfig& config, const std::string& path,
+              const std::function<Status(Task&, Stream&)>& feed) {
+  SpawnOptions options;
+  options.argv = {"/usr/bin/tar", "--extract", "--ignore-zeros", "--file", "-", "--directory", path};
+  options.environment = {{"PATH", "/usr/bin:/bin"}};
+  options.user = config.postgres_user;
+  options.in = ChildStream::pipe();
+  options.err = ChildStream::pipe();
+  TRY_ASSIGN(std::unique_ptr<Process> tar, env.processes()->spawn(task, options));
+  Status fed = feed(task, *tar->in());
+  tar->in()->close();
+  std::string complaint;
+  uint8_t buffer[1024];
+  for (;;) {
+    Result<size_t> n = tar->err()->read(task, buffer);
+    if (!n.ok() || *n == 0) break;
+    if (complaint.size() < 4096) complaint += as_text(ByteView(buffer, *n));
+  }
+  TRY_ASSIGN(ExitStatus status, tar->wait(task));
+  TRY(std::move(fed).with(complaint.empty() ? "unpack" : "unpack (tar: " + complaint + ")"));
+  if (!status.clean()) return Error(Code::Io, "unpack into " + path + ": tar: " + complaint);
+  return {};
+}
+
+// The number that the endpoint's own settings give this one last; 0 where they do not.
+uint64_t own_number(std::string_view name, const std::vector<std::string>& settings) {
+  uint64_t last = 0;
+  for (std::string_view line : settings) {
+    if (!line.starts_with(name)) continue;
+    line.remove_prefix(name.size());
+    line = line.substr(std::min(line.size(), line.find_first_not_of(" =\t'")));
+    line = line.substr(0, line.find_first_not_of("0123456789"));
+    if (Result<uint64_t> number = parse_u64(line); number.ok()) last = *number;
+  }
+  return last;
 }
 
 }  // namespace
@@ -88,6 +127,19 @@ std::string postgresql_conf(const ComputeConfig& config, const std::string& data
   return text;
 }
 
+std::string standby_settings(const pg::ControlSettings& primary, const std::vector<std::string>& settings) {
+  std::string text = "# A hot standby must not fall below the primary in these (pg_control at this LSN).\n";
+  auto at_least = [&](std::string_view name, uint64_t least) {
+    if (own_number(name, settings) < least) text += std::string(name) + " = " + std::to_string(least) + "\n";
+  };
+  at_least("max_connections", primary.max_connections);
+  at_least("max_worker_processes", primary.max_worker_processes);
+  at_least("max_wal_senders", primary.max_wal_senders);
+  at_least("max_prepared_transactions", primary.max_prepared_xacts);
+  at_least("max_locks_per_transaction", primary.max_locks_per_xact);
+  return text;
+}
+
 std::string pg_hba_conf() {
   return "# Written by argon. Trust on loopback only.\n"
          "host all all 127.0.0.1/32 trust\n"
@@ -103,33 +155,22 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
   TRY(make_empty_directory(task, env, config, path));
   TRY_ASSIGN(Bytes extension, read_file(task, env.disk(), config.extension).with("read the extension"));
 
-  SpawnOptions options;
-  // Two archives follow each other: the pageserver's and ours; the later one wins.
-  options.argv = {"/usr/bin/tar", "--extract", "--ignore-zeros", "--file", "-", "--directory", path};
-  options.environment = {{"PATH", "/usr/bin:/bin"}};
-  options.user = config.postgres_user;
-  options.in = ChildStream::pipe();
-  options.err = ChildStream::pipe();
-  TRY_ASSIGN(std::unique_ptr<Process> tar, env.processes()->spawn(task, options));
   BasebackupRequest request{.pageserver = config.pageserver,
                             .id = config.id,
                             .at = at,
                             .replica = config.mode == EndpointMode::Replica};
-  Status copied = fetch_basebackup(task, request,
-                                   [&](Task& t, ByteView bytes) { return write_all(t, *tar->in(), bytes); });
-  if (copied.ok()) copied = write_own_files(task, config, path, extension, *tar->in());
-  tar->in()->close();
-  std::string complaint;
-  uint8_t buffer[1024];
-  for (;;) {
-    Result<size_t> n = tar->err()->read(task, buffer);
-    if (!n.ok() || *n == 0) break;
-    if (complaint.size() < 4096) complaint += as_text(ByteView(buffer, *n));
+  TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) {
+        return fetch_basebackup(t, request, [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); });
+      }).with("base backup of " + to_string(config.id) + " at " + to_string(at)));
+  std::string further;
+  if (config.mode != EndpointMode::Primary) {
+    TRY_ASSIGN(Bytes file,
+               read_file(task, env.disk(), join_path(path, "global/pg_control"), pg::kControlFileSize));
+    TRY_ASSIGN(pg::ControlFile control, pg::decode_control_file(file));
+    further = standby_settings(control.settings, config.settings);
   }
-  TRY_ASSIGN(ExitStatus status, tar->wait(task));
-  TRY(std::move(copied).with("base backup of " + to_string(config.id) + " at " + to_string(at) +
-                             (complaint.empty() ? "" : " (tar: " + complaint + ")")));
-  if (!status.clean()) return Error(Code::Io, "unpack the base backup into " + path + ": tar: " + complaint);
+  TRY(unpack(task, env, config, path,
+             [&](Task& t, Stream& in) { return write_own_files(t, config, path, further, extension, in); }));
   return path;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/compute/config.h"
 #include "core/env/env.h"
+#include "core/pg/control_file.h"
 
 namespace argon::compute {
 
@@ -16,6 +17,9 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
 
 // What postgresql.conf says; Argon's own settings first (DESIGN: the local disk is only a buffer).
 std::string postgresql_conf(const ComputeConfig& config, const std::string& data_directory);
+// Further lines for an endpoint that only reads, where its settings are below those of the primary at this
+// LSN: a hot standby refuses to start with less.
+std::string standby_settings(const pg::ControlSettings& primary, const std::vector<std::string>& settings);
 std::string pg_hba_conf();
 std::string socket_path(const ComputeConfig& config);
 

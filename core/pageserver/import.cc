@@ -18,8 +18,8 @@ constexpr int kDepthMax = 8;
 
 class Importer {
  public:
-  Importer(Task& task, Disk& disk, std::string folder)
-      : task_(task), disk_(disk), folder_(std::move(folder)) {}
+  Importer(Task& task, Disk& disk, std::string folder, uint64_t system_id)
+      : task_(task), disk_(disk), folder_(std::move(folder)), system_id_(system_id) {}
 
   Result<Import> run() {
     TRY(walk("", 0));
@@ -87,7 +87,8 @@ class Importer {
     } else {
       TRY_ASSIGN(import_.control, pg::decode_control_file(content));
       have_control_ = true;
-      put(control_key(), std::move(content));
+      if (system_id_ != 0) import_.control.system_id = system_id_;
+      put(control_key(), pg::encode_control_file(import_.control));
     }
     return {};
   }
@@ -130,6 +131,7 @@ class Importer {
   Disk& disk_;
   std::string folder_;
   Import import_;
+  uint64_t system_id_;
   bool have_control_ = false;
   std::map<Key, Bytes> entries_;
   std::map<pg::RelTag, uint32_t> sizes_;
@@ -137,8 +139,8 @@ class Importer {
 
 }  // namespace
 
-Result<Import> import_data_directory(Task& task, Disk& disk, const std::string& folder) {
-  return Importer(task, disk, folder).run();
+Result<Import> import_data_directory(Task& task, Disk& disk, const std::string& folder, uint64_t system_id) {
+  return Importer(task, disk, folder, system_id).run();
 }
 
 }  // namespace argon::pageserver

@@ -20,6 +20,8 @@ struct Import {
 
 // Reads everything below `folder`. Suspends. Invalid: not a data directory, not shut down cleanly;
 // Unsupported: of another version, with user tablespaces, or with files no such server makes.
-Result<Import> import_data_directory(Task& task, Disk& disk, const std::string& folder);
+// A `system_id` other than 0 takes the place of the folder's own.
+Result<Import> import_data_directory(Task& task, Disk& disk, const std::string& folder,
+                                     uint64_t system_id = 0);
 
 }  // namespace argon::pageserver

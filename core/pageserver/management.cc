@@ -106,7 +106,12 @@ class Routes {
     if (has_text(body, "ancestor_timeline_id")) return branch(task, id, body);
     const char* field = has_text(body, "data_directory") ? "data_directory" : "import_datadir";
     TRY_ASSIGN(std::string data, text_field(body, field));
-    TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.create_root(task, id, data));
+    uint64_t system_id = 0;  // the data directory's own
+    if (has_text(body, "system_id")) {
+      TRY_ASSIGN(std::string number, text_field(body, "system_id"));
+      TRY_ASSIGN(system_id, parse_u64(number));
+    }
+    TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.create_root(task, id, data, system_id));
     return http::json_response(describe(*made), 201);
   }
   Result<http::Response> checkpoint(Task& task, const http::Request& request) const {

@@ -144,7 +144,7 @@ Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
 }
 
 Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantTimelineId& id,
-                                                       const std::string& data) {
+                                                       const std::string& data, uint64_t system_id) {
   TRY(create_tenant(task, id.tenant));
   Lock lock;
   TRY(lock.acquire(task, changing_));
@@ -154,12 +154,12 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, as a branch");
     return *known;
   }
-  return import(task, id, data);
+  return import(task, id, data, system_id);
 }
 
 Result<std::shared_ptr<Timeline>> Tenants::import(Task& task, const TenantTimelineId& id,
-                                                  const std::string& data) {
-  TRY_ASSIGN(Import imported, import_data_directory(task, services_.env.disk(), data));
+                                                  const std::string& data, uint64_t system_id) {
+  TRY_ASSIGN(Import imported, import_data_directory(task, services_.env.disk(), data, system_id));
   TimelineIndex index;
   index.id = id;
   index.generation = tenants_[id.tenant].generation;

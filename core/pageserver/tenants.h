@@ -34,7 +34,7 @@ class Tenants {
   Status create_tenant(Task& task, const TenantId& tenant);
   // A root timeline from a data directory on this node. AlreadyExists unless it is the same again.
   Result<std::shared_ptr<Timeline>> create_root(Task& task, const TenantTimelineId& id,
-                                                const std::string& data);
+                                                const std::string& data, uint64_t system_id = 0);
   // A branch; no LSN: at the ancestor's end. Metadata only. The LSN is moved down to where a record
   // can start. Idempotent for the same arguments. Errors: NotFound, Invalid (the LSN is not there
   // yet, or before the history), AlreadyExists.
@@ -58,7 +58,8 @@ class Tenants {
   Result<TimelineIndex> choose_index(Task& task, const std::string& folder, const TimelineIndex& remote);
   std::shared_ptr<Timeline> make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor);
   Status begin(Task& task, std::shared_ptr<Timeline> timeline);
-  Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data);
+  Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
+                                           uint64_t system_id);
 
   Services& services_;
   TimelineOptions options_;

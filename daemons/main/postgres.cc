@@ -102,10 +102,13 @@ Result<std::string> initdb_template(Task& task, Session& session, bool data_chec
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
                             const std::string& name, bool data_checksums) {
   TRY_ASSIGN(std::string data, initdb_template(task, session, data_checksums));
-  nlohmann::json body = {{"new_timeline_id", to_string(timeline)},
-                         {"mode", "import"},
-                         {"data_directory", data},
-                         {"pg_version", 15}};
+  nlohmann::json body = {
+      {"new_timeline_id", to_string(timeline)},
+      {"mode", "import"},
+      {"data_directory", data},
+      {"pg_version", 15},
+      // initdb's own would be the same for all: WAL of one could then be taken for another's.
+      {"system_id", std::to_string(session.env().random("argon.system_id").next() >> 1 | 1)}};
   TRY_ASSIGN(nlohmann::json details,
              session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body, 120_s)
                  .with("create timeline " + to_string(timeline)));

@@ -659,6 +659,45 @@ t
 20100'
 }
 
+# A hot standby must not have less of these than the primary had: a static endpoint takes them over.
+case_static_settings() {
+  begin -c max_connections=150 -c max_locks_per_transaction=100 -c max_worker_processes=12
+  ask 'create table r as select generate_series(1, 1000) a'
+  local lsn
+  lsn=$(ask 'select pg_current_wal_flush_lsn()')
+  argon endpoint create "${endpoint}_ro" --branch-name "$endpoint" --lsn "$lsn" -c max_worker_processes=4 -c max_connections=200 >/dev/null
+  argon endpoint start "${endpoint}_ro" >/dev/null 2>&1 || fail "the static endpoint does not start: $(tail -n 5 "$state/endpoints/${endpoint}_ro/postgres.log")"
+  port=$(argon endpoint list | awk -v name="${endpoint}_ro" '$1 == name { split($2, part, ":"); print part[2] }')
+  equal 'settings of the static endpoint' "$(sql -c 'show max_connections' -c 'show max_locks_per_transaction' -c 'show max_worker_processes' \
+    -c 'show max_prepared_transactions' -c 'select count(*) from r')" '200
+100
+12
+5
+1000'
+  argon endpoint stop "${endpoint}_ro" >/dev/null 2>&1
+  port=$(argon endpoint list | awk -v name="$endpoint" '$1 == name { split($2, part, ":"); print part[2] }')
+}
+
+# Every root timeline has a system identifier of its own.
+case_system_id() {
+  begin
+  local query='select system_identifier from pg_control_system()' mine other tenant
+  mine=$(ask "$query")
+  tenant=$(argon --json tenant create 2>/dev/null | sed -n 's/.*"tenant_id": "\([0-9a-f]*\)".*/\1/p')
+  argon endpoint create "${endpoint}_other" --tenant-id "$tenant" >/dev/null
+  argon endpoint start "${endpoint}_other" >/dev/null 2>&1
+  local own_port=$port
+  port=$(argon endpoint list | awk -v name="${endpoint}_other" '$1 == name { split($2, part, ":"); print part[2] }')
+  other=$(ask "$query")
+  [ "$mine" != "$other" ] || fail "two tenants have the system identifier $mine"
+  "$bindir/psql" -h 127.0.0.1 -p "$port" -U cloud_admin -d postgres -XAtqc 'create table t as select 1 a' -c 'checkpoint'
+  argon endpoint stop "${endpoint}_other" >/dev/null 2>&1
+  argon endpoint start "${endpoint}_other" >/dev/null 2>&1
+  equal 'it after a restart' "$(ask "$query")" "$other"
+  argon endpoint stop "${endpoint}_other" >/dev/null 2>&1
+  port=$own_port
+}
+
 "case_$case_name"
 if [ "$case_name" = cleanup ]; then exit 0; fi
 no_errors
