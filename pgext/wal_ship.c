@@ -133,7 +133,7 @@ static void ship_the_rest(XLogRecPtr end) {
     if (shipper.link.socket < 0) {
       if (!wal_ship_open(&shipper, HELLO_MS, &refused)) {
         if (refused || GetCurrentTimestamp() >= sidecar_gone) break;
-        pg_usleep(50000);
+        pg_usleep(50000);  // PostgreSQL 15's postmaster has no latch; its SIGQUIT ends it in any sleep
         continue;
       }
       if (!wal_ship_pump(&shipper, end)) continue;
