@@ -324,10 +324,70 @@ def flipped_bits():
         assert c.sql("insert into t values (8)").returncode == 0
 
 
+def damaged_wal():
+    """A bit flips in WAL of a running safekeeper: its readers are told, others give it, the cluster goes on."""
+    with Cluster().start(endpoint=True) as c:
+        assert c.sql("create table t as select generate_series(1, 100) as n").returncode == 0
+        at = c.sql("select pg_current_wal_flush_lsn()").stdout.strip()
+        assert c.sql("insert into t select generate_series(1, 2000)").returncode == 0
+        end = c.sql("select pg_current_wal_flush_lsn()").stdout.strip()
+        segment = sorted(c.dir.glob("safekeepers/sk1/**/0000000100000000000000*"))[0]
+        flip(segment, int(at.split("/")[1], 16) % (16 << 20) + 5000)
+        timeline, tenant = segment.parent.name, segment.parent.parent.name
+        text = (c.dir / "argon.toml").read_text()
+        ports = re.findall(r'\[\[safekeepers\]\].*?listen_pg = "[^"]*:(\d+)"', text, re.S)
+
+        def receive(port):
+            target = c.root / f"received-{port}"
+            target.mkdir()
+            env = dict(os.environ, PGOPTIONS=f"-c tenant_id={tenant} -c timeline_id={timeline}")
+            return subprocess.run([PG_BIN / "pg_receivewal", "-n", "-D", target, "-h", "127.0.0.1", "-p", port, "-U", "x",
+                                   "--endpos", end], capture_output=True, text=True, timeout=60, env=env)
+        told = receive(ports[0])
+        for part in ("safekeeper 1", segment.name, "was changed after it was written"):
+            assert part in told.stderr, told.stderr
+        assert told.returncode != 0
+        other = receive(ports[1])
+        assert other.returncode == 0, other.stderr
+        assert c.sql("insert into t values (0)").returncode == 0
+        assert c.sql("select count(*) from t").stdout.strip() == "2101"
+        c.still_works()
+
+
+def truncated_index():
+    """A pageserver's index cut short is repaired from the object store; cut there too, that timeline alone is refused."""
+    with Cluster().start(endpoint=True) as c:
+        assert c.sql("create table t as select 7 as n").returncode == 0
+        c.good("timeline", "create", "--branch-name", "other")
+        c.good("endpoint", "create", "other", "--branch-name", "other")
+        timeline = next(e["timeline_id"] for e in json.loads(c.good("--json", "endpoint", "list")) if e["endpoint"] == "main")
+        c.good("stop")
+
+        def cut(pattern):
+            found = [p for p in c.dir.glob(pattern) if p.is_file()]
+            assert found, pattern
+            for path in found:
+                os.truncate(path, path.stat().st_size // 2)
+        cut(f"pageserver_1/**/timelines/{timeline}/index")
+        c.good("start")
+        c.good("endpoint", "start", "main")
+        assert c.sql("select n from t").stdout.strip() == "7"
+        c.good("stop")
+        cut(f"pageserver_1/**/timelines/{timeline}/index")
+        cut(f"object_store/**/timelines/{timeline}/index-*")
+        c.good("start")
+        log = (c.dir / "pageserver_1" / "pageserver.log").read_text()
+        assert re.search(f"{timeline}.*cannot be loaded: corrupt: index ", log), log[-2000:]
+        assert c.argon("timeline", "branch", "--branch-name", "b").returncode != 0
+        c.good("endpoint", "start", "other")
+        assert c.sql("select 1 + 1", "other").stdout.strip() == "2"
+        c.good("timeline", "branch", "--branch-name", "b2", "--ancestor-branch-name", "other")
+
+
 CASES = [no_cluster, usage, init_twice, unknown_tenant, no_default_tenant, unknown_timeline, unknown_endpoint,
          malformed_lsn, port_taken, second_primary, other_server_version, damaged_configuration, damaged_state,
          daemon_started_twice, stale_pid_file, crashed_endpoint, server_by_hand, basebackup_of_an_endpoint,
-         unknown_object_over_http, flipped_bits]
+         unknown_object_over_http, flipped_bits, damaged_wal, truncated_index]
 
 if __name__ == "__main__":
     chosen = [case for case in CASES if case.__name__ in sys.argv[1:]]
