@@ -99,7 +99,7 @@ void load_filter() {
   scmp_arg_cmp anonymous = SCMP_CMP(3, SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS);
   check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &anonymous), "seccomp rule");
   for (uint64_t fd = 1; fd <= 4; fd++) {
-    scmp_arg_cmp this_one = SCMP_CMP(0, SCMP_CMP_EQ, fd);
+    scmp_arg_cmp this_one{0, SCMP_CMP_EQ, fd, 0};
     check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, &this_one), "seccomp rule");
   }
   check(seccomp_load(filter), "seccomp filter");
