@@ -1,0 +1,164 @@
+// Files as version 1 of each format wrote them are kept in scenarios/kept/v1: every later build must read
+// them, and read the same from them.
+//
+// A format that changes gets a new version and a folder beside v1. Then what is written for comparison here
+// must be in the new folder, while the old files stay and are read as before. To make the files of a new
+// version: let the test fail; it says where it has put what is written now.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/random.h"
+#include "core/pageserver/layer_format.h"
+#include "core/pageserver/timeline_index.h"
+#include "core/pageserver/value.h"
+#include "core/safekeeper/control_file.h"
+
+namespace argon {
+namespace {
+
+Bytes kept(const std::string& name) {
+  std::ifstream in(std::string(KEPT_FOLDER) + "/v1/" + name, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  return to_bytes(as_bytes(text));
+}
+
+// What is written today, byte for byte what was written then.
+void expect_same(const std::string& name, const Bytes& today) {
+  if (kept(name) == today) return;
+  std::filesystem::path made = std::filesystem::path(testing::TempDir()) / name;
+  std::ofstream(made, std::ios::binary)
+      .write(reinterpret_cast<const char*>(today.data()), static_cast<std::streamsize>(today.size()));
+  ADD_FAILURE() << name << " is written in another way than it was; see " << made;
+}
+
+constexpr TenantTimelineId kId{{{1, 2, 3}}, {{4, 5, 6}}};
+
+safekeeper::TimelineControl control_of_then() {
+  safekeeper::TimelineControl control;
+  control.id = kId;
+  consensus::AcceptorState& s = control.acceptor;
+  s.configuration.generation = consensus::ConfigurationGeneration(3);
+  s.configuration.members = {{NodeId(1), "one", 5454}, {NodeId(2), "::1", 5455}, {NodeId(3), "three", 1}};
+  s.configuration.new_members = {{NodeId(7), "seven", 2}};
+  s.server = {150020, 0x1122334455667788, 16u << 20};
+  s.timeline_start = s.local_start = Lsn(0x1500028);
+  s.term = Term(9);
+  s.history = consensus::TermHistory(
+      {{Term(0), Lsn(0x1500028)}, {Term(2), Lsn(0x1500100)}, {Term(9), Lsn(0x1600000)}});
+  s.commit = Lsn(0x1600200);
+  control.backup = Lsn(0x1000000);
+  control.remote_consistent = Lsn(0x1500200);
+  control.partial = {"wal/one.partial", Lsn(0x1600100), Term(9)};
+  control.partial_previous = {"wal/two.partial", Lsn(0x1600180), Term(2)};
+  return control;
+}
+
+TEST(KeptFormats, ASafekeepersControlFile) {
+  expect_same("safekeeper.control", safekeeper::encode_control(control_of_then()));
+  auto read = safekeeper::decode_control(kept("safekeeper.control"));
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, control_of_then());
+}
+
+using namespace pageserver;
+
+LayerName layer_name(LayerKind kind) {
+  Lsn end = kind == LayerKind::Delta ? Lsn(0x1600000) : Lsn(0x1500101);
+  return {kind, KeyRange::all(), Lsn(0x1500100), end, 77, Generation(3)};
+}
+
+TimelineIndex index_of_then() {
+  TimelineIndex index;
+  index.id = kId;
+  index.generation = Generation(3);
+  index.sequence = 17;
+  index.ancestor = TimelineId{{9}};
+  index.ancestor_lsn = index.start_lsn = Lsn(0x1500100);
+  index.disk_consistent = Lsn(0x1600000);
+  index.prev_record = Lsn(0x15FFF00);
+  index.system_id = 0x1122334455667788;
+  index.layers = {{layer_name(LayerKind::Delta), 81920}};
+  return index;
+}
+
+TEST(KeptFormats, ATimelinesIndex) {
+  expect_same("index", encode_index(index_of_then()));
+  auto read = decode_index(kept("index"), "kept");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, index_of_then());
+}
+
+struct Entry {
+  Key key;
+  Lsn lsn;
+  Bytes value;
+};
+
+// An image over several blocks, and a few small values.
+std::vector<Entry> entries_of_then(LayerKind kind) {
+  std::vector<Entry> entries;
+  Random random(15);
+  for (uint32_t block = 0; block < 5; block++) {
+    Bytes page(block == 2 ? 12'000 : 40);
+    random.fill(page);
+    Lsn lsn = kind == LayerKind::Delta ? Lsn(0x1500200 + block) : Lsn(0x1500100);
+    entries.push_back({block_key({{{1663, 5, 16384}, pg::Fork::Main}, block}), lsn, image_value(page)});
+  }
+  return entries;
+}
+
+Bytes layer_of_then(LayerKind kind) {
+  LayerBuilder builder(kId, layer_name(kind));
+  for (const Entry& entry : entries_of_then(kind)) builder.add(entry.key, entry.lsn, entry.value);
+  return builder.finish();
+}
+
+ByteView block_of(const Bytes& file, size_t number) {
+  return ByteView(file).subspan(number * kLayerBlock, kLayerBlock);
+}
+
+Bytes value_in(const Bytes& file, const LayerEntry& entry) {
+  Bytes out;
+  for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
+    out.push_back(file[(1 + at / kLayerPayload) * kLayerBlock + 4 + at % kLayerPayload]);
+  return out;
+}
+
+void expect_layer(LayerKind kind, const std::string& name) {
+  expect_same(name, layer_of_then(kind));
+  Bytes file = kept(name);
+  ASSERT_GE(file.size(), kLayerBlock);
+  auto header = parse_layer_header(block_of(file, 0));
+  ASSERT_TRUE(header.ok()) << header.error().to_string();
+  ASSERT_EQ(header->file_size(), file.size());
+  for (uint32_t b = 0; b < file.size() / kLayerBlock; b++)
+    EXPECT_TRUE(check_layer_block(block_of(file, b), layer_name(kind).file_id, b)) << b;
+  std::vector<Entry> wanted = entries_of_then(kind);
+  size_t found = 0;
+  for (uint32_t leaf = 0; leaf < header->leaves; leaf++) {
+    auto node = parse_layer_node(block_of(file, header->first_leaf() + leaf), *header);
+    ASSERT_TRUE(node.ok()) << node.error().to_string();
+    for (const LayerEntry& entry : node->entries) {
+      ASSERT_LT(found, wanted.size());
+      EXPECT_EQ(entry.key, wanted[found].key);
+      EXPECT_EQ(entry.lsn, wanted[found].lsn);
+      EXPECT_EQ(value_in(file, entry), wanted[found].value);
+      found++;
+    }
+  }
+  EXPECT_EQ(found, wanted.size());
+}
+
+TEST(KeptFormats, ADeltaLayer) {
+  expect_layer(LayerKind::Delta, "delta.layer");
+}
+
+TEST(KeptFormats, AnImageLayer) {
+  expect_layer(LayerKind::Image, "image.layer");
+}
+
+}  // namespace
+}  // namespace argon
