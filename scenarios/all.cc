@@ -1,18 +1,28 @@
 // The library: every scenario there is, in the order in which `argon-sim list` shows them.
 
+#include "scenarios/broker_loss.h"
+#include "scenarios/clock_trouble.h"
 #include "scenarios/cluster.h"
+#include "scenarios/compaction.h"
+#include "scenarios/control_api.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
+#include "scenarios/object_store.h"
+#include "scenarios/pageserver_loss.h"
+#include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
 #include "scenarios/selftests.h"
+#include "scenarios/slow_disk.h"
+#include "scenarios/two_computes.h"
 #include "scenarios/wal_service.h"
 
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {kCluster,           kDurableLog,       kElections,
-                                             kWalService,        kSelftestLeak,     kSelftestGarbage,
-                                             kSelftestForbidden, kSelftestCareless, kSelftestCounter};
+  static const std::vector<Scenario> kAll = {
+      kCluster,     kDurableLog,   kElections,       kWalService,        kBrokerLoss,       kClockTrouble,
+      kCompaction,  kControlApi,   kObjectStore,     kPageserverLoss,    kSafekeeperLoss,   kSlowDisk,
+      kTwoComputes, kSelftestLeak, kSelftestGarbage, kSelftestForbidden, kSelftestCareless, kSelftestCounter};
   return kAll;
 }
 

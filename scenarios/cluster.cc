@@ -1,16 +1,12 @@
 #include "scenarios/cluster.h"
 
-#include "scenarios/cluster_parts.h"
-#include "scenarios/oracle_branches.h"
+#include "scenarios/cluster_run.h"
 #include "scenarios/oracle_progress.h"
-#include "scenarios/oracle_rebuild.h"
-#include "scenarios/oracle_same_wal.h"
 
 namespace argon::scenarios {
 namespace {
 
 constexpr size_t kMostLines = 3;
-constexpr Duration kProgressLimit = Duration::seconds(120);
 
 // Until the end of the time: branches now and then, each with a compute of its own.
 void live(Cluster& cluster, Duration until) {
@@ -37,23 +33,6 @@ void check_branch(Cluster& cluster, Line& parent) {
     run.fail("progress of a core", "no branch can be made within 60 s");
 }
 
-void stop_computes(Cluster& cluster) {
-  Run& run = cluster.run();
-  auto is_compute = [](const sim::Machine& machine) { return machine.name().starts_with("compute-"); };
-  for (auto& machine : run.world().machines()) {
-    if (!is_compute(*machine)) continue;
-    machine->end_supervision();
-    machine->ask_to_stop();
-  }
-  auto stopped = [&] {
-    for (auto& machine : run.world().machines())
-      if (is_compute(*machine) && machine->up()) return false;
-    return true;
-  };
-  if (!run.run_until(stopped, Duration::seconds(60)))
-    run.fail("orderly stop", "a compute does not stop in 60 s");
-}
-
 void cluster_body(Run& run) {
   Cluster cluster(run);
   if (!cluster.set_up()) return;
@@ -69,12 +48,7 @@ void cluster_body(Run& run) {
   if (run.limited("branches", kMostLines - 1) > 0) check_branch(cluster, root);
   check_progress(cluster, "of a core", kProgressLimit);
   run.heal();
-  check_progress(cluster, "after healing", kProgressLimit);
-  check_all_pages(cluster, "while computes go on");
-  if (!run.failed()) stop_computes(cluster);
-  check_all_pages(cluster, "after computes stopped");
-  if (!run.failed()) check_same_wal(cluster);
-  check_rebuild(cluster);
+  check_end(cluster);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ Duration pause(Random& random, uint32_t tasks, uint64_t low, uint64_t high) {
 
 }  // namespace
 
-Cluster::Cluster(Run& run) : run_(run) {
+Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   Random& random = run.random();
   pg::MadeOptions made;
   system_id_ = 1 + random.below(UINT64_MAX - 1);
@@ -38,6 +38,7 @@ Cluster::Cluster(Run& run) : run_(run) {
   data_ = pg::make_datadir(made);
   tenant_ = random_tenant_id(random);
   store_latency_ = milliseconds(random, 1, 60);
+  store_latency_ = knobs_.store_latency.value_or(store_latency_);
   members_.generation = consensus::ConfigurationGeneration(1);
   auto root = std::make_unique<Line>();
   root->id = {tenant_, random_timeline_id(random)};
@@ -101,6 +102,13 @@ void Cluster::add_pageserver() {
   config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
   config.timeline.store.image_threshold = static_cast<uint32_t>(random.between(1, 5));
   config.receiver.feedback_interval = milliseconds(random, 50, 2000);
+  if (knobs_.small_layers) {
+    config.checkpoint_distance = random.log_uniform(8 * 1024, 64 * 1024);
+    config.timeline.compaction_period = milliseconds(random, 50, 1000);
+    config.timeline.store.compaction_threshold = 2;
+    config.timeline.store.compaction_limit = 4;
+    config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
+  }
   add("pageserver").boot([this, config](Task& task, Env& env) {
     sim::BucketStore store(layers_, store_latency_);
     return pageserver::run_pageserver(task, env, config, &store);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,15 @@ struct Line {
   std::vector<std::string> computes;  // who writes to it
 };
 
+// What a scenario wants otherwise than drawn.
+struct ClusterKnobs {
+  bool small_layers = false;              // flushes and compactions all the time
+  std::optional<Duration> store_latency;  // mean of each half of an object store's call
+};
+
 class Cluster {
  public:
-  explicit Cluster(Run& run);
+  explicit Cluster(Run& run, ClusterKnobs knobs = {});
 
   // Boots everything but computes, and makes the root timeline. False (and the run failed) where that
   // does not work in a healthy world.
@@ -51,6 +58,8 @@ class Cluster {
   // A machine that no fault hits: where checks run.
   sim::Machine& operators() { return *run_.world().find_machine("operator"); }
   const Address& pages() const { return pages_; }
+  const Address& management() const { return management_; }
+  const TenantId& tenant() const { return tenant_; }
   // Where faults may hit.
   const std::vector<std::string>& nodes() const { return nodes_; }
   std::string wal_folder(const Line& line) const;
@@ -64,6 +73,7 @@ class Cluster {
   Status import_root(Task& task);
 
   Run& run_;
+  ClusterKnobs knobs_;
   pg::MadeDataDir data_;
   uint64_t system_id_;
   TenantId tenant_;

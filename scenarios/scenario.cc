@@ -49,8 +49,11 @@ void Run::remark(std::string_view machine, std::string_view kind, std::string te
 void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
                        std::vector<faults::Kind> never) {
   Random random = world_.stream("fault plan");
-  plan_ = options_.plan.has_value() ? *options_.plan
-                                    : faults::draw_plan(random, {nodes, horizon, std::move(never)});
+  start_plan(faults::draw_plan(random, {nodes, horizon, std::move(never)}));
+}
+
+void Run::start_plan(faults::Plan plan) {
+  plan_ = options_.plan.has_value() ? *options_.plan : std::move(plan);
   driver_ = std::make_unique<sim::FaultDriver>(world_, plan_);
   driver_->start();
 }

@@ -107,6 +107,8 @@ class Run {
   // on the core must make progress alone. `rivals` are those of the rest that the core would obey.
   void heal_core(const std::vector<std::string>& core, const std::vector<std::string>& rest,
                  const std::vector<std::string>& rivals);
+  // Lets this plan begin, or the one given in the options.
+  void start_plan(faults::Plan plan);
   // Ends all faults and starts whatever is down.
   void heal();
 

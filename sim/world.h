@@ -151,6 +151,10 @@ class World {
   const std::map<std::string, uint64_t, std::less<>>& probes() const { return probes_; }
   // What was last claimed to be durable, by key.
   const std::map<std::string, uint64_t, std::less<>>& durable_claims() const { return claims_; }
+  // Whose disk was emptied promises nothing any more: forgets the claims whose keys begin so.
+  void forget_claims(std::string_view prefix) {
+    std::erase_if(claims_, [&](const auto& claim) { return claim.first.starts_with(prefix); });
+  }
 
  private:
   friend class SimEnv;

@@ -1,0 +1,84 @@
+#include "scenarios/cluster_run.h"
+
+#include <algorithm>
+
+#include "scenarios/oracle_branches.h"
+#include "scenarios/oracle_progress.h"
+#include "scenarios/oracle_rebuild.h"
+#include "scenarios/oracle_same_wal.h"
+
+namespace argon::scenarios {
+namespace {
+
+void stop_computes(Cluster& cluster) {
+  Run& run = cluster.run();
+  auto is_compute = [](const sim::Machine& machine) { return machine.name().starts_with("compute-"); };
+  for (auto& machine : run.world().machines()) {
+    if (!is_compute(*machine)) continue;
+    machine->end_supervision();
+    machine->ask_to_stop();
+  }
+  auto stopped = [&] {
+    for (auto& machine : run.world().machines())
+      if (is_compute(*machine) && machine->up()) return false;
+    return true;
+  };
+  if (!run.run_until(stopped, Duration::seconds(60)))
+    run.fail("orderly stop", "a compute does not stop in 60 s");
+}
+
+}  // namespace
+
+void start_faults_of(Run& run, const std::vector<faults::Kind>& kinds,
+                     const std::vector<std::string>& nodes) {
+  std::vector<faults::Kind> never;
+  for (const faults::KindInfo& about : faults::all_kinds())
+    if (std::ranges::find(kinds, about.kind) == kinds.end()) never.push_back(about.kind);
+  faults::Plan plan;
+  // Families are off in half of all plans.
+  for (int attempt = 0; attempt < 30 && plan.faults.empty(); attempt++) {
+    Random random = run.world().stream("fault plan " + std::to_string(attempt));
+    plan = faults::draw_plan(random, {nodes, run.options().length, never});
+  }
+  run.start_plan(std::move(plan));
+}
+
+void now_and_then(Run& run, Duration apart, const std::function<void()>& act) {
+  Duration end = run.options().length;
+  while (!run.failed() && run.world().now() < end) {
+    Duration pause = run.random().exponential(apart);
+    run.run_for(std::min(pause, end - run.world().now()));
+    if (!run.failed() && run.world().now() < end) act();
+  }
+}
+
+void maybe_branch(Cluster& cluster, size_t most_lines) {
+  Run& run = cluster.run();
+  if (cluster.lines().size() >= 1 + run.limited("branches", most_lines - 1)) return;
+  Line& parent = *cluster.lines()[run.random().below(cluster.lines().size())];
+  Line* made = cluster.branch(parent, Duration::seconds(10));
+  if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
+}
+
+void replace_disk(sim::Machine& machine) {
+  machine.power_loss();
+  machine.storage().wipe();
+  if (!machine.up()) machine.restart();
+}
+
+void check_end(Cluster& cluster) {
+  Run& run = cluster.run();
+  check_progress(cluster, "after healing", kProgressLimit);
+  check_all_pages(cluster, "while computes go on");
+  if (!run.failed()) stop_computes(cluster);
+  check_all_pages(cluster, "after computes stopped");
+  if (!run.failed()) check_same_wal(cluster);
+  check_rebuild(cluster);
+}
+
+void heal_and_check(Cluster& cluster) {
+  cluster.run().heal();
+  check_end(cluster);
+}
+
+}  // namespace argon::scenarios

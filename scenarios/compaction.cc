@@ -1,0 +1,52 @@
+#include "scenarios/compaction.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/http/client.h"
+#include "scenarios/cluster_run.h"
+
+namespace argon::scenarios {
+namespace {
+
+// Asks for one of both on some line; whether it works does not matter.
+void ask(Cluster& cluster) {
+  Run& run = cluster.run();
+  const Line& line = *cluster.lines()[run.random().below(cluster.lines().size())];
+  std::string what = run.random().chance({1, 2}) ? "/checkpoint" : "/compact";
+  std::string path =
+      "/v1/tenant/" + to_string(cluster.tenant()) + "/timeline/" + to_string(line.id.timeline) + what;
+  cluster.operators().spawn("ask", [&cluster, path](Task& task) -> Status {
+    Deadline deadline(task, Duration::seconds(20));
+    ignore_result(http::fetch_json(task, cluster.management(), "PUT", path, nullptr));
+    return {};
+  });
+}
+
+void compaction_body(Run& run) {
+  using enum faults::Kind;
+  ClusterKnobs knobs;
+  knobs.small_layers = true;
+  Cluster cluster(run, knobs);
+  if (!cluster.set_up()) return;
+  cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
+  start_faults_of(run,
+                  {PowerLoss, CrashLoop, UnsyncedDataLost, TornSectors, UnsyncedNamesLost, ReadError,
+                   WriteError, SyncFailure, SlowDisk, Stall},
+                  {"pageserver"});
+  now_and_then(run, run.options().length / 40, [&] {
+    ask(cluster);
+    if (run.random().chance({1, 8})) maybe_branch(cluster, 3);
+  });
+  heal_and_check(cluster);
+}
+
+}  // namespace
+
+constinit const Scenario kCompaction{
+    "compaction",
+    "flushes and compactions change no page at any LSN, wherever they are cut off",
+    compaction_body,
+    {20, 40, 0},
+    false};
+
+}  // namespace argon::scenarios

@@ -1,0 +1,114 @@
+#include "scenarios/control_api.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/http/client.h"
+#include "scenarios/cluster_run.h"
+#include "scenarios/linearizability.h"
+
+namespace argon::scenarios {
+namespace {
+
+constexpr size_t kNames = 6;
+constexpr size_t kClients = 3;
+
+// What one name must do: absent, or a branch at an LSN for ever. Asking again for the same is fine.
+std::optional<std::string> step(const std::string& state, const Operation& o) {
+  bool known = o.ret != Operation::kNever;
+  if (o.kind == "show")
+    return !known || o.output == (state.empty() ? "absent" : state) ? std::optional(state) : std::nullopt;
+  std::string after = state.empty() ? o.input : state;
+  if (!known) return after;
+  if (o.output == "another exists")
+    return !state.empty() && state != o.input ? std::optional(state) : std::nullopt;
+  return o.output == after ? std::optional(after) : std::nullopt;
+}
+
+class Clients {
+ public:
+  explicit Clients(Cluster& cluster) : cluster_(cluster) {
+    for (size_t i = 0; i < kNames; i++) names_.push_back(random_timeline_id(cluster.run().random()));
+  }
+
+  void start() {
+    for (size_t i = 0; i < kClients; i++)
+      cluster_.operators().spawn("client", [this, i](Task& task) { return work(task, i); });
+  }
+  void stop() { stopped_ = true; }
+  const std::vector<Operation>& history() const { return history_; }
+  uint64_t answered() const { return answered_; }
+
+ private:
+  Status work(Task& task, size_t number) {
+    Random& random = task.env().random("client " + std::to_string(number));
+    while (!stopped_) {
+      TRY(task.sleep(random.exponential(Duration::milliseconds(400))));
+      const std::vector<Lsn>& commits = cluster_.lines().front()->events->commits();
+      if (commits.empty() || !cluster_.run().may_operate()) continue;
+      size_t name = random.below(kNames);
+      bool show = random.chance({2, 3});
+      // A few LSNs, so that clients ask for the same and for different ones.
+      Lsn at = commits[random.below(std::min<size_t>(commits.size(), 3))];
+      Deadline deadline(task, Duration::milliseconds(static_cast<int64_t>(random.log_uniform(50, 8000))));
+      TRY(operate(task, names_[name], show ? std::nullopt : std::optional(at)));
+    }
+    return {};
+  }
+
+  // Only Cancelled, of the task itself, is an error.
+  Status operate(Task& task, const TimelineId& name, std::optional<Lsn> branch_at) {
+    std::string path = "/v1/tenant/" + to_string(cluster_.tenant()) + "/timeline";
+    nlohmann::json body;
+    if (branch_at)
+      body = {{"new_timeline_id", to_string(name)},
+              {"ancestor_timeline_id", to_string(cluster_.lines().front()->id.timeline)},
+              {"ancestor_start_lsn", to_string(*branch_at)}};
+    size_t place = history_.size();
+    int64_t now = cluster_.run().world().now().ns;
+    history_.push_back({to_string(name), now, Operation::kNever, branch_at ? "branch" : "show",
+                        branch_at ? to_string(*branch_at) : "", ""});
+    auto answer = http::fetch_json(task, cluster_.management(), branch_at ? "POST" : "GET",
+                                   branch_at ? path : path + "/" + to_string(name), body);
+    std::string output;
+    if (answer.ok()) output = answer->value("ancestor_lsn", "?");
+    if (!branch_at && answer.is(Code::NotFound)) output = "absent";
+    if (branch_at && answer.is(Code::AlreadyExists)) output = "another exists";
+    if (output.empty()) return {};
+    history_[place].output = output;
+    history_[place].ret = cluster_.run().world().now().ns;
+    answered_++;
+    return {};
+  }
+
+  Cluster& cluster_;
+  std::vector<TimelineId> names_;
+  std::vector<Operation> history_;
+  uint64_t answered_ = 0;
+  bool stopped_ = false;
+};
+
+void control_api_body(Run& run) {
+  Cluster cluster(run);
+  Clients clients(cluster);
+  if (!cluster.set_up()) return;
+  cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
+  run.start_faults(cluster.nodes(), run.options().length);
+  clients.start();
+  run.run_for(run.options().length);
+  run.heal();
+  run.run_for(Duration::seconds(20));
+  clients.stop();
+  if (run.failed()) return;
+  Linearizability result = check_linearizable(clients.history(), {"", step});
+  if (!result.holds && result.decided) run.fail("the control API is linearizable", result.violation);
+  if (run.options().limits == Limits() && clients.answered() < 10)
+    run.fail("minimum work", "only " + std::to_string(clients.answered()) + " answers of the control API");
+  check_end(cluster);
+}
+
+}  // namespace
+
+constinit const Scenario kControlApi{
+    "control-api", "creating and showing branches is linearizable", control_api_body, {10, 10, 0}, false};
+
+}  // namespace argon::scenarios

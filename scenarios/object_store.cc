@@ -1,0 +1,34 @@
+#include "scenarios/object_store.h"
+
+#include "scenarios/cluster_run.h"
+
+namespace argon::scenarios {
+namespace {
+
+void object_store_body(Run& run) {
+  using enum faults::Kind;
+  ClusterKnobs knobs;
+  knobs.small_layers = run.random().chance({1, 2});
+  knobs.store_latency = Duration::milliseconds(static_cast<int64_t>(run.random().log_uniform(50, 1500)));
+  Cluster cluster(run, knobs);
+  if (!cluster.set_up()) return;
+  cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
+  // Who dies in the middle of a request does not know either.
+  start_faults_of(run, {PowerLoss, CrashLoop, GracefulRestart, Stall, UnsyncedDataLost}, cluster.nodes());
+  now_and_then(run, run.options().length / 6, [&] {
+    maybe_branch(cluster, 2);
+    if (run.random().chance({1, 3})) replace_disk(cluster.pageserver());
+  });
+  heal_and_check(cluster);
+}
+
+}  // namespace
+
+constinit const Scenario kObjectStore{
+    "object-store",
+    "an object store that answers late, or not before its caller is gone, costs time only",
+    object_store_body,
+    {3, 3, 0},
+    false};
+
+}  // namespace argon::scenarios
