@@ -2,11 +2,24 @@
 
 #include "scenarios/cluster_run.h"
 #include "scenarios/oracle_progress.h"
+#include "scenarios/oracle_remote.h"
 
 namespace argon::scenarios {
 namespace {
 
 constexpr size_t kMostLines = 3;
+
+// The pageserver loses power soon after a branch was made: the parent has to come back to the branch point
+// while the branch is read already.
+void crash_pageserver(Cluster& cluster) {
+  Run& run = cluster.run();
+  Random& random = run.random();
+  run.run_for(random.exponential(Duration::milliseconds(400)));
+  if (run.failed() || !cluster.pageserver().up()) return;
+  cluster.pageserver().power_loss();
+  run.run_for(random.exponential(Duration::milliseconds(300)));
+  if (!run.failed() && !cluster.pageserver().up()) cluster.pageserver().restart();
+}
 
 // Until the end of the time: branches now and then, each with a compute of its own.
 void live(Cluster& cluster, Duration until) {
@@ -20,7 +33,9 @@ void live(Cluster& cluster, Duration until) {
     Line& parent = *cluster.lines()[random.below(cluster.lines().size())];
     Line* made = cluster.branch(parent, std::min(Duration::seconds(10), until - run.world().now()));
     bool writes = random.below(4) != 0;
+    bool crash = random.below(3) == 0;
     if (made != nullptr && writes) cluster.add_compute(*made, Duration::seconds(1));
+    if (made != nullptr && crash && run.limited("crashes after branches", 1) > 0) crash_pageserver(cluster);
   }
 }
 
@@ -42,6 +57,7 @@ void cluster_body(Run& run) {
   // Two at once for one timeline: they take it from each other now and then.
   bool rival = random.below(3) == 0;
   if (rival && run.limited("rivals", 1) > 0) cluster.add_compute(root, Duration::seconds(15));
+  watch_remote(cluster);
   run.start_faults(cluster.nodes(), run.options().length);
   live(cluster, run.options().length);
   cluster.heal_core();

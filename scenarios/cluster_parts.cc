@@ -7,6 +7,7 @@
 #include "core/http/client.h"
 #include "core/pageserver/pageserver.h"
 #include "core/safekeeper/safekeeper.h"
+#include "scenarios/draw.h"
 #include "scenarios/oracle_safekeeper_disk.h"
 
 namespace argon::scenarios {
@@ -33,6 +34,8 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   pg::MadeOptions made;
   system_id_ = 1 + random.below(UINT64_MAX - 1);
   made.system_id = system_id_;
+  made.first_wal = draw_first_wal(random);
+  made.next_xid = draw_next_xid(random);
   made.relations = 0;
   made.data_checksums = random.fork("data checksums").chance({1, 2});
   data_ = pg::make_datadir(made);
@@ -93,10 +96,11 @@ void Cluster::add_pageserver() {
   config.listen_pg = Address::tcp("0.0.0.0", pages_.port);
   config.listen_http = Address::tcp("0.0.0.0", management_.port);
   config.broker = Address::tcp("broker", kBrokerPort);
-  config.checkpoint_distance = random.log_uniform(16 * 1024, 4 * 1024 * 1024);
+  config.checkpoint_distance = random.log_uniform(4 * 1024, 4 * 1024 * 1024);
   config.timeline.checkpoint_timeout = milliseconds(random, 300, 30'000);
   config.timeline.compaction_period = milliseconds(random, 300, 10'000);
   config.timeline.retry_delay = milliseconds(random, 50, 1000);
+  config.timeline.store.max_frozen = static_cast<uint32_t>(random.between(1, 6));
   config.timeline.store.compaction_threshold = static_cast<uint32_t>(random.between(2, 8));
   config.timeline.store.compaction_limit = config.timeline.store.compaction_threshold * 2;
   config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
@@ -160,6 +164,7 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->system_id = system_id_;
   config->bootstrap_start = line.branch_point;
   config->allow_creation = true;
+  if (random.below(2) == 0) config->append_bytes_max = random.log_uniform(500, consensus::kAppendBytesMax);
   config->directory = "/compute";
   config->relations = static_cast<uint32_t>(run_.limited("relations", random.between(1, 4)));
   config->backends = static_cast<uint32_t>(run_.limited("backends", random.between(1, 4)));

@@ -55,6 +55,9 @@ class Cluster {
   std::vector<std::unique_ptr<Line>>& lines() { return lines_; }
   sim::Machine& pageserver() { return *run_.world().find_machine("pageserver"); }
   std::vector<sim::Machine*> safekeepers();
+  const sim::Bucket& layers() const { return layers_; }
+  // Where all safekeepers put full segments.
+  const sim::Bucket& wal_backup() const { return *wal_backups_.front(); }
   // A machine that no fault hits: where checks run.
   sim::Machine& operators() { return *run_.world().find_machine("operator"); }
   const Address& pages() const { return pages_; }

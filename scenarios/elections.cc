@@ -9,6 +9,8 @@
 #include "core/pg/record_makers.h"
 #include "core/pg/version.h"
 #include "core/safekeeper/safekeeper.h"
+#include "core/safekeeper/timeline.h"
+#include "scenarios/draw.h"
 #include "scenarios/oracle_safekeeper_disk.h"
 #include "scenarios/oracle_wal_history.h"
 
@@ -30,6 +32,7 @@ struct Shared {
   std::vector<SafekeeperDisk> disks;
   Duration term_length;  // mean time after which a proposer lets go by itself
   Duration pause;        // mean pause between commits
+  size_t append_bytes_max = consensus::kAppendBytesMax;
 };
 
 safekeeper::SafekeeperConfig safekeeper_config(uint64_t id, Random& random) {
@@ -74,6 +77,7 @@ class Attempt {
     config.proposer.min_term = state_.term;
     config.proposer.bootstrap_start = shared_.data.end;
     config.proposer.allow_creation = true;
+    config.append_bytes_max = shared_.append_bytes_max;
     return config;
   }
 
@@ -120,6 +124,7 @@ class Attempt {
 
   Status write(Task& task, compute::ProposerDriver& driver, Term term, pg::WalWriter writer) {
     Random& random = env_.random("writer");
+    uint64_t burst = 0;
     for (pg::Xid xid = pg::kFirstNormalXid + static_cast<pg::Xid>(term.value % 1000) * 100'000;; xid++) {
       while (!shared_.run.may_operate()) TRY(task.sleep(shared_.pause));
       Lsn begin = writer.position();
@@ -128,10 +133,16 @@ class Attempt {
       for (uint64_t i = 0; i < transactions; i++)
         write_one(writer, term, xid + static_cast<pg::Xid>(i), random, wal);
       TRY(driver.append(task, begin, wal));
-      // Sometimes more is sent before the first is acknowledged.
+      // Who opens a segment often fails there, before others have it.
+      bool opened = pg::segment_number(begin) != pg::segment_number(writer.position());
+      if (opened && random.below(4) != 0) return task.sleep(random.exponential(Duration::milliseconds(2)));
+      // Sometimes more is sent before the first is acknowledged, now and then much more.
+      if (burst == 0 && random.below(50) == 0) burst = random.log_uniform(2, 60);
+      if (burst > 0 && --burst > 0) continue;
       uint64_t wait = random.below(8);
       if (wait != 0) {
         TRY(driver.wait_committed(task, writer.position()));
+        TRY(shared_.history.committed(term, writer.position()));
         shared_.run.work().commits_acked += transactions;
       }
       TRY(task.sleep(random.exponential(shared_.pause)));
@@ -173,6 +184,48 @@ void check_disk(Shared& shared, const SafekeeperDisk& disk) {
   Status log = check_log(disk, shared.history);
   if (!log.ok()) shared.run.fail("log matching", disk.machine.name() + ": " + log.error().message());
 }
+
+// Where a safekeeper has just done what must survive, it sometimes loses power: after a truncation, after a
+// vote, at the beginning of a segment. It is told by what the safekeeper claims.
+class Nemesis {
+ public:
+  explicit Nemesis(Shared& shared) : shared_(shared), random_(shared.run.world().stream("nemesis")) {
+    // How often, once in so many; drawn apart, so that a run may have much of one.
+    after_truncation_ = random_.log_uniform(2, 200);
+    after_vote_ = random_.log_uniform(10, 500);
+    after_segment_ = random_.log_uniform(1, 10);
+    shared_.run.world().on_claim = [this](std::string_view key, uint64_t value) { claimed(key, value); };
+  }
+  void stop() { shared_.run.world().on_claim = nullptr; }
+
+ private:
+  void claimed(std::string_view key, uint64_t value) {
+    bool flush = key.ends_with(" flush");
+    uint64_t before = std::exchange(claims_[std::string(key)], value);
+    if (before == value || before == 0) return;
+    uint64_t one_in = !flush ? after_vote_ : value < before ? after_truncation_ : 0;
+    if (flush && pg::segment_number(Lsn(value)) > pg::segment_number(Lsn(before))) one_in = after_segment_;
+    if (one_in == 0 || random_.below(one_in) != 0) return;
+    for (const SafekeeperDisk& disk : shared_.disks)
+      if (key.starts_with(safekeeper::claim_key(disk.node, disk.id, ""))) strike(disk.machine);
+  }
+
+  void strike(sim::Machine& machine) {
+    Duration soon = random_.exponential(Duration::milliseconds(4));
+    Duration dark = random_.between(Duration::milliseconds(20), Duration::milliseconds(800));
+    shared_.run.world().after(soon, [&machine] { machine.power_loss(); });
+    shared_.run.world().after(soon + dark, [&machine] {
+      if (!machine.up()) machine.restart();
+    });
+  }
+
+  Shared& shared_;
+  Random random_;
+  uint64_t after_truncation_;
+  uint64_t after_vote_;
+  uint64_t after_segment_;
+  std::map<std::string, uint64_t> claims_;
+};
 
 // Looks at the logs now and then, and soon after each change of a control file.
 class DiskWatch {
@@ -251,6 +304,7 @@ void elections(Run& run) {
   Random& random = run.random();
   pg::MadeOptions made;
   made.system_id = 1 + random.below(UINT64_MAX - 1);
+  made.first_wal = draw_first_wal(random);
   pg::MadeDataDir data = pg::make_datadir(made);
   TenantTimelineId id;
   id.tenant = random_tenant_id(random);
@@ -258,6 +312,7 @@ void elections(Run& run) {
   Shared shared{run, id, data, WalHistory(data.end, data.last_record), {}, {}, {}, {}};
   shared.term_length = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(500, 30'000)));
   shared.pause = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(5, 500)));
+  if (random.below(2) == 0) shared.append_bytes_max = random.log_uniform(200, consensus::kAppendBytesMax);
   shared.members.generation = consensus::ConfigurationGeneration(1);
 
   std::vector<std::string> nodes;
@@ -289,12 +344,15 @@ void elections(Run& run) {
       return run_proposer(task, env, shared);
     });
 
+  Nemesis nemesis(shared);
+  if (run.limited("strikes", 1) == 0) nemesis.stop();
   DiskWatch watch(shared);
   watch.run();
   run.start_faults(nodes, run.options().length);
   run.run_for(run.options().length);
   heal_core(run);
   check_progress(run, shared, "of a core");
+  nemesis.stop();
   run.heal();
   check_progress(run, shared, "after healing");
   if (!run.failed()) compare_wal(shared);

@@ -4,7 +4,6 @@
 
 #include "core/pg/wal_page.h"
 #include "core/pg/wal_stream.h"
-#include "core/safekeeper/control_file.h"
 #include "core/safekeeper/timeline.h"
 
 namespace argon::scenarios {
@@ -29,14 +28,18 @@ uint64_t SafekeeperDisk::control_id() const {
   return file == nullptr ? 0 : file->id();
 }
 
-Result<consensus::AcceptorState> SafekeeperDisk::state() const {
+Result<safekeeper::TimelineControl> SafekeeperDisk::control() const {
   std::string path = control_path();
   auto file = machine.storage().find(path);
   if (file == nullptr) return Error(Code::NotFound, "no " + path);
   Bytes bytes(file->size());
   file->read(0, bytes);
-  TRY_ASSIGN(safekeeper::TimelineControl control, safekeeper::decode_control(bytes).with(path));
-  return control.acceptor;
+  return safekeeper::decode_control(bytes).with(path);
+}
+
+Result<consensus::AcceptorState> SafekeeperDisk::state() const {
+  TRY_ASSIGN(safekeeper::TimelineControl whole, control());
+  return whole.acceptor;
 }
 
 Bytes SafekeeperDisk::wal(Lsn from, Lsn to) const {
@@ -86,7 +89,11 @@ Status check_claims(const SafekeeperDisk& disk) {
   if (state->term < term)
     return Error(Code::Corrupt,
                  "it told term " + to_string(term) + "; on the disk is term " + to_string(state->term));
-  if (Lsn end = disk.end_of_wal(*state); end < flush)
+  Lsn end = disk.end_of_wal(*state);
+  if (end < state->commit)
+    return Error(Code::Corrupt, "its control file says that WAL is committed up to " +
+                                    to_string(state->commit) + "; on the disk it ends at " + to_string(end));
+  if (end < flush)
     return Error(Code::Corrupt, "it told that WAL is flushed up to " + to_string(flush) +
                                     "; on the disk it ends at " + to_string(end));
   return {};

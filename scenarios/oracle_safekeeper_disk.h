@@ -10,7 +10,7 @@
 #pragma once
 
 #include "core/base/ids.h"
-#include "core/consensus/acceptor.h"
+#include "core/safekeeper/control_file.h"
 #include "scenarios/oracle_wal_history.h"
 #include "sim/machine.h"
 
@@ -26,7 +26,8 @@ struct SafekeeperDisk {
   std::string control_path() const;
   // Another one after each change of the control file; 0 before there is one.
   uint64_t control_id() const;
-  // The acceptor's part of the control file; NotFound before there is one.
+  // The control file; NotFound before there is one. And the acceptor's part of it.
+  Result<safekeeper::TimelineControl> control() const;
   Result<consensus::AcceptorState> state() const;
   // The end of valid WAL, decoded from where `state` says that it is committed.
   Lsn end_of_wal(const consensus::AcceptorState& state) const;

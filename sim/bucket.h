@@ -16,6 +16,7 @@ namespace argon::sim {
 class Bucket {
  public:
   size_t size() const { return objects_.size(); }
+  const std::map<std::string, Bytes, std::less<>>& objects() const { return objects_; }
   const Bytes* find(std::string_view key) const {
     auto found = objects_.find(key);
     return found == objects_.end() ? nullptr : &found->second;

@@ -69,6 +69,7 @@ void SimEnv::durable_claim(std::string_view key, uint64_t value) {
   auto found = world_.claims_.find(key);
   if (found == world_.claims_.end()) found = world_.claims_.emplace(std::string(key), 0).first;
   found->second = value;
+  if (world_.on_claim) world_.on_claim(key, value);
   if (world_.traced())
     world_.remark(machine_.index(), "claim", std::string(key) + "=" + std::to_string(value));
 }

@@ -149,6 +149,8 @@ class World {
   const std::deque<std::string>& log_lines() const { return log_lines_; }
   // "This rare path was hit", by name.
   const std::map<std::string, uint64_t, std::less<>>& probes() const { return probes_; }
+  // Called at each durable_claim, from inside the claiming task; must not suspend.
+  std::function<void(std::string_view key, uint64_t value)> on_claim;
   // What was last claimed to be durable, by key.
   const std::map<std::string, uint64_t, std::less<>>& durable_claims() const { return claims_; }
   // Whose disk was emptied promises nothing any more: forgets the claims whose keys begin so.

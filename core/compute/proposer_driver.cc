@@ -174,7 +174,7 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       link.queue.pop_front();
     }
     while (out.pending() < kSendBatch) {
-      std::optional<consensus::Append> next = proposer_.next_append(link.id);
+      std::optional<consensus::Append> next = proposer_.next_append(link.id, config_.append_bytes_max);
       if (!next) break;
       consensus::WalCheck check;
       TRY_ASSIGN(Bytes wal, wal_for(task, link, *next, old_wal, check));

@@ -34,8 +34,9 @@ struct ProposerDriverConfig {
   Duration silence_timeout = Duration::seconds(5);         // nothing heard for so long: the link is dropped
   Duration reconnect_delay = Duration::milliseconds(200);  // after the first failure; doubles up to
   Duration reconnect_delay_max = Duration::seconds(2);
-  uint64_t uncommitted_limit = 16u << 20;  // bytes; append waits beyond
-  uint64_t buffer_limit = 16u << 20;       // bytes of committed WAL kept for members that lag
+  size_t append_bytes_max = consensus::kAppendBytesMax;  // in one message; at least 1, at most the default
+  uint64_t uncommitted_limit = 16u << 20;                // bytes; append waits beyond
+  uint64_t buffer_limit = 16u << 20;                     // bytes of committed WAL kept for members that lag
 };
 
 // What the most advanced pageserver has, as safekeepers tell.

@@ -127,12 +127,14 @@ class Session {
   }
 
   Status feedback(Task& task) {
+    std::string claim = remote_claim_key(timeline_.id());
     for (;;) {
       wire::PageserverFeedback now;
       now.timeline_size = timeline_.store().layer_bytes();
       now.last_received = timeline_.last_record();
       now.disk_consistent = timeline_.store().disk_consistent();
       now.remote_consistent = timeline_.remote_consistent();
+      task.env().durable_claim(claim, now.remote_consistent.value);
       now.replied_at = task.env().wall_now().to_postgres();
       Bytes body;
       wire::encode_pageserver_feedback(body, now);

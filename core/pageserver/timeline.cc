@@ -17,6 +17,10 @@ Status wait_at_most(Task& task, WaitList& list, Duration time) {
   return woken;
 }
 
+std::string remote_claim_key(const TenantTimelineId& id) {
+  return "pageserver " + to_string(id) + " remote_consistent";
+}
+
 Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id,
                    std::string folder, std::shared_ptr<Timeline> ancestor)
     : options_(options),

@@ -38,6 +38,10 @@ struct Services {
   Metrics& metrics;
 };
 
+// Under this name a pageserver claims (Env::durable_claim) the remote_consistent position that it tells to
+// safekeepers.
+std::string remote_claim_key(const TenantTimelineId& id);
+
 class Timeline {
  public:
   Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id, std::string folder,

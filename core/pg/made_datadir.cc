@@ -12,9 +12,6 @@ namespace argon::pg {
 
 namespace {
 
-// Where the first record of a made cluster begins: the second segment, as initdb's.
-constexpr Lsn kFirstWal(kWalSegmentSize);
-
 Bytes empty_heap(BlockNumber blocks, bool checksums) {
   Bytes file(size_t{blocks} * kBlockSize);
   for (BlockNumber i = 0; i < blocks; i++) {
@@ -38,6 +35,7 @@ ControlFile made_control(const MadeOptions& options) {
   control.data_checksum_version = options.data_checksums ? 1 : 0;
   control.checkpoint.next_oid = kFirstNormalOid + options.relations;
   control.checkpoint.time = options.time;
+  control.checkpoint.next_xid = options.next_xid;
   return control;
 }
 
@@ -47,7 +45,7 @@ MadeDataDir make_datadir(const MadeOptions& options) {
   MadeDataDir made;
   WalIdentity identity{options.system_id, kTimelineId};
   ControlFile base = made_control(options);
-  auto start = fabricate_checkpoint(identity, base.checkpoint, kFirstWal, Lsn());
+  auto start = fabricate_checkpoint(identity, base.checkpoint, options.first_wal, Lsn());
   CHECK(start.ok());
   made.control = control_at(base, *start, base.settings);
   made.last_record = start->record;

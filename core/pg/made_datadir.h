@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "core/pg/constants.h"
 #include "core/pg/control_file.h"
 #include "core/pg/rel.h"
 
@@ -17,8 +18,12 @@ namespace argon::pg {
 
 struct MadeOptions {
   uint64_t system_id = 1;
-  uint32_t relations = 4;  // empty heaps, 16384, 16385, … of database 5
-  BlockNumber blocks = 0;  // of each relation: initialised empty pages
+  // Where its one WAL record begins (a page boundary or a record's position); the second segment, as
+  // initdb's.
+  Lsn first_wal{kWalSegmentSize};
+  Xid next_xid = kFirstNormalXid;  // below 32768: there is one page of transaction states
+  uint32_t relations = 4;          // empty heaps, 16384, 16385, … of database 5
+  BlockNumber blocks = 0;          // of each relation: initialised empty pages
   bool data_checksums = false;
   int64_t time = 0;  // seconds since 1970
   bool wal = false;  // with the 16 MB WAL segment, which an import does not read

@@ -197,18 +197,19 @@ Status Timeline::persist(Task& task) {
 void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
   auto link = links_.find(to);
   if (link == links_.end()) return;
-  if (auto* vote = std::get_if<consensus::VoteResponse>(&message)) claim(vote->term, vote->flush);
+  if (auto* vote = std::get_if<consensus::VoteResponse>(&message))
+    claim(vote->term, std::max(vote->flush, vote->commit));
   if (auto* response = std::get_if<consensus::AppendResponse>(&message)) {
-    claim(response->term, response->flush);
+    claim(response->term, std::max(response->flush, response->commit));
     *response = with_feedback(*response);
   }
   // A proposer that does not read what it is told is cut off, rather than waited for.
   if (!link->second->replies.try_send(std::move(message))) link->second->replies.close();
 }
 
-void Timeline::claim(Term term, Lsn flush) {
+void Timeline::claim(Term term, Lsn wal) {
   env_.durable_claim(term_claim_, term.value);
-  if (flush.valid()) env_.durable_claim(flush_claim_, flush.value);
+  if (wal.valid()) env_.durable_claim(flush_claim_, wal.value);
 }
 
 // ---- flushing

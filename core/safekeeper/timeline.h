@@ -57,7 +57,7 @@ struct PeerInfo {
 };
 
 // Under this name a safekeeper claims (Env::durable_claim) its "term" and "flush", whenever it tells them to
-// a proposer. A truncation claims less first.
+// a proposer (a truncation claims less first), and its "backup" when it tells that to peers.
 std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what);
 
 class Timeline {
@@ -139,8 +139,8 @@ class Timeline {
   Status persist(Task& task);
   Error fail(const Error& error, bool may_recover);
   void reply(consensus::ConnectionId to, consensus::AcceptorMessage message);
-  // What is told is claimed to be durable. Without WAL, or refused, flush is 0 and says nothing.
-  void claim(Term term, Lsn flush);
+  // What is told is claimed to be durable. Without WAL, or refused, `wal` is 0 and says nothing.
+  void claim(Term term, Lsn wal);
   consensus::AppendResponse with_feedback(consensus::AppendResponse response) const;
   void publish_positions();
 

@@ -16,7 +16,7 @@
 
 #include "core/compute/model/reference_model.h"
 #include "core/compute/page_client.h"
-#include "core/consensus/configuration.h"
+#include "core/consensus/messages.h"
 #include "core/env/env.h"
 
 namespace argon::compute {
@@ -30,7 +30,8 @@ struct ModelComputeConfig {
   // Where the timeline's WAL begins, should no safekeeper have any (ProposerConfig::bootstrap_start).
   Lsn bootstrap_start;
   bool allow_creation = false;
-  std::string directory;  // on this node's disk; holds compute.state
+  size_t append_bytes_max = consensus::kAppendBytesMax;  // ProposerDriverConfig's
+  std::string directory;                                 // on this node's disk; holds compute.state
 
   uint32_t relations = 3;
   uint32_t backends = 3;  // transactions in progress at once

@@ -103,6 +103,8 @@ Status ModelWriter::allocate_xid(Task& task, pg::Xid& xid) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   xid = static_cast<pg::Xid>(next_xid_++);
+  if (Status fresh = context_.reference.begin_transaction(xid); !fresh.ok())
+    return context_.judge(fresh.error());
   if (xid % kXidsPerClogPage == 0) TRY(write(task, pg::clog_zero_page(xid / kXidsPerClogPage)));
   return {};
 }
@@ -263,6 +265,7 @@ Status ModelWriter::write(Task& task, const pg::RecordBuilder& builder, RecordEf
 
 Status ModelWriter::tell(const pg::DecodedRecord& record, RecordEffect effect) {
   effect.end = record.end_lsn;
+  effect.xid = record.xid;
   for (const pg::DecodedBlock& block : record.blocks()) {
     pg::BlockTag tag = block.tag();
     Bytes* page = pages_.find(tag);

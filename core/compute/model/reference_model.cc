@@ -50,7 +50,12 @@ std::string text_of(const std::optional<uint32_t>& blocks) {
 ReferenceModel::ReferenceModel(Lsn start) : start_(start), end_(start) {}
 
 ReferenceModel::ReferenceModel(const ReferenceModel& parent, Lsn at)
-    : start_(at), end_(at), pages_(parent.pages_), sizes_(parent.sizes_), ends_(parent.ends_) {
+    : start_(at),
+      end_(at),
+      pages_(parent.pages_),
+      sizes_(parent.sizes_),
+      ends_(parent.ends_),
+      highest_xid_(parent.highest_xid_) {
   cut(at);
 }
 
@@ -78,6 +83,14 @@ void ReferenceModel::add(Term term, RecordEffect effect) {
   for (const auto& [tag, hash] : effect.pages) put(pages_[tag], end_, hash);
   for (const auto& [rel, blocks] : effect.sizes) put(sizes_[rel], end_, blocks);
   for (const auto& end : effect.ended) ends_.emplace_back(end_, end);
+  if (highest_xid_.empty() || highest_xid_.back().second < effect.xid)
+    highest_xid_.emplace_back(end_, effect.xid);
+}
+
+Status ReferenceModel::begin_transaction(pg::Xid xid) const {
+  if (highest_xid_.empty() || highest_xid_.back().second < xid) return {};
+  return violation("transaction id " + std::to_string(xid) + " is given out again: the history has " +
+                   std::to_string(highest_xid_.back().second));
 }
 
 Status ReferenceModel::acknowledge(Term term, pg::Xid xid, Lsn commit_end) {
@@ -95,6 +108,7 @@ void ReferenceModel::cut(Lsn at) {
   cut_histories(pages_, at);
   cut_histories(sizes_, at);
   while (!ends_.empty() && ends_.back().first > at) ends_.pop_back();
+  while (!highest_xid_.empty() && highest_xid_.back().first > at) highest_xid_.pop_back();
 }
 
 std::vector<pg::RelTag> ReferenceModel::relations() const {

@@ -30,6 +30,7 @@ struct RecordEffect {
   std::vector<std::pair<pg::BlockTag, Hash128>> pages;                // contents after the record
   std::vector<std::pair<pg::RelTag, std::optional<uint32_t>>> sizes;  // in blocks; nothing: dropped
   std::vector<std::pair<pg::Xid, bool>> ended;                        // transactions; committed or aborted
+  pg::Xid xid = pg::kInvalidXid;                                      // the record's transaction
 };
 
 class ReferenceModel {
@@ -44,6 +45,8 @@ class ReferenceModel {
   Status begin_term(Term term, Lsn start);
   // Ignored in a former term.
   void add(Term term, RecordEffect effect);
+  // A transaction begins: its id must be above all that the history has.
+  Status begin_transaction(pg::Xid xid) const;
   // The commit record that ends at `commit_end` is durable, says the proposer of `term`.
   Status acknowledge(Term term, pg::Xid xid, Lsn commit_end);
 
@@ -84,6 +87,7 @@ class ReferenceModel {
   std::map<pg::BlockTag, History<Hash128>> pages_;
   std::map<pg::RelTag, History<std::optional<uint32_t>>> sizes_;
   History<std::pair<pg::Xid, bool>> ends_;
+  History<pg::Xid> highest_xid_;
 };
 
 }  // namespace argon::compute
