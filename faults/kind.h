@@ -23,33 +23,79 @@ enum class Kind : uint8_t {
   ConnectHang,
   OneWayPartition,
   GroupPartition,
+  BridgePartition,
+  IsolatedNode,
   Clog,
   SlowLink,
+  FarLink,
+  NarrowLink,
+  NameLookupFailure,
+  GhostConnection,
+  OneSidedReset,
   HalfOpen,
   UnsyncedDataLost,
   TornSectors,
   UnsyncedNamesLost,
+  DroppedPagesLinger,
   ReadError,
   WriteError,
   SyncFailure,
   NoSpace,
   SlowDisk,
+  DiskLost,
+  OldDiskImage,
+  BitRot,
   PowerLoss,
+  Blackout,
   CrashLoop,
+  ProcessKill,
+  KillLoop,
+  OutOfMemory,
   GracefulRestart,
   Stall,
+  SlowNode,
   WallClockOffset,
   WallClockStep,
+  WallClockDrift,
+  WallClockFrozen,
+  LateTimers,
+  ScheduleFifo,
+  SchedulePct,
+  StoreError,
+  StoreLostAnswer,
+  StoreLate,
+  StoreSlow,
+  StoreHang,
+  StoreOutage,
+  StoreThrottle,
+  StoreReadError,
+  StoreUnreachable,
 };
-constexpr size_t kKinds = static_cast<size_t>(Kind::WallClockStep) + 1;
+constexpr size_t kKinds = static_cast<size_t>(Kind::StoreUnreachable) + 1;
 
-enum class Family : uint8_t { Network, Partition, DiskLoss, DiskError, Process, Clock };
-constexpr size_t kFamilies = 6;
+enum class Family : uint8_t {
+  Network,
+  Partition,
+  DiskLoss,
+  DiskError,
+  DiskChange,
+  Process,
+  Clock,
+  Schedule,
+  ObjectStore,
+};
+constexpr size_t kFamilies = static_cast<size_t>(Family::ObjectStore) + 1;
 
 enum class Scope : uint8_t {
   World,  // no node is named
   Node,   // one node
   Link,   // from one node to another
+};
+
+// Which nodes a plan may draw for it.
+enum class Hits : uint8_t {
+  Any,
+  Cache,  // only those whose disk may be lost: everything on it is also elsewhere
 };
 
 struct KindInfo {
@@ -60,6 +106,7 @@ struct KindInfo {
   bool lasts;                  // has an end; else it happens at one moment
   std::string_view parameter;  // what `value` means; empty: unused
   std::string_view what;
+  Hits hits = Hits::Any;
 };
 
 std::span<const KindInfo> all_kinds();

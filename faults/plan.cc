@@ -152,10 +152,12 @@ class Drawing {
   void draw_kind(const KindInfo& about, Random& random) {
     // Whether power loss takes what is not synced is a property of a node, not an episode.
     if (about.family == Family::DiskLoss) {
+      int64_t value = draw_value(about, random);
       for (const std::string& node : options_.nodes)
-        plan_.faults.push_back({about.kind, {}, options_.horizon, node, {}, 0});
+        plan_.faults.push_back({about.kind, {}, options_.horizon, node, {}, value});
       return;
     }
+    if (about.hits == Hits::Cache && options_.caches.empty()) return;
     uint64_t seconds = static_cast<uint64_t>(std::max<int64_t>(options_.horizon.to_seconds(), 1));
     uint64_t episodes = random.log_uniform(1, std::max<uint64_t>(seconds / 4, 1));
     for (uint64_t i = 0; i < episodes; i++) draw_episode(about, random);
@@ -171,7 +173,8 @@ class Drawing {
     if (about.lasts && longest > 0)
       fault.length = Duration::microseconds(
           static_cast<int64_t>(random.log_uniform(std::min<uint64_t>(longest, 2000), longest)));
-    if (about.scope != Scope::World) fault.node = options_.nodes[random.below(options_.nodes.size())];
+    const std::vector<std::string>& nodes = about.hits == Hits::Cache ? options_.caches : options_.nodes;
+    if (about.scope != Scope::World) fault.node = nodes[random.below(nodes.size())];
     if (about.scope == Scope::Link) {
       if (options_.nodes.size() < 2) return;
       do fault.to = options_.nodes[random.below(options_.nodes.size())];
@@ -187,10 +190,16 @@ class Drawing {
         return about.scope == Scope::World ? 60'000'000 : 8'000'000;
       case Family::DiskError:
         return about.kind == Kind::NoSpace ? 4'000'000 : 15'000'000;
+      case Family::DiskChange:
+        return about.kind == Kind::OldDiskImage ? 30'000'000 : 5'000'000;
       case Family::Process:
         return 5'000'000;
       case Family::Clock:
+      case Family::Schedule:
         return 30'000'000;
+      case Family::ObjectStore:
+        return about.kind == Kind::StoreOutage || about.kind == Kind::StoreUnreachable ? 15'000'000
+                                                                                       : 30'000'000;
       default:
         return 8'000'000;
     }
@@ -207,18 +216,47 @@ class Drawing {
         return static_cast<int64_t>(random.log_uniform(64, 8192));
       case Kind::SlowLink:
       case Kind::SlowDisk:
+      case Kind::StoreSlow:
         return static_cast<int64_t>(random.log_uniform(2, 100));
       case Kind::ReadError:
       case Kind::WriteError:
       case Kind::SyncFailure:
         return static_cast<int64_t>(random.log_uniform(20, 5000));
+      case Kind::FarLink:
+        return static_cast<int64_t>(random.log_uniform(1, 2000));
+      case Kind::NarrowLink:
+        return static_cast<int64_t>(random.log_uniform(2000, 2'000'000));
+      case Kind::TornSectors:
+        return int64_t{512} << random.below(4);
+      case Kind::OutOfMemory:
+        return static_cast<int64_t>(random.log_uniform(1, 5000));
+      case Kind::SlowNode:
+        return static_cast<int64_t>(random.log_uniform(2, 500));
+      case Kind::LateTimers:
+        return static_cast<int64_t>(random.log_uniform(1, 1000));
+      case Kind::SchedulePct:
+        return static_cast<int64_t>(random.between(2, 5));
+      case Kind::GhostConnection:
+      case Kind::StoreError:
+      case Kind::StoreLostAnswer:
+      case Kind::StoreLate:
+      case Kind::StoreReadError:
+        return static_cast<int64_t>(random.log_uniform(1, 64));
+      case Kind::StoreHang:
+        return static_cast<int64_t>(random.log_uniform(4, 200));
+      case Kind::StoreThrottle:
+        return static_cast<int64_t>(random.log_uniform(1, 50));
+      case Kind::BridgePartition:
+      case Kind::Blackout:
       case Kind::GroupPartition: {
         uint64_t nodes = std::min<size_t>(options_.nodes.size(), 60);
         if (nodes < 2) return 0;
         return static_cast<int64_t>(random.between(1, (uint64_t{1} << nodes) - 2));
       }
       case Kind::CrashLoop:
+      case Kind::KillLoop:
         return static_cast<int64_t>(random.log_uniform(1, 500));
+      case Kind::WallClockDrift:
       case Kind::WallClockOffset:
       case Kind::WallClockStep: {
         auto size = static_cast<int64_t>(random.log_uniform(1, 600'000));

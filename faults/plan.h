@@ -44,6 +44,8 @@ struct DrawOptions {
   std::vector<std::string> nodes;  // who may be hit
   Duration horizon;                // faults begin and end before it
   std::vector<Kind> never;         // kinds left out
+  // Those of the nodes whose disk may be lost (Hits::Cache).
+  std::vector<std::string> caches = {};
 };
 
 // Swarm testing: each family is off in half the plans, then each kind of it in a quarter; how often

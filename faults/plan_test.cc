@@ -8,7 +8,8 @@
 namespace argon::faults {
 namespace {
 
-const DrawOptions kOptions{{"safekeeper-1", "safekeeper-2", "pageserver"}, Duration::seconds(60), {}};
+const DrawOptions kOptions{
+    {"safekeeper-1", "safekeeper-2", "pageserver"}, Duration::seconds(60), {}, {"pageserver"}};
 
 RC_GTEST_PROP(Plan, PrintsAndParses, (uint64_t seed)) {
   Random random(seed);

@@ -6,6 +6,7 @@
 #include "core/env/io.h"
 #include "core/http/client.h"
 #include "core/pageserver/pageserver.h"
+#include "core/pageserver/timeline_index.h"
 #include "core/safekeeper/safekeeper.h"
 #include "scenarios/draw.h"
 #include "scenarios/oracle_safekeeper_disk.h"
@@ -145,7 +146,9 @@ bool Cluster::set_up() {
   });
   for (uint64_t i = 1; i <= 3; i++) add_safekeeper(i);
   add_pageserver();
-  run_.world().add_machine("operator").boot([](Task& task, Env&) { return task.sleep(Duration::max()); });
+  sim::Machine& operators = run_.world().add_machine("operator");
+  operators.spare();
+  operators.boot([](Task& task, Env&) { return task.sleep(Duration::max()); });
   run_.run_for(Duration::seconds(1));
   Status imported =
       run_.world().run(pageserver(), [this](Task& task) { return import_root(task); }, Duration::seconds(60));
@@ -243,6 +246,18 @@ void Cluster::heal_core() {
   }
   rest.insert(rest.end(), rivals.begin(), rivals.end());
   run_.heal_core(core, rest, rivals);
+}
+
+bool Cluster::is_uploaded_layer(const std::string& path) const {
+  constexpr std::string_view kRoot = "/layers/";
+  if (!path.starts_with(kRoot)) return false;
+  size_t slash = path.rfind('/');
+  std::string key = layers_.last_key(path.substr(kRoot.size(), slash + 1 - kRoot.size()) + "index-");
+  if (key.empty()) return false;
+  auto index = pageserver::decode_index(*layers_.find(key), key);
+  std::string name = path.substr(slash + 1);
+  return index.ok() && std::any_of(index->layers.begin(), index->layers.end(),
+                                   [&](const auto& layer) { return to_string(layer.name) == name; });
 }
 
 std::string Cluster::wal_folder(const Line& line) const {

@@ -68,6 +68,8 @@ class Cluster {
   std::string wal_folder(const Line& line) const;
   // Heals a majority of safekeepers, broker, pageserver and one compute a line, and breaks the rest for good.
   void heal_core();
+  // A layer file on the pageserver's disk that the newest index in the object store names.
+  bool is_uploaded_layer(const std::string& path) const;
 
  private:
   sim::Machine& add(const std::string& name);

@@ -39,6 +39,8 @@ Result<uint64_t> recover(Task& task, Disk& disk) {
   while (end + kRecord <= size) {
     TRY(read_exact_at(task, *file, end, record));
     if (!valid(record)) break;
+    // Where a former process saw a sync fail, what reads well may not be on the medium: written once more.
+    TRY(write_all_at(task, *file, end, record));
     end += kRecord;
   }
   TRY(file->truncate(task, end));

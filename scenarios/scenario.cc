@@ -47,14 +47,16 @@ void Run::remark(std::string_view machine, std::string_view kind, std::string te
 }
 
 void Run::start_faults(const std::vector<std::string>& nodes, Duration horizon,
-                       std::vector<faults::Kind> never) {
+                       std::vector<faults::Kind> never, std::vector<std::string> caches, MayRot may_rot) {
   Random random = world_.stream("fault plan");
-  start_plan(faults::draw_plan(random, {nodes, horizon, std::move(never)}));
+  start_plan(faults::draw_plan(random, {nodes, horizon, std::move(never), std::move(caches)}),
+             std::move(may_rot));
 }
 
-void Run::start_plan(faults::Plan plan) {
+void Run::start_plan(faults::Plan plan, MayRot may_rot) {
   plan_ = options_.plan.has_value() ? *options_.plan : std::move(plan);
   driver_ = std::make_unique<sim::FaultDriver>(world_, plan_);
+  driver_->allow_rot(std::move(may_rot));
   driver_->start();
 }
 

@@ -100,15 +100,18 @@ class Run {
   // The drawn value, or less where `options().limits` says so. For what a run has many of: "branches".
   uint64_t limited(const std::string& what, uint64_t drawn);
 
+  using MayRot = std::function<bool(sim::Machine&, const std::string& path)>;
   // Draws (or takes the given) plan for these machines and lets it begin.
+  // `caches` are those of the nodes whose disk may be lost, and files there may rot where `may_rot` says so.
   void start_faults(const std::vector<std::string>& nodes, Duration horizon,
-                    std::vector<faults::Kind> never = {});
+                    std::vector<faults::Kind> never = {}, std::vector<std::string> caches = {},
+                    MayRot may_rot = nullptr);
   // Ends all faults, but breaks for good whoever is not in the core (each in a way of the seed's): from here
   // on the core must make progress alone. `rivals` are those of the rest that the core would obey.
   void heal_core(const std::vector<std::string>& core, const std::vector<std::string>& rest,
                  const std::vector<std::string>& rivals);
   // Lets this plan begin, or the one given in the options.
-  void start_plan(faults::Plan plan);
+  void start_plan(faults::Plan plan, MayRot may_rot = nullptr);
   // Ends all faults and starts whatever is down.
   void heal();
 

@@ -1,10 +1,13 @@
 // Bucket: a simulated object store. It lies outside all machines, so it outlives them.
 //
 // BucketStore is one process's way to it. Every call takes drawn time; a put or remove takes effect in
-// the middle of it, so a caller that is cancelled or loses power may have done it or not.
+// the middle of it, so a caller that is cancelled or loses power may have done it or not. Faults of the
+// family object-store hit every bucket of the world; what they do is within the contract of ObjectStore.
+// A change that is carried out late refers to the bucket: it outlives the world's last event.
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -17,6 +20,8 @@ class Bucket {
  public:
   size_t size() const { return objects_.size(); }
   const std::map<std::string, Bytes, std::less<>>& objects() const { return objects_; }
+  // The greatest key that begins with the prefix; empty where there is none.
+  std::string last_key(std::string_view prefix) const;
   const Bytes* find(std::string_view key) const {
     auto found = objects_.find(key);
     return found == objects_.end() ? nullptr : &found->second;
@@ -24,6 +29,11 @@ class Bucket {
 
  private:
   friend class BucketStore;
+  Status put(const std::string& key, Bytes bytes, objstore::PutMode mode);
+  void remove(const std::vector<std::string>& keys);
+
+  int64_t second_ = 0;  // that the requests below came in
+  int64_t requests_ = 0;
   std::map<std::string, Bytes, std::less<>> objects_;
 };
 
@@ -43,7 +53,10 @@ class BucketStore final : public objstore::ObjectStore {
 
  private:
   Status travel(Task& task);
-  Status answer(Task& task, std::string_view what);
+  Status request(Task& task, const std::string& what);
+  Status answer(Task& task, const std::string& what);
+  Status put_off(Task& task, const std::string& what, std::function<void()> act);
+  bool throttled(World& world);
 
   Bucket& bucket_;
   Duration latency_;

@@ -12,7 +12,7 @@ std::string_view to_string(EventKind kind) {
   static constexpr std::string_view kNames[] = {
       "run",       "timer",         "boot",      "power-loss", "exit",      "connect",   "connect-failed",
       "send",      "deliver",       "reset",     "close",      "disk-open", "disk-read", "disk-write",
-      "disk-sync", "disk-truncate", "disk-name", "disk-crash", "fault",     "note"};
+      "disk-sync", "disk-truncate", "disk-name", "disk-crash", "fault",     "note",      "kill"};
   return kNames[static_cast<size_t>(kind)];
 }
 

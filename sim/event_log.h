@@ -36,6 +36,7 @@ enum class EventKind : uint16_t {
   DiskCrash,      // a: sectors lost, b: names lost
   Fault,          // a: kind
   Note,           // a, b: as the scenario says
+  Kill,           // a: incarnation
 };
 
 std::string_view to_string(EventKind kind);

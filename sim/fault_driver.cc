@@ -30,6 +30,12 @@ void FaultDriver::begin(size_t index) {
     case Kind::Reset:
       world_.counters.add(fault.kind, world_.net().reset_connections(*machine));
       return;
+    case Kind::OneSidedReset:
+      world_.counters.add(fault.kind, world_.net().reset_peers(*machine));
+      return;
+    case Kind::BitRot:
+      rot(*machine);
+      return;
     case Kind::WallClockStep:
       machine->step_wall_clock(Duration::milliseconds(fault.value));
       world_.counters.add(fault.kind);
@@ -40,17 +46,46 @@ void FaultDriver::begin(size_t index) {
       break;
     case Kind::OneWayPartition:
     case Kind::GroupPartition:
+    case Kind::BridgePartition:
+    case Kind::IsolatedNode:
     case Kind::Clog:
       partition(fault, true);
       break;
     case Kind::SlowLink:
-      world_.net().begin_slow(machine->index(), world_.find_machine(fault.to)->index(), fault.value);
+    case Kind::FarLink:
+    case Kind::NarrowLink:
+      world_.net()
+          .faults(machine->index(), world_.find_machine(fault.to)->index())
+          .begin(fault.kind, fault.value);
       break;
     case Kind::PowerLoss:
     case Kind::CrashLoop:
-      if (machine->up()) world_.counters.add(fault.kind);
-      crash(*machine);
-      if (fault.kind == Kind::CrashLoop) crash_again(index);
+    case Kind::ProcessKill:
+    case Kind::KillLoop:
+      crash(fault.kind, *machine);
+      if (fault.kind == Kind::CrashLoop || fault.kind == Kind::KillLoop) crash_again(index);
+      break;
+    case Kind::Blackout:
+      for (Machine* one : nodes_of(fault)) crash(fault.kind, *one);
+      break;
+    case Kind::OutOfMemory:
+      machine->kill_after(static_cast<uint64_t>(std::max<int64_t>(fault.value, 1)));
+      break;
+    case Kind::DiskLost:
+      machine->power_loss();
+      machine->storage().wipe();
+      world_.counters.add(fault.kind);
+      break;
+    case Kind::OldDiskImage:
+      images_[index].copy_from(machine->storage());
+      break;
+    case Kind::WallClockDrift:
+      machine->drift_wall_clock(fault.value);
+      machine->faults.begin(fault.kind, fault.value);
+      break;
+    case Kind::WallClockFrozen:
+      machine->freeze_wall_clock();
+      machine->faults.begin(fault.kind, fault.value);
       break;
     case Kind::GracefulRestart:
       if (machine->up()) world_.counters.add(fault.kind);
@@ -70,11 +105,15 @@ void FaultDriver::end(size_t index) {
   switch (fault.kind) {
     case Kind::OneWayPartition:
     case Kind::GroupPartition:
+    case Kind::BridgePartition:
+    case Kind::IsolatedNode:
     case Kind::Clog:
       partition(fault, false);
       return;
     case Kind::SlowLink:
-      world_.net().end_slow(machine->index(), world_.find_machine(fault.to)->index());
+    case Kind::FarLink:
+    case Kind::NarrowLink:
+      world_.net().faults(machine->index(), world_.find_machine(fault.to)->index()).end(fault.kind);
       return;
     case Kind::Stall:
       // Unless another stall goes on longer.
@@ -82,12 +121,33 @@ void FaultDriver::end(size_t index) {
       return;
     case Kind::GracefulRestart:
       // Whoever has not stopped by now is killed.
-      if (machine->up()) crash(*machine);
+      if (machine->up()) machine->power_loss();
       revive(*machine);
       return;
     case Kind::PowerLoss:
     case Kind::CrashLoop:
+    case Kind::ProcessKill:
+    case Kind::KillLoop:
+    case Kind::DiskLost:
       revive(*machine);
+      return;
+    case Kind::Blackout:
+      for (Machine* one : nodes_of(fault)) revive(*one);
+      return;
+    case Kind::OutOfMemory:
+      machine->kill_after(0);
+      revive(*machine);
+      return;
+    case Kind::OldDiskImage:
+      machine->power_loss();
+      machine->storage().copy_from(images_.at(index));
+      images_.erase(index);
+      world_.counters.add(fault.kind);
+      revive(*machine);
+      return;
+    case Kind::WallClockDrift:
+      machine->drift_wall_clock(0);
+      machine->faults.end(fault.kind);
       return;
     default:
       (machine != nullptr ? machine->faults : world_.faults).end(fault.kind);
@@ -103,15 +163,40 @@ void FaultDriver::crash_again(size_t index) {
   });
   world_.after(dark + life, [this, index] {
     if (!active_.contains(index)) return;
-    Machine& machine = *world_.find_machine(plan_.faults[index].node);
-    if (machine.up()) world_.counters.add(Kind::CrashLoop);
-    crash(machine);
+    crash(plan_.faults[index].kind, *world_.find_machine(plan_.faults[index].node));
     crash_again(index);
   });
 }
 
-void FaultDriver::crash(Machine& machine) {
-  machine.power_loss();
+void FaultDriver::crash(Kind kind, Machine& machine) {
+  if (machine.up()) world_.counters.add(kind);
+  if (kind == Kind::ProcessKill || kind == Kind::KillLoop)
+    machine.kill();
+  else
+    machine.power_loss();
+}
+
+// Whom a bit mask names.
+std::vector<Machine*> FaultDriver::nodes_of(const Fault& fault) const {
+  std::vector<Machine*> named;
+  for (const auto& machine : world_.machines())
+    if (!machine->spared() && machine->index() <= 63 &&
+        (static_cast<uint64_t>(fault.value) >> (machine->index() - 1u) & 1u) != 0)
+      named.push_back(machine.get());
+  return named;
+}
+
+// One bit of one file that may rot.
+void FaultDriver::rot(Machine& machine) {
+  if (may_rot_ == nullptr) return;
+  std::vector<std::string> files = machine.storage().files();
+  std::erase_if(files, [&](const std::string& path) { return !may_rot_(machine, path); });
+  if (files.empty()) return;
+  std::shared_ptr<Inode> file = machine.storage().find(files[random_.below(files.size())]);
+  if (file->size() == 0) return;
+  uint64_t offset = random_.below(file->size());
+  auto bit = static_cast<unsigned>(random_.below(8));
+  if (file->flip(offset, bit)) world_.counters.add(Kind::BitRot);
 }
 
 void FaultDriver::revive(Machine& machine) {
@@ -126,8 +211,12 @@ void FaultDriver::partition(const Fault& fault, bool begin) {
   };
   for (auto& from : world_.machines()) {
     for (auto& to : world_.machines()) {
-      bool apart = fault.kind == Kind::GroupPartition ? side(*from) != side(*to)
-                                                      : from->name() == fault.node && to->name() == fault.to;
+      bool from_it = from->name() == fault.node;
+      bool to_it = to->name() == fault.node;
+      bool apart = from_it && to->name() == fault.to;
+      if (fault.kind == Kind::GroupPartition) apart = side(*from) != side(*to);
+      if (fault.kind == Kind::BridgePartition) apart = !from_it && !to_it && side(*from) != side(*to);
+      if (fault.kind == Kind::IsolatedNode) apart = from_it != to_it;
       if (!apart) continue;
       if (begin)
         world_.net().begin_block(from->index(), to->index(), fault.kind);

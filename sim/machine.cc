@@ -23,12 +23,18 @@ MonotonicTime SimEnv::now() const {
 }
 
 WallTime SimEnv::wall_now() {
-  int64_t offset = machine_.wall_offset_ns_;
-  if (machine_.faults.on(faults::Kind::WallClockOffset)) {
-    offset += machine_.faults.value(faults::Kind::WallClockOffset) * 1'000'000;
-    world_.counters.add(faults::Kind::WallClockOffset);
+  using faults::Kind;
+  int64_t time = machine_.wall_ns();
+  if (machine_.faults.on(Kind::WallClockOffset)) {
+    time += machine_.faults.value(Kind::WallClockOffset) * 1'000'000;
+    world_.counters.add(Kind::WallClockOffset);
   }
-  return {kEpoch + world_.now().ns + offset};
+  if (machine_.faults.on(Kind::WallClockDrift)) world_.counters.add(Kind::WallClockDrift);
+  if (machine_.faults.on(Kind::WallClockFrozen)) {
+    time = machine_.frozen_at_;
+    world_.counters.add(Kind::WallClockFrozen);
+  }
+  return {time};
 }
 
 void SimEnv::post(Runnable& r) {
@@ -37,6 +43,11 @@ void SimEnv::post(Runnable& r) {
 
 void SimEnv::arm(Timer& timer, MonotonicTime due) {
   if (dead_) return;
+  if (machine_.faults.on(faults::Kind::LateTimers)) {
+    int64_t most = std::max<int64_t>(machine_.faults.value(faults::Kind::LateTimers), 1) * 1'000'000;
+    due.ns += static_cast<int64_t>(machine_.random_.below(static_cast<uint64_t>(most)));
+    world_.counters.add(faults::Kind::LateTimers);
+  }
   timers_.arm(timer, due);
   world_.note_armed(timer);
   world_.next_due_ = std::min(world_.next_due_, due.ns - machine_.monotonic_offset_);
@@ -129,12 +140,71 @@ void Machine::process_ended() {
   bool failed = exit_status_.has_value() && !exit_status_->ok();
   world_.record(EventKind::Exit, index_, failed ? 1 : 0, 0);
   if (failed) world_.write_log(*this, LogLevel::Error, "exit", exit_status_->error().to_string());
-  // Clean pages may be dropped at any time; a new process does not find what never reached the medium.
-  storage_.forget_dropped();
+  forget_dropped();
   if (!failed || !restart_delay_.has_value()) return;
   world_.after(*restart_delay_, [this, incarnation = boots_] {
     if (exited_ && boots_ == incarnation && restart_delay_.has_value()) start();
   });
+}
+
+// Clean pages may be forgotten at any time, and with them what never reached the medium: before the next
+// process looks, or some time after it has.
+void Machine::forget_dropped() {
+  using faults::Kind;
+  if (!faults.on(Kind::DroppedPagesLinger)) {
+    storage_.forget_dropped();
+    return;
+  }
+  if (!storage_.holds_dropped()) return;
+  world_.counters.add(Kind::DroppedPagesLinger);
+  Duration later = random_.between(Duration::milliseconds(1), Duration::seconds(30));
+  world_.after(later, [this] { storage_.forget_dropped(); });
+}
+
+int64_t Machine::wall_ns() const {
+  int64_t gained = (world_.now().ns - drift_began_) / 1'000 * drift_ / 1'000;
+  return kEpoch + world_.now().ns + wall_offset_ns_ + gained;
+}
+
+void Machine::drift_wall_clock(int64_t millionths) {
+  wall_offset_ns_ = wall_ns() - kEpoch - world_.now().ns;
+  drift_ = millionths;
+  drift_began_ = world_.now().ns;
+}
+
+void Machine::after_run(const SimEnv* env) {
+  using faults::Kind;
+  if (env_.get() != env) return;
+  if (faults.on(Kind::SlowNode)) {
+    stall_until(world_.now() + Duration::microseconds(std::max<int64_t>(faults.value(Kind::SlowNode), 1)));
+    world_.counters.add(Kind::SlowNode);
+  }
+  if (runs_left_ > 0 && --runs_left_ == 0) {
+    world_.counters.add(Kind::OutOfMemory);
+    kill();
+  }
+}
+
+// What ran here is no more: its tasks are forgotten, then they unwind.
+void Machine::drop_process(bool tell_peers) {
+  world_.net().process_gone(*this, tell_peers);
+  env_->dead_ = true;
+  world_.drop_ready(*env_);
+  parked_.clear();
+  while (!env_->timers_.empty()) env_->timers_.pop();
+  env_->runtime().kill();
+  env_.reset();
+  exit_status_.reset();
+  exited_ = false;
+  stalled_until_ = 0;
+  runs_left_ = 0;
+}
+
+void Machine::kill() {
+  if (!up()) return;
+  world_.record_cause(EventKind::Kill, index_, boots_, 0);
+  drop_process(true);
+  forget_dropped();
 }
 
 void Machine::ask_to_stop() {
@@ -146,20 +216,15 @@ void Machine::power_loss() {
   using faults::Kind;
   powered_ = false;
   world_.record_cause(EventKind::PowerLoss, index_, boots_, 0);
-  if (env_ != nullptr) {
-    world_.net().power_lost(*this);
-    env_->dead_ = true;
-    world_.drop_ready(*env_);
-    parked_.clear();
-    while (!env_->timers_.empty()) env_->timers_.pop();
-    env_->runtime().kill();
-    env_.reset();
-  }
+  if (env_ != nullptr) drop_process(!faults.on(Kind::HalfOpen));
   exit_status_.reset();
   exited_ = false;
   stalled_until_ = 0;
   CrashRules rules{faults.on(Kind::UnsyncedDataLost), faults.on(Kind::TornSectors),
                    faults.on(Kind::UnsyncedNamesLost)};
+  if (rules.tear_sectors)
+    rules.sector =
+        static_cast<size_t>(std::clamp<int64_t>(faults.value(Kind::TornSectors), kSectorSize, kPageSize));
   CrashLoss loss = storage_.crash(random_, rules);
   world_.counters.add(Kind::UnsyncedDataLost, loss.files);
   world_.counters.add(Kind::TornSectors, loss.torn_files);

@@ -83,6 +83,11 @@ class Machine {
   bool powered() const { return powered_; }
   // From outside of tasks. No effect where it is off already.
   void power_loss();
+  // The process dies where it stands; the operating system goes on: nothing on the disk is lost. No effect
+  // where no process runs.
+  void kill();
+  // The same once so many more of its tasks have run.
+  void kill_after(uint64_t runs) { runs_left_ = runs; }
   // Asks the process to stop, in order.
   void ask_to_stop();
   // How main ended; nothing while it runs or after power loss.
@@ -98,6 +103,14 @@ class Machine {
   void end_stall();
   bool stalled() const { return stalled_until_ > world_.now().ns; }
   void step_wall_clock(Duration by) { wall_offset_ns_ += by.ns; }
+  // What its wall clock says, without what is wrong for a time only.
+  int64_t wall_ns() const;
+  // The clock is so many millionths too fast from now on; what it gained so far stays. 0 ends it.
+  void drift_wall_clock(int64_t millionths);
+  void freeze_wall_clock() { frozen_at_ = wall_ns(); }
+  // No fault that hits several nodes at once hits this one.
+  void spare() { spared_ = true; }
+  bool spared() const { return spared_; }
 
   // REQUIRES: up().
   SimEnv& env() { return *env_; }
@@ -112,6 +125,9 @@ class Machine {
   void start();
   void process_ended();
   void post_parked();
+  void drop_process(bool tell_peers);
+  void forget_dropped();
+  void after_run(const SimEnv* env);
 
   World& world_;
   uint16_t index_;
@@ -119,6 +135,11 @@ class Machine {
   Random random_;
   int64_t monotonic_offset_;
   int64_t wall_offset_ns_ = 0;
+  int64_t drift_ = 0;  // millionths, since drift_began_
+  int64_t drift_began_ = 0;
+  int64_t frozen_at_ = 0;
+  uint64_t runs_left_ = 0;  // until it is killed; 0: it is not
+  bool spared_ = false;
   int64_t stalled_until_ = 0;
   bool powered_ = false;
   bool exited_ = false;

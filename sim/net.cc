@@ -86,7 +86,7 @@ void Pipe::fire() {
   }
   world.cause_ = cause;
   world.record_cause(EventKind::Deliver, to_side.machine->index(), connection.id, readable);
-  if (to_side.env == nullptr || !to_side.open) {
+  if (to_side.env == nullptr || !to_side.open || to_side.reset) {
     // Nobody is there to read. A running operating system says so.
     head = data.size() - (unread() - readable);
     readable = 0;
@@ -212,7 +212,7 @@ class NetStream final : public Stream {
   Status shutdown_write() override {
     TRY(check_open());
     Pipe& pipe = connection_->to[1 - side_];
-    if (!pipe.end_sent) pipe.push_end(due(pipe));
+    if (!pipe.end_sent) pipe.push_end(due(pipe, 0));
     return {};
   }
 
@@ -228,15 +228,17 @@ class NetStream final : public Stream {
     if (own().reset) return Error(Code::Disconnected, "the connection to " + own().peer + " was reset");
     return {};
   }
-  int64_t due(const Pipe& pipe) {
+  int64_t due(const Pipe& pipe, size_t bytes) {
     Net& net = connection_->net;
-    Duration latency = net.latency(*own().machine, *connection_->sides[1 - side_].machine);
-    return std::max(pipe.last_due, net.world_.now().ns + latency.ns);
+    Machine& other = *connection_->sides[1 - side_].machine;
+    Duration latency = net.latency(*own().machine, other);
+    int64_t due = std::max(pipe.last_due, net.world_.now().ns + latency.ns);
+    return due + net.time_on_wire(*own().machine, other, bytes).ns;
   }
   void send(Pipe& pipe, ByteView bytes) {
     uint64_t sent = connection_->net.world_.record(EventKind::Send, own().machine->index(), connection_->id,
                                                    hash64(bytes), static_cast<uint32_t>(bytes.size()));
-    pipe.push(bytes, due(pipe), sent);
+    pipe.push(bytes, due(pipe, bytes.size()), sent);
   }
 
   std::shared_ptr<Connection> connection_;
@@ -322,15 +324,6 @@ void Net::end_block(uint16_t from, uint16_t to, Kind kind) {
         pipe.schedule();
 }
 
-void Net::begin_slow(uint16_t from, uint16_t to, int64_t factor) {
-  link(from, to).slow++;
-  link(from, to).factor = std::max<int64_t>(factor, 1);
-}
-
-void Net::end_slow(uint16_t from, uint16_t to) {
-  if (link(from, to).slow > 0) link(from, to).slow--;
-}
-
 Duration Net::latency(const Machine& from, const Machine& to) {
   if (&from == &to) return Duration::microseconds(5) + random_.exponential(Duration::microseconds(5));
   Duration latency =
@@ -341,12 +334,24 @@ Duration Net::latency(const Machine& from, const Machine& to) {
                       1000, static_cast<uint64_t>(world_.options().net.latency_tail.to_microseconds()))));
     world_.counters.add(Kind::LatencyTail);
   }
-  const Link& path = link(from.index(), to.index());
-  if (path.slow > 0) {
-    latency = latency * path.factor;
+  const FaultState& path = link(from.index(), to.index()).faults;
+  if (path.on(Kind::SlowLink)) {
+    latency = latency * std::max<int64_t>(path.value(Kind::SlowLink), 1);
     world_.counters.add(Kind::SlowLink);
   }
+  if (path.on(Kind::FarLink)) {
+    latency = latency + Duration::milliseconds(std::max<int64_t>(path.value(Kind::FarLink), 1));
+    world_.counters.add(Kind::FarLink);
+  }
   return latency;
+}
+
+Duration Net::time_on_wire(const Machine& from, const Machine& to, size_t bytes) {
+  const FaultState& path = link(from.index(), to.index()).faults;
+  if (bytes == 0 || !path.on(Kind::NarrowLink)) return {};
+  world_.counters.add(Kind::NarrowLink);
+  return Duration::seconds(1) * static_cast<int64_t>(bytes) /
+         std::max<int64_t>(path.value(Kind::NarrowLink), 1);
 }
 
 Machine* Net::resolve(Machine& from, const Address& address) {
@@ -373,9 +378,30 @@ uint32_t Net::reset_connections(Machine& machine, Machine* other) {
   return static_cast<uint32_t>(found.size());
 }
 
-void Net::power_lost(Machine& machine) {
+uint32_t Net::reset_peers(Machine& machine) {
+  uint32_t found = 0;
+  for (auto& [id, connection] : connections_) {
+    for (int side = 0; side < 2; side++) {
+      Side& peer = connection->sides[1 - side];
+      if (connection->sides[side].machine != &machine || peer.machine == &machine || peer.reset) continue;
+      connection->reset_now(1 - side);
+      found_dead_later(*connection, side);
+      found++;
+    }
+  }
+  return found;
+}
+
+// The side learns by its own keepalive that the connection is gone.
+void Net::found_dead_later(Connection& connection, int side) {
+  Duration keepalive = random_.between(Duration::seconds(2), Duration::seconds(15));
+  world_.after(keepalive, [weak = connection.weak_from_this(), side] {
+    if (auto self = weak.lock()) self->reset_now(side);
+  });
+}
+
+void Net::process_gone(Machine& machine, bool tell_peers) {
   std::erase_if(listeners_, [&](const auto& entry) { return entry.first.first == machine.index(); });
-  bool quiet = machine.faults.on(Kind::HalfOpen);
   for (auto& [id, connection] : connections_) {
     for (int side = 0; side < 2; side++) {
       Side& own = connection->sides[side];
@@ -385,15 +411,12 @@ void Net::power_lost(Machine& machine) {
       if (connection->sides[1 - side].env == nullptr || connection->sides[1 - side].machine == &machine)
         continue;
       // The peer is told at once, as by a kernel that outlives its process, or by its own keepalive.
-      if (!quiet) {
+      if (tell_peers) {
         connection->send_reset(1 - side);
         continue;
       }
       world_.counters.add(Kind::HalfOpen);
-      Duration keepalive = random_.between(Duration::seconds(2), Duration::seconds(15));
-      world_.after(keepalive, [weak = connection->weak_from_this(), side] {
-        if (auto self = weak.lock()) self->reset_now(1 - side);
-      });
+      found_dead_later(*connection, 1 - side);
     }
   }
 }
@@ -437,6 +460,17 @@ Status NodeNetwork::reach(Task& task, Machine& target, const Address& address) {
   return Error(Code::Unavailable, "connect to " + to_string(address) + ": no answer");
 }
 
+std::shared_ptr<Connection> NodeNetwork::connection_to(NetListener& listener, const Address& address,
+                                                       uint64_t capacity) {
+  Net& net = env_.world().net();
+  auto connection = std::make_shared<Connection>(net, net.next_id_++, capacity);
+  SimEnv& there = listener.env();
+  connection->sides[0] = {&env_.machine(), &env_, true, false, nullptr, nullptr, to_string(address)};
+  std::string peer = env_.machine().name() + "#" + std::to_string(connection->id);
+  connection->sides[1] = {&there.machine(), &there, true, false, nullptr, nullptr, peer};
+  return connection;
+}
+
 Result<std::unique_ptr<Stream>> NodeNetwork::connect(Task& task, const Address& address) {
   World& world = env_.world();
   Net& net = world.net();
@@ -446,6 +480,12 @@ Result<std::unique_ptr<Stream>> NodeNetwork::connect(Task& task, const Address& 
   if (target == nullptr) {
     TRY(task.yield());
     return Error(Code::Unavailable, "connect to " + to_string(address) + ": no such host");
+  }
+  if (target != &here && here.faults.on(Kind::NameLookupFailure)) {
+    world.counters.add(Kind::NameLookupFailure);
+    TRY(task.sleep(net.random_.exponential(Duration::milliseconds(100))));
+    return Error(Code::Unavailable,
+                 "connect to " + to_string(address) + ": temporary failure in name resolution");
   }
   TRY(reach(task, *target, address));
   Address key = address;
@@ -461,15 +501,13 @@ Result<std::unique_ptr<Stream>> NodeNetwork::connect(Task& task, const Address& 
   uint64_t capacity = world.options().net.capacity;
   if (world.faults.on(Kind::BufferPressure))
     capacity = static_cast<uint64_t>(std::max<int64_t>(world.faults.value(Kind::BufferPressure), 1));
-  auto connection = std::make_shared<Connection>(net, net.next_id_++, capacity);
-  connection->sides[0] = {&here, &env_, true, false, nullptr, nullptr, to_string(address)};
-  connection->sides[1] = {target,
-                          &listener->second->env(),
-                          true,
-                          false,
-                          nullptr,
-                          nullptr,
-                          here.name() + "#" + std::to_string(connection->id)};
+  if (target != &here && target->faults.strikes(Kind::GhostConnection, net.random_)) {
+    world.counters.add(Kind::GhostConnection);
+    auto ghost = connection_to(*listener->second, address, capacity);
+    listener->second->offer(std::make_unique<NetStream>(ghost, 1));
+    ghost->close(0);
+  }
+  auto connection = connection_to(*listener->second, address, capacity);
   if (world.traced()) world.log().name(where, to_string(address));
   world.record(EventKind::Connect, here.index(), connection->id, where, target->index());
   auto ours = std::make_unique<NetStream>(connection, 0);

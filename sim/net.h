@@ -88,6 +88,7 @@ class NodeNetwork final : public Network {
 
  private:
   Status reach(Task& task, Machine& target, const Address& address);
+  std::shared_ptr<Connection> connection_to(NetListener& listener, const Address& address, uint64_t capacity);
   SimEnv& env_;
 };
 
@@ -99,12 +100,15 @@ class Net {
   void begin_block(uint16_t from, uint16_t to, faults::Kind kind = faults::Kind::OneWayPartition);
   void end_block(uint16_t from, uint16_t to, faults::Kind kind = faults::Kind::OneWayPartition);
   bool blocked(uint16_t from, uint16_t to) const;
-  void begin_slow(uint16_t from, uint16_t to, int64_t factor);
-  void end_slow(uint16_t from, uint16_t to);
+  // Other faults of a direction.
+  FaultState& faults(uint16_t from, uint16_t to) { return link(from, to).faults; }
+  // Resets the peers' sides of the machine's connections. How many.
+  uint32_t reset_peers(Machine& machine);
   // Resets connections of the machine; those between the two where `other` is given. How many.
   uint32_t reset_connections(Machine& machine, Machine* other = nullptr);
-  // The process on the machine is gone with everything it had open. Before its fibers unwind.
-  void power_lost(Machine& machine);
+  // The process on the machine is gone with everything it had open. Before its fibers unwind. Peers are told,
+  // or find out by themselves.
+  void process_gone(Machine& machine, bool tell_peers);
   size_t connections() const { return connections_.size(); }
 
  private:
@@ -117,8 +121,7 @@ class Net {
   struct Link {
     uint32_t blocks = 0;
     std::map<faults::Kind, uint32_t> kinds;  // of the blocks
-    uint32_t slow = 0;
-    int64_t factor = 1;
+    FaultState faults;
   };
   using Port = std::pair<uint16_t, Address>;  // machine; host is empty
 
@@ -126,6 +129,9 @@ class Net {
   // blocked(), and counts it.
   bool held_up(uint16_t from, uint16_t to);
   Duration latency(const Machine& from, const Machine& to);
+  // What a narrow path adds for so many bytes.
+  Duration time_on_wire(const Machine& from, const Machine& to, size_t bytes);
+  void found_dead_later(Connection& connection, int side);
   Machine* resolve(Machine& from, const Address& address);
 
   World& world_;

@@ -56,9 +56,17 @@ class SimFile final : public File {
       inode_->fail_sync(inode_->begin_sync());
       return fail(Code::Io, "fdatasync " + path_ + ": Input/output error", EIO);
     }
-    Inode::SyncToken token = inode_->begin_sync();
+    struct Syncing {
+      ~Syncing() {
+        if (!ended) inode.abandon_sync();
+      }
+      Inode& inode;
+      Inode::SyncToken token = inode.begin_sync();
+      bool ended = false;
+    } syncing{*inode_};
     disk_.pause(task, config().sync);
-    inode_->end_sync(token);
+    syncing.ended = true;
+    inode_->end_sync(syncing.token);
     record(EventKind::DiskSync, inode_->size());
     return {};
   }

@@ -2,10 +2,22 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 
 #include "core/base/check.h"
 
 namespace argon::sim {
+namespace {
+
+// One coin for each group of so many sectors.
+uint64_t spread(uint64_t coins, size_t sectors) {
+  uint64_t out = 0;
+  for (size_t sector = 0; sector < kPageSize / kSectorSize; sector++)
+    out |= (coins >> (sector / sectors) & 1) << sector;
+  return out;
+}
+
+}  // namespace
 
 Inode::Inode(uint64_t id, bool is_directory, uint64_t& pages_in_use)
     : id_(id), is_directory_(is_directory), pages_in_use_(pages_in_use) {}
@@ -188,7 +200,7 @@ void Inode::crash(Random& random, const CrashRules& rules, CrashLoss& loss) {
     uint8_t back = 0;
     if (lose) back = page.dirty;
     if (tear && page.dirty != 0) {
-      uint64_t coins = random.next();
+      uint64_t coins = spread(random.next(), rules.sector / kSectorSize);
       back = static_cast<uint8_t>(page.dirty & coins);
       kept = kept || (page.dirty & ~coins) != 0;
     }
@@ -227,6 +239,27 @@ void Inode::forget_dropped() {
     clean(*page, 0);
   }
   for (auto& [name, child] : entries) child->forget_dropped();
+}
+
+bool Inode::holds_dropped() const {
+  for (const auto& page : pages_)
+    if (page != nullptr && page->dropped != 0) return true;
+  return std::any_of(entries.begin(), entries.end(), [](const auto& e) { return e.second->holds_dropped(); });
+}
+
+bool Inode::flip(uint64_t offset, unsigned bit) {
+  if (offset >= size_) return false;
+  Page& page = page_for_write(offset / kPageSize);
+  size_t at = offset % kPageSize;
+  if (((page.dirty | page.dropped) >> (at / kSectorSize) & 1) != 0) return false;
+  page.data[at] ^= static_cast<uint8_t>(1u << bit);
+  return true;
+}
+
+void Inode::copy_to(Inode& other) const {
+  for (size_t index = 0; index < pages_.size(); index++)
+    if (pages_[index] != nullptr) other.page_for_write(index).data = pages_[index]->data;
+  other.size_ = other.durable_size_ = size_;
 }
 
 Storage::Storage() {
@@ -346,6 +379,42 @@ void Storage::settle(const std::shared_ptr<Inode>& inode, Random& random, const 
 
 void Storage::forget_dropped() {
   root_->forget_dropped();
+}
+
+namespace {
+
+void copy_entries(const Inode& from, Inode& to, const std::function<std::shared_ptr<Inode>(bool)>& make) {
+  for (const auto& [name, child] : from.entries) {
+    std::shared_ptr<Inode> copy = make(child->is_directory());
+    if (child->is_directory())
+      copy_entries(*child, *copy, make);
+    else
+      child->copy_to(*copy);
+    to.entries[name] = to.durable_entries[name] = copy;
+  }
+}
+
+void list_files(const Inode& directory, const std::string& path, std::vector<std::string>& out) {
+  for (const auto& [name, child] : directory.entries) {
+    std::string at = path + "/" + name;
+    if (child->is_directory())
+      list_files(*child, at, out);
+    else
+      out.push_back(std::move(at));
+  }
+}
+
+}  // namespace
+
+void Storage::copy_from(const Storage& other) {
+  wipe();
+  copy_entries(*other.root_, *root_, [this](bool directory) { return make(directory); });
+}
+
+std::vector<std::string> Storage::files() const {
+  std::vector<std::string> all;
+  list_files(*root_, "", all);
+  return all;
 }
 
 void Storage::wipe() {

@@ -31,6 +31,7 @@ struct CrashRules {
   bool lose_data = false;     // a file's unsynced bytes may all be lost
   bool tear_sectors = false;  // some of the unsynced sectors may be lost, others kept
   bool lose_names = false;    // unsynced creates, renames and unlinks may be lost
+  size_t sector = 512;  // bytes that are lost or kept as one; a power of two from kSectorSize to kPageSize
 };
 
 struct CrashLoss {
@@ -72,6 +73,13 @@ class Inode {
   void crash(Random& random, const CrashRules& rules, CrashLoss& loss);
   // The medium's content where a failed sync has dropped pages: the cache has forgotten them.
   void forget_dropped();
+  bool holds_dropped() const;
+  // A sync that nobody waits for any more: what it covered is neither known durable nor lost.
+  void abandon_sync() { syncs_--; }
+  // Changes one bit of the file, now and on the medium. False where that sector is not at rest.
+  bool flip(uint64_t offset, unsigned bit);
+  // All that is there now becomes durable in the other, which is new.
+  void copy_to(Inode& other) const;
 
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> entries;  // of a directory, now
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> durable_entries;
@@ -126,6 +134,11 @@ class Storage {
   CrashLoss crash(Random& random, const CrashRules& rules);
   // Of every file that has a name.
   void forget_dropped();
+  bool holds_dropped() const { return root_->holds_dropped(); }
+  // Becomes what `other` holds now, durably.
+  void copy_from(const Storage& other);
+  // Paths of all files, in order.
+  std::vector<std::string> files() const;
   // Everything is gone.
   void wipe();
   uint64_t bytes_in_use() const { return pages_in_use_ * kPageSize; }

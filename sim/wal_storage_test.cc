@@ -123,6 +123,38 @@ TEST(WalStorage, ASwitchRecordIsWholeWithItsZeros) {
                }).ok());
 }
 
+TEST(WalStorage, WhatOnlyTheCacheHoldsAfterAFailedSyncIsWrittenAgain) {
+  Disked d;
+  d.machine->faults.begin(faults::Kind::DroppedPagesLinger, 0);
+  Lsn told;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 10, storage, writer));
+                 told = writer.position();
+                 d.machine->faults.begin(faults::Kind::SyncFailure, 1);
+                 EXPECT_FALSE(storage->flush(task).ok());
+                 d.machine->faults.end(faults::Kind::SyncFailure);
+                 return {};
+               }).ok());
+  d.machine->kill();
+  d.machine->restart();
+  auto end = [&](Lsn& found) {
+    return d.step([&](Task& task, Disk& disk) -> Status {
+      TRY_ASSIGN(auto storage, open(task, disk, with_wal()));
+      found = storage->end().flush;
+      return {};
+    });
+  };
+  Lsn before;
+  Lsn after;
+  EXPECT_TRUE(end(before).ok());
+  EXPECT_EQ(before, told);
+  d.crash();
+  EXPECT_TRUE(end(after).ok());
+  EXPECT_EQ(after, told);
+}
+
 TEST(WalStorage, WhatWasFlushedSurvivesPowerLoss) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     Disked d(seed);

@@ -24,8 +24,10 @@ WorldOptions WorldOptions::drawn(uint64_t seed) {
   WorldOptions o;
   o.seed = seed;
   Random random = Random(seed).fork("world options");
-  uint64_t schedule = random.below(4);
-  o.schedule = schedule == 0 ? Schedule::Fifo : schedule == 1 ? Schedule::Priorities : Schedule::Random;
+  constexpr Schedule kSchedules[] = {Schedule::Fifo, Schedule::Priorities, Schedule::Pct, Schedule::Random,
+                                     Schedule::Random};
+  o.schedule = kSchedules[random.below(std::size(kSchedules))];
+  o.pct_depth = random.between(2, 5);
   o.run_cost = Duration::nanoseconds(static_cast<int64_t>(random.log_uniform(50, 4000)));
   o.priority_change = Duration::microseconds(static_cast<int64_t>(random.log_uniform(200, 1'000'000)));
   o.net.latency_min = Duration::microseconds(static_cast<int64_t>(random.log_uniform(5, 500)));
@@ -46,6 +48,7 @@ World::World(WorldOptions options)
       net_(std::make_unique<Net>(*this)) {
   CHECK(options_.run_cost.ns > 0);
   priority_change_ = schedule_.exponential(options_.priority_change).ns;
+  runs_to_change_ = 1 + schedule_.below(2000);
 }
 
 World::~World() {
@@ -103,14 +106,14 @@ void World::arm(Timer& timer, int64_t due) {
 }
 
 void World::post(SimEnv& env, Runnable& task) {
-  uint64_t priority = 0;
-  if (options_.schedule == Schedule::Priorities) {
-    uint64_t parts[3] = {priority_epoch_, env.machine().index(), 0};
+  uint64_t key = 0;
+  if (schedule() == Schedule::Priorities || schedule() == Schedule::Pct) {
+    uint64_t parts[2] = {env.machine().index(), 0};
     if (typeid(task) == typeid(fiber::Fiber))
-      parts[2] = hash64(as_bytes(static_cast<fiber::Fiber&>(task).name()));
-    priority = hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts});
+      parts[1] = hash64(as_bytes(static_cast<fiber::Fiber&>(task).name()));
+    key = hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts});
   }
-  ready_.push_back({&env, &task, priority, cause_});
+  ready_.push_back({&env, &task, key, cause_});
 }
 
 void World::drop_ready(const SimEnv& env) {
@@ -160,26 +163,60 @@ bool World::fire_due() {
   return fired;
 }
 
+Schedule World::schedule() const {
+  if (faults.on(faults::Kind::SchedulePct)) return Schedule::Pct;
+  return faults.on(faults::Kind::ScheduleFifo) ? Schedule::Fifo : options_.schedule;
+}
+
+uint64_t World::pick_priority(const Ready& ready) const {
+  if (schedule() == Schedule::Pct)
+    if (auto demoted = demoted_.find(ready.key); demoted != demoted_.end()) return demoted->second;
+  uint64_t parts[2] = {priority_epoch_, ready.key};
+  return hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts}) | 1ull << 63;
+}
+
+// A change point of PCT: who would run next comes last from now on.
+void World::change_priority(size_t pick) {
+  uint64_t depth = options_.pct_depth;
+  if (faults.on(faults::Kind::SchedulePct))
+    depth = static_cast<uint64_t>(std::clamp<int64_t>(faults.value(faults::Kind::SchedulePct), 2, 100));
+  runs_to_change_ = 1 + schedule_.below(2000);
+  if (demoted_.size() + 1 < depth) {
+    demoted_.emplace(ready_[pick].key, depth - demoted_.size());
+    return;
+  }
+  demoted_.clear();
+  priority_epoch_++;
+}
+
 // Which of the ready tasks runs next: an index into ready_.
 size_t World::pick_ready() {
   size_t pick = ready_head_;
-  if (options_.schedule == Schedule::Random && ready_count() > 1) pick += schedule_.below(ready_count());
-  if (options_.schedule == Schedule::Priorities) {
-    if (now_ >= priority_change_) {
-      priority_epoch_++;
-      priority_change_ = now_ + schedule_.exponential(options_.priority_change).ns;
-    }
-    // Now and then the longest waiting one runs, so that no task waits for ever.
-    if (schedule_.below(16) != 0)
-      for (size_t i = pick + 1; i < ready_.size(); i++)
-        if (ready_[i].priority > ready_[pick].priority) pick = i;
+  Schedule how = schedule();
+  if (ready_count() < 2 || how == Schedule::Fifo) return pick;
+  if (how == Schedule::Random) return pick + schedule_.below(ready_count());
+  if (how == Schedule::Priorities && now_ >= priority_change_) {
+    priority_epoch_++;
+    priority_change_ = now_ + schedule_.exponential(options_.priority_change).ns;
   }
+  // Now and then the longest waiting one runs, so that no task waits for ever.
+  if (schedule_.below(how == Schedule::Pct ? 64 : 16) == 0) return pick;
+  for (size_t i = pick + 1; i < ready_.size(); i++)
+    if (pick_priority(ready_[i]) > pick_priority(ready_[pick])) pick = i;
+  if (how == Schedule::Pct && --runs_to_change_ == 0) change_priority(pick);
   return pick;
+}
+
+// How often a schedule of the plan made a difference.
+void World::count_schedule(size_t pick) {
+  if (ready_count() < 2 || schedule() == options_.schedule) return;
+  if (schedule() == Schedule::Pct && pick != ready_head_) counters.add(faults::Kind::SchedulePct);
+  if (schedule() == Schedule::Fifo) counters.add(faults::Kind::ScheduleFifo);
 }
 
 World::Ready World::take_ready(size_t pick) {
   Ready chosen = ready_[pick];
-  if (options_.schedule == Schedule::Random) {
+  if (schedule() == Schedule::Random) {
     ready_[pick] = ready_.back();
     ready_.pop_back();
   } else if (pick == ready_head_) {
@@ -198,7 +235,9 @@ World::Ready World::take_ready(size_t pick) {
 }
 
 void World::run_one() {
-  Ready chosen = take_ready(pick_ready());
+  size_t pick = pick_ready();
+  count_schedule(pick);
+  Ready chosen = take_ready(pick);
   Machine& machine = chosen.env->machine();
   if (machine.stalled_until_ > now_) {
     machine.parked_.emplace_back(chosen.task, chosen.env);
@@ -215,6 +254,7 @@ void World::run_one() {
   chosen.task->run();
   now_ += options_.run_cost.ns;
   if (chosen.env->runtime_.idle()) machine.process_ended();
+  machine.after_run(chosen.env);
 }
 
 void World::run_for(Duration time) {

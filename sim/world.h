@@ -25,7 +25,10 @@ class Machine;
 class Net;
 class SimEnv;
 
-enum class Schedule : uint8_t { Fifo, Random, Priorities };
+// Priorities: drawn for each task, all of them anew at drawn times. Pct: drawn once, then at depth - 1 drawn
+// points the task that would run next gets the lowest of all (Burckhardt et al., ASPLOS 2010); begins again
+// after the last.
+enum class Schedule : uint8_t { Fifo, Random, Priorities, Pct };
 
 struct NetConfig {
   Duration latency_min = Duration::microseconds(40);
@@ -46,6 +49,7 @@ struct WorldOptions {
   uint64_t seed = 1;
   Schedule schedule = Schedule::Random;
   Duration run_cost = Duration::nanoseconds(200);         // virtual time of one run of a task; not 0
+  uint64_t pct_depth = 3;                                 // 2 or more
   Duration priority_change = Duration::milliseconds(50);  // mean time between changes of priorities
   NetConfig net;
   DiskConfig disk;
@@ -167,7 +171,7 @@ class World {
   struct Ready {
     SimEnv* env;
     Runnable* task;
-    uint64_t priority;
+    uint64_t key;  // of the task, over its lives: what its priority is drawn from
     Cause cause;
   };
   struct Alarm;
@@ -180,7 +184,11 @@ class World {
   bool fire_due();
   int64_t next_due();
   void run_one();
+  Schedule schedule() const;
   size_t pick_ready();
+  uint64_t pick_priority(const Ready& ready) const;
+  void change_priority(size_t pick);
+  void count_schedule(size_t pick);
   Ready take_ready(size_t pick);
   size_t ready_count() const { return ready_.size() - ready_head_; }
   void drop_ready(const SimEnv& env);
@@ -199,6 +207,8 @@ class World {
   int64_t now_ = 0;
   int64_t next_due_ = INT64_MAX;  // no timer is due before
   uint64_t priority_epoch_ = 0;
+  std::map<uint64_t, uint64_t> demoted_;  // under Pct: priority by task key, lower than all others
+  uint64_t runs_to_change_ = 0;           // under Pct
   int64_t priority_change_ = 0;
   bool stopped_ = false;
   EventLog log_;

@@ -98,6 +98,7 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
       end_reason_ = "segment is cut short at " + to_string(at);
       break;
     }
+    TRY(write_again(task, at, ByteView(chunk).first(*n), commit));
     decoder.feed(ByteView(chunk).first(*n));
     pg::WalRecord record;
     Result<bool> found = decoder.next(record);
@@ -112,6 +113,20 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
   // Only the rest of one record lies before the committed position: it must reach there, and no further.
   bool reached = decoder.position() == commit || decoder.position() == pg::record_start_at(commit);
   return reached ? commit : from;
+}
+
+// A sync that failed in a former life has perhaps left clean pages that hold what the medium does not: they
+// read well, and no later sync writes them. So what is read from `from` on is written once more.
+Status WalStorage::write_again(Task& task, Lsn at, ByteView wal, Lsn from) {
+  if (at < from) {
+    wal = wal.subspan(std::min<uint64_t>(wal.size(), from - at));
+    at = from;
+  }
+  while (!wal.empty() && wal.back() == 0) wal = wal.first(wal.size() - 1);
+  if (wal.empty()) return {};
+  TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(at), false));
+  segment->dirty = true;
+  return write_all_at(task, *segment->file, pg::segment_offset(at), wal);
 }
 
 Status WalStorage::clear_beyond(Task& task, Lsn end, uint64_t first) {

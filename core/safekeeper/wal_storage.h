@@ -35,9 +35,9 @@ struct Flushed {
 
 class WalStorage {
  public:
-  // Finds the end of valid WAL, removes whatever is beyond, and syncs everything that
-  // is kept. Where state has no WAL, removes stray segments. Errors: Corrupt where WAL that
-  // state says is committed is not there, Io.
+  // Finds the end of valid WAL, removes whatever is beyond, and makes everything that is kept durable, also
+  // where a former process saw a sync fail. Where state has no WAL, removes stray segments. Errors: Corrupt
+  // where WAL that state says is committed is not there, Io.
   static Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, std::string directory,
                                                   const consensus::AcceptorState& state, const Logger& log);
 
@@ -83,6 +83,7 @@ class WalStorage {
   Status recover(Task& task, const consensus::AcceptorState& state);
   // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged.
   Result<Lsn> scan(Task& task, Lsn commit);
+  Status write_again(Task& task, Lsn at, ByteView wal, Lsn from);
   // Zeros from `end` on, later segments unlinked, all segments from `first` on synced.
   Status clear_beyond(Task& task, Lsn end, uint64_t first);
   Result<consensus::WalCheck> check_at(Task& task, Lsn lsn);
