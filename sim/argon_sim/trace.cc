@@ -90,7 +90,7 @@ std::string html_trace(const scenarios::Report& report) {
                               {"lanes", lanes(report)},
                               {"events", columns(*report.log)}};
   auto kinds = nlohmann::ordered_json::array();
-  for (int kind = 0; kind <= static_cast<int>(EventKind::Note); kind++)
+  for (int kind = 0; kind <= static_cast<int>(EventKind::Kill); kind++)
     kinds.push_back(to_string(static_cast<EventKind>(kind)));
   json["kinds"] = kinds;
   auto& remarks = json["remarks"] = nlohmann::ordered_json::array();
