@@ -34,6 +34,8 @@ Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) cons
   auto timeline = tenant->second.timelines.find(id.timeline);
   if (pending_.contains(id))
     return Error(Code::Unavailable, "timeline " + to_string(id) + " is not loaded yet; the log says why");
+  if (auto damaged = damaged_.find(id); damaged != damaged_.end())
+    return damaged->second.with("timeline " + to_string(id) + " cannot be loaded");
   if (timeline == tenant->second.timelines.end())
     return Error(Code::NotFound, "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
                                      " does not exist here");
@@ -45,10 +47,21 @@ std::shared_ptr<Timeline> Tenants::make(const TenantTimelineId& id, std::shared_
 }
 
 Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
+  TenantTimelineId id = timeline->id();
+  undecided_[id] = timeline;
   TRY(timeline->upload(task));
-  tenants_[timeline->id().tenant].timelines[timeline->id().timeline] = timeline;
+  undecided_.erase(id);
+  tenants_[id.tenant].timelines[id.timeline] = timeline;
   started_(timeline);
   return {};
+}
+
+// Nothing else may be made under the id of a creation whose end is not known: the first one's index, carried
+// out late, would take its place.
+Status Tenants::finish_creation(Task& task, const TenantTimelineId& id) {
+  auto found = undecided_.find(id);
+  if (found == undecided_.end()) return {};
+  return begin(task, found->second).with("finish an earlier creation of timeline " + to_string(id));
 }
 
 // ---- Attaching
@@ -83,6 +96,7 @@ Status Tenants::attach_pending(Task& task) {
             .with("tenant", to_string(id.tenant))
             .with("timeline", to_string(id.timeline))
             .error("cannot be loaded{}: {}", for_good ? "" : " yet", loaded.error().to_string());
+      if (for_good) damaged_.emplace(id, loaded.error());
       progress = progress || loaded.ok();
       at = loaded.ok() || for_good ? pending_.erase(at) : std::next(at);
     }
@@ -148,8 +162,10 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
   TRY(create_tenant(task, id.tenant));
   Lock lock;
   TRY(lock.acquire(task, changing_));
-  if (pending_.contains(id)) return find(id);
-  if (auto known = find(id); known.ok()) {
+  TRY(finish_creation(task, id));
+  if (auto known = find(id); !known.ok()) {
+    if (!known.is(Code::NotFound)) return known.error();
+  } else {
     if ((*known)->ancestor())
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, as a branch");
     return *known;
@@ -187,7 +203,10 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   }
   Lock lock;
   TRY(lock.acquire(task, changing_));
-  if (auto known = find(id); known.ok()) {
+  TRY(finish_creation(task, id));
+  if (auto known = find(id); !known.ok()) {
+    if (!known.is(Code::NotFound)) return known.error();
+  } else {
     bool same = (*known)->ancestor() == parent &&
                 (!lsn || (*known)->store().index().ancestor_lsn == branch_point(*lsn));
     if (!same)

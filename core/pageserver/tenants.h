@@ -23,8 +23,9 @@ class Tenants {
   Tenants(Services& services, const TimelineOptions& options, std::string folder, Started started)
       : services_(services), options_(options), folder_(std::move(folder)), started_(std::move(started)) {}
 
-  // Loads everything the object store lists. A timeline that is damaged is logged and left out; one that
-  // cannot be loaded now, and branches of it, wait for attach_pending(). Errors: of listing and claiming.
+  // Loads everything the object store lists. A timeline that is damaged is logged and not served, and none is
+  // made in its place; one that cannot be loaded now, and branches of it, wait for attach_pending(). Errors:
+  // of listing and claiming.
   Status attach_all(Task& task);
   // Tries those again. Error: Cancelled.
   Status attach_pending(Task& task);
@@ -41,7 +42,8 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> branch(Task& task, const TenantTimelineId& id, const TimelineId& ancestor,
                                            std::optional<Lsn> lsn);
 
-  // NotFound names the tenant or timeline.
+  // NotFound names the tenant or timeline; Unavailable: it exists, but is not loaded; Corrupt, Unsupported:
+  // it exists, but cannot be.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
@@ -58,6 +60,7 @@ class Tenants {
   Result<TimelineIndex> choose_index(Task& task, const std::string& folder, const TimelineIndex& remote);
   std::shared_ptr<Timeline> make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor);
   Status begin(Task& task, std::shared_ptr<Timeline> timeline);
+  Status finish_creation(Task& task, const TenantTimelineId& id);
   Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
                                            uint64_t system_id);
 
@@ -67,6 +70,10 @@ class Tenants {
   Started started_;
   std::map<TenantId, Tenant> tenants_;
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
+  std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded
+  // Whose first upload has failed: the object store may have them, or may get them late, so that an id is
+  // theirs.
+  std::map<TenantTimelineId, std::shared_ptr<Timeline>> undecided_;
   Mutex changing_;
 };
 
