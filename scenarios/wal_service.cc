@@ -55,7 +55,10 @@ void wal_service(Run& run) {
   WalCluster cluster(run.world());
   WalLedger& ledger = cluster.ledger();
   Random& random = run.random();
-  cluster.set_term_length(Duration::milliseconds(static_cast<int64_t>(random.log_uniform(1000, 10'000))));
+  // So that even the longest terms make more than the least number of elections.
+  Duration longest = run.options().length / 8;
+  cluster.set_term_length(Duration::milliseconds(
+      static_cast<int64_t>(random.log_uniform(500, static_cast<uint64_t>(longest.to_milliseconds())))));
   auto stop = std::make_shared<bool>(false);
   auto ended = std::make_shared<bool>(false);
   cluster.compute().spawn("writer", [&run, &cluster, stop, ended](Task& task) -> Status {
