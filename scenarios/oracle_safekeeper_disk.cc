@@ -70,7 +70,10 @@ Lsn SafekeeperDisk::end_of_wal(const consensus::AcceptorState& state) const {
     pg::WalRecord record;
     Result<bool> found = decoder.next(record);
     while (found.ok() && *found) found = decoder.next(record);
-    if (!found.ok() || chunk.size() < kChunk) return decoder.last_end();
+    if (found.ok() && chunk.size() == kChunk) continue;
+    if (decoder.last_end() > from || from == state.local_start) return decoder.last_end();
+    // Only the rest of one record lies between `from` and the committed position.
+    return decoder.rest_end() == state.commit ? state.commit : from;
   }
 }
 

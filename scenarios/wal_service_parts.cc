@@ -98,7 +98,8 @@ compute::ProposerDriverConfig WalCluster::proposer_config() const {
 Status WalCluster::write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start) {
   Random& random = task.env().random("compute.records");
   MonotonicTime end = MonotonicTime::max();
-  if (term_length_ > Duration()) end = task.env().now() + random.between(term_length_ / 2, term_length_ * 3 / 2);
+  if (term_length_ > Duration())
+    end = task.env().now() + random.between(term_length_ / 2, term_length_ * 3 / 2);
   Lsn previous = ledger_.records.empty() ? Lsn() : ledger_.records.back().start;
   pg::WalWriter writer({kSystemId}, start, previous);
   for (bool first = true; !enough_(); first = false) {

@@ -29,7 +29,6 @@ using pg::Rmgr;
 const TenantTimelineId kId{{{1}}, {{2}}};
 constexpr pg::RelFileNode kRel{1663, 5, 16384};
 const pg::RelTag kMain{kRel, pg::Fork::Main};
-const pg::RelTag kVm{kRel, pg::Fork::Vm};
 const pg::RelTag kUser{{90001, 5, 20000}, pg::Fork::Main};
 
 struct Step {

@@ -96,6 +96,26 @@ TEST(WalStorage, EndsAtTheLastWholeRecord) {
 }
 
 // A switch record ends with its segment. Its zeros come later than it, and until then it is no record.
+// At a start only the last segment is looked at, and that begins with the rest of a record.
+TEST(WalStorage, ACommittedRecordMayReachJustIntoTheNextSegment) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 1, storage, writer));
+                 Lsn border = pg::segment_start(kStart) + pg::kWalSegmentSize;
+                 while (writer.position() < border) writer.append(record(8000, 7));
+                 Lsn end = writer.position();
+                 EXPECT_LT(end - border, pg::kWalBlockSize);
+                 TRY(storage->write(task, writer.begin(), writer.bytes()));
+                 TRY(storage->flush(task));
+                 storage.reset();
+                 TRY_ASSIGN(storage, open(task, disk, with_wal(end)));
+                 EXPECT_EQ(storage->end().flush, end);
+                 return {};
+               }).ok());
+}
+
 TEST(WalStorage, ASwitchRecordIsWholeWithItsZeros) {
   Disked d;
   EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {

@@ -235,14 +235,15 @@ std::vector<consensus::Member> ProposerDriver::donors_for(const Link& link, Lsn 
   if (end <= proposer_.start())
     for (NodeId id : proposer_.donors())
       if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
-  std::stable_partition(ids.begin(), ids.end(), [this](NodeId id) {
+  auto connected = [this](NodeId id) {
     auto found = links_.find(id);
     return found != links_.end() && found->second->stream != nullptr;
-  });
+  };
   std::vector<consensus::Member> donors;
-  for (NodeId id : ids)
-    if (id != link.id && proposer_.configuration().contains(id))
-      donors.push_back(*proposer_.configuration().find(id));
+  for (bool wanted : {true, false})
+    for (NodeId id : ids)
+      if (connected(id) == wanted && id != link.id && proposer_.configuration().contains(id))
+        donors.push_back(*proposer_.configuration().find(id));
   return donors;
 }
 

@@ -190,6 +190,9 @@ Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const R
     if (task.cancelled()) return {};
     if (ended.is(Code::Corrupt))
       news.avoid(timeline.id(), safekeeper, task.env().now() + options.damage_pause);
+    else if (!session.progressed())
+      // What the broker tells of it may be true, and it out of our reach for all that: others have a turn.
+      news.avoid(timeline.id(), safekeeper, task.env().now() + options.connect_timeout);
     bool known = ended.is(Code::Disconnected) || ended.is(Code::Unavailable) || ended.is(Code::TimedOut);
     if (known)
       timeline.log().debug("safekeeper {}: {}", safekeeper.value, ended.error().to_string());

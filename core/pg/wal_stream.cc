@@ -140,6 +140,7 @@ void WalStreamDecoder::take_rest() {
   if (total_ > 0) return;
   phase_ = Phase::Skip;
   skip_to_ = Lsn(align8(position_.value));
+  rest_end_ = skip_to_;
 }
 
 Status WalStreamDecoder::check_header(const uint8_t* header, Lsn start) const {

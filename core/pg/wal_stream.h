@@ -61,6 +61,9 @@ class WalStreamDecoder {
   // The end of the last whole record (what "flushed up to a record" means); `start` before any, even
   // where the rest of an earlier record was skipped.
   Lsn last_end() const { return last_end_; }
+  // Where the rest of an earlier record that was skipped at `start` ended, aligned. None: there was none, or
+  // it has not ended.
+  std::optional<Lsn> rest_end() const { return rest_end_; }
   // The start of the last whole record: what the next one's xl_prev must be. None before any.
   std::optional<Lsn> last_record() const { return previous_; }
   // Part of a record has been seen, its end has not.
@@ -93,6 +96,7 @@ class WalStreamDecoder {
   Lsn position_;
   ByteView input_;
   Lsn last_end_;
+  std::optional<Lsn> rest_end_;
   std::optional<Lsn> previous_;
   std::optional<Lsn> overwritten_;  // start of the record dropped for an overwritten continuation
   Lsn skip_to_;

@@ -111,8 +111,7 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
   }
   if (decoder.last_end() > from || from == commit) return decoder.last_end();
   // Only the rest of one record lies before the committed position: it must reach there, and no further.
-  bool reached = decoder.position() == commit || decoder.position() == pg::record_start_at(commit);
-  return reached ? commit : from;
+  return decoder.rest_end() == commit ? commit : from;
 }
 
 // A sync that failed in a former life has perhaps left clean pages that hold what the medium does not: they
