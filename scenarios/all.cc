@@ -20,9 +20,10 @@ namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
   static const std::vector<Scenario> kAll = {
-      kCluster,     kDurableLog,   kElections,       kWalService,        kBrokerLoss,       kClockTrouble,
-      kCompaction,  kControlApi,   kObjectStore,     kPageserverLoss,    kSafekeeperLoss,   kSlowDisk,
-      kTwoComputes, kSelftestLeak, kSelftestGarbage, kSelftestForbidden, kSelftestCareless, kSelftestCounter};
+      kCluster,         kDurableLog,        kElections,        kWalService,     kBrokerLoss,
+      kClockTrouble,    kCompaction,        kControlApi,       kObjectStore,    kPageserverLoss,
+      kSafekeeperLoss,  kSlowDisk,          kTwoComputes,      kSelftestLeak,   kSelftestAddress,
+      kSelftestGarbage, kSelftestForbidden, kSelftestCareless, kSelftestCounter};
   return kAll;
 }
 

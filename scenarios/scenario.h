@@ -154,6 +154,7 @@ struct Scenario {
   void (*body)(Run& run);
   Work least_per_minute;  // of virtual time; a healthy run does many times that
   bool selftest = false;  // not part of `explore all`
+  bool sandbox = true;    // false: a run may ask anything of the operating system
 };
 
 const std::vector<Scenario>& all_scenarios();

@@ -1,7 +1,8 @@
 // selftest-*: scenarios that do on purpose what must never happen. No part of `explore all`.
 //
-// selftest-leak and selftest-garbage are not deterministic (an address decides; uninitialised memory
-// decides): `check-determinism` and `explore --twice` must say so. selftest-forbidden asks the operating
+// selftest-leak, selftest-address and selftest-garbage are not deterministic (a real clock, which needs a run
+// without sandbox; an address; uninitialised memory decides): `check-determinism` and `explore --twice` must
+// say so. selftest-forbidden asks the operating
 // system for what a simulated world must not know, another thing with each seed from 1 on, and nothing beyond
 // the last: the sandbox must end each run. selftest-counter is the guide's, in
 // sim/README.md, and fails. (selftest-careless is in durable_log.h.)
@@ -13,6 +14,7 @@
 namespace argon::scenarios {
 
 extern const Scenario kSelftestLeak;
+extern const Scenario kSelftestAddress;
 extern const Scenario kSelftestGarbage;
 extern const Scenario kSelftestForbidden;
 extern const Scenario kSelftestCounter;

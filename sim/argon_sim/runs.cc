@@ -96,7 +96,8 @@ void died(const std::string& scenario, const std::string& what) {
     if (request.on_begin != nullptr) request.on_begin(run);
   };
   alarm(static_cast<unsigned>(request.seconds));
-  if (sandbox_available()) enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
+  if (sandbox_available() && scenario->sandbox)
+    enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
   scenarios::Report report = run_scenario(*scenario, options);
   current_run = nullptr;
   if (request.content != nullptr) write_all(out, request.content(report));
