@@ -28,7 +28,7 @@ constinit const Scenario kObjectStore{
     "object-store",
     "an object store that answers late, or not before its caller is gone, costs time only",
     object_store_body,
-    {3, 3, 0},
+    {10, 10, 0},
     false};
 
 }  // namespace argon::scenarios

@@ -3,8 +3,8 @@
 // The broker tells where each safekeeper is with each timeline. A timeline reads from the one with the
 // highest commit LSN, over PostgreSQL's replication protocol, from the end of what it has; it reports
 // back what it has received, and what is durable. It changes over when the connection is silent or
-// another safekeeper is ahead for some time. A safekeeper whose WAL is damaged is avoided for some time, as
-// long as there is another one.
+// another safekeeper is ahead for some time. A safekeeper whose WAL is damaged, or from which an attempt got
+// nothing, is avoided for some time, as long as there is another one.
 //
 // Memory is bounded: ingest waits while memory layers wait to be flushed, and then nothing more is read
 // from the connection.
