@@ -139,7 +139,7 @@ Status init(Task& task, Env& env, const Globals& globals, const InitOptions& opt
   TRY(save_state(config, State{}));
   TRY(write_text(config.config_file(), config_text(config)));
   if (globals.json) {
-    Session::print({{"dir", config.dir}, {"config", config.config_file()}});
+    globals.answer({{"dir", config.dir}, {"config", config.config_file()}});
     return {};
   }
   fmt::print("initialized a cluster in {}: broker, pageserver, {} safekeepers\nconfiguration: {}\n",
@@ -163,7 +163,7 @@ Status start(Task& task, Env& env, const Globals& globals, const StartOptions& o
     });
   TRY(scope.join(task));
   for (const Status& one : results) TRY(one);
-  if (globals.json) Session::print({{"started", true}});
+  if (globals.json) globals.answer({{"started", true}});
   return {};
 }
 
@@ -184,7 +184,7 @@ Status stop(Task& task, Env& env, const Globals& globals, const StopOptions& opt
     Status stopped = stop_background(task, one.name, one.pid_file, mode, 60_s, session.progress());
     if (!stopped.ok()) result = stopped;
   }
-  if (globals.json) Session::print({{"stopped", result.ok()}});
+  if (globals.json) globals.answer({{"stopped", result.ok()}});
   return result;
 }
 
@@ -209,7 +209,7 @@ Status status(Task& task, Env& env, const Globals& globals) {
         posix::pid_file_holder(session.config().endpoint_dir(endpoint.name) + "/compute.pid"),
         endpoint_status(session.config(), endpoint));
   if (globals.json)
-    Session::print({{"dir", session.config().dir}, {"running", all_run}, {"nodes", list}});
+    globals.answer({{"dir", session.config().dir}, {"running", all_run}, {"nodes", list}});
   else
     fmt::print("{}", table(rows));
   if (!all_run)

@@ -14,8 +14,8 @@
 namespace argon::cli {
 namespace {
 
-int refuse(const Error& error) {
-  std::fprintf(stderr, "argon: %s\n", error.message().c_str());
+int refuse(const Globals& globals, const Error& error) {
+  print_end(globals, error);
   return 1;
 }
 
@@ -80,9 +80,9 @@ Result<std::string> find_extension() {
 
 int broker_main(const Globals& globals) {
   Result<Config> config = load_config(state_dir(globals.dir));
-  if (!config.ok()) return refuse(config.error());
+  if (!config.ok()) return refuse(globals, config.error());
   Status made = make_node_folder(config->broker_dir());
-  if (!made.ok()) return refuse(made.error());
+  if (!made.ok()) return refuse(globals, made.error());
   broker::BrokerConfig broker;
   broker.listen = config->broker_listen;
   broker.listen_http = config->broker_http;
@@ -92,16 +92,16 @@ int broker_main(const Globals& globals) {
 
 int safekeeper_main(const Globals& globals, uint64_t id) {
   Result<Config> config = load_config(state_dir(globals.dir));
-  if (!config.ok()) return refuse(config.error());
+  if (!config.ok()) return refuse(globals, config.error());
   const SafekeeperNode* node = nullptr;
   for (const SafekeeperNode& one : config->safekeepers)
     if (one.id == id) node = &one;
   if (node == nullptr)
-    return refuse(Error(Code::NotFound,
-                        "there is no safekeeper " + std::to_string(id) + " in " + config->config_file()));
+    return refuse(globals, Error(Code::NotFound, "there is no safekeeper " + std::to_string(id) + " in " +
+                                                     config->config_file()));
   std::string dir = config->safekeeper_dir(id);
   Status made = make_node_folder(dir);
-  if (!made.ok()) return refuse(made.error());
+  if (!made.ok()) return refuse(globals, made.error());
   safekeeper::SafekeeperConfig keeper;
   keeper.id = NodeId(id);
   keeper.data_dir = dir + "/data";
@@ -116,10 +116,10 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
 
 int pageserver_main(const Globals& globals) {
   Result<Config> config = load_config(state_dir(globals.dir));
-  if (!config.ok()) return refuse(config.error());
+  if (!config.ok()) return refuse(globals, config.error());
   std::string dir = config->pageserver_dir();
   Status made = make_node_folder(dir);
-  if (!made.ok()) return refuse(made.error());
+  if (!made.ok()) return refuse(globals, made.error());
   pageserver::PageserverConfig server;
   server.id = NodeId(config->pageserver_id);
   server.data_dir = dir + "/data";
@@ -134,9 +134,9 @@ int pageserver_main(const Globals& globals) {
 
 int compute_main(const Globals& globals, const std::string& endpoint) {
   Result<Config> config = load_config(state_dir(globals.dir));
-  if (!config.ok()) return refuse(config.error());
+  if (!config.ok()) return refuse(globals, config.error());
   Result<compute::ComputeConfig> compute = compute_config(*config, endpoint);
-  if (!compute.ok()) return refuse(compute.error());
+  if (!compute.ok()) return refuse(globals, compute.error());
   return posix::run_daemon(
       options_for(*config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
       [&](Task& task, Env& env) { return compute::run_compute(task, env, *compute); });

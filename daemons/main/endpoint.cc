@@ -67,6 +67,7 @@ Status read_settings(const EndpointOptions& options, Endpoint& endpoint) {
     size_t equals = setting.find('=');
     if (equals == std::string::npos || equals == 0 || setting.find('\n') != std::string::npos)
       return Error(Code::Invalid, "'" + setting + "' is not a setting: expected NAME=VALUE");
+    TRY(check_utf8(setting));
     endpoint.settings.push_back(setting.substr(0, equals) + " = " + setting.substr(equals + 1));
   }
   return {};
@@ -152,7 +153,7 @@ Status endpoint_create(Task& task, Env& env, const Globals& globals, const Endpo
   TRY(give_folder(dir, config.server_user()));
   TRY(save_endpoint(config, endpoint));
   if (globals.json)
-    Session::print({{"endpoint", endpoint.name},
+    globals.answer({{"endpoint", endpoint.name},
                     {"address", to_string(endpoint.listen)},
                     {"timeline_id", to_string(endpoint.id.timeline)},
                     {"branch_name", endpoint.branch},
@@ -179,7 +180,7 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
   TRY(start_background(task, env, daemon, timeout, session.progress()));
   std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));
   if (globals.json)
-    Session::print(
+    globals.answer(
         {{"endpoint", endpoint.name}, {"address", to_string(endpoint.listen)}, {"connection", connection}});
   else
     session.say("connect with: psql " + connection);
@@ -212,7 +213,7 @@ Status endpoint_stop(Task& task, Env& env, const Globals& globals, const Endpoin
     if (error) return posix::os_error("remove endpoint " + endpoint.name, error.value());
   }
   if (globals.json)
-    Session::print({{"endpoint", endpoint.name}, {"lsn", lsn}, {"destroyed", options.destroy}});
+    globals.answer({{"endpoint", endpoint.name}, {"lsn", lsn}, {"destroyed", options.destroy}});
   else if (options.destroy)
     session.say("endpoint " + endpoint.name + ": destroyed");
   return {};
@@ -244,7 +245,7 @@ Status endpoint_list(Task& task, Env& env, const Globals& globals, const Endpoin
                     {"status", status}});
   }
   if (globals.json)
-    Session::print(list);
+    globals.answer(list);
   else
     fmt::print("{}", table(rows));
   return {};

@@ -107,7 +107,7 @@ Status inspect(Task& task, Env& env, const Globals& globals, const InspectOption
   TRY_ASSIGN(Bytes file, read_file(task, env.disk(), options.file, 4ull << 30));
   TRY_ASSIGN(json found, look_at(file, options.file).with(options.file));
   if (globals.json) {
-    Session::print(found);
+    globals.answer(found);
     return {};
   }
   for (const auto& [key, value] : found.items()) {

@@ -1,6 +1,7 @@
 // The `argon` command: options, help, and which function each command is.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "daemons/main/commands.h"
@@ -17,16 +18,19 @@ constexpr int kUsage = 2;
 
 // Runs a command as a task of the real world.
 template <typename Command>
-int run(Command command) {
+int run(const Globals& globals, Command command) {
   posix::LogFile log("argon", "", LogLevel::Warn, posix::read_wall_clock);
   posix::PosixOptions options;
   options.disk_threads = 4;
   posix::PosixEnv env(log, options);
   Status status = env.run("argon", [&](Task& task) { return command(task, env); });
-  if (status.ok()) return 0;
-  std::fflush(stdout);
-  std::fprintf(stderr, "argon: %s\n", status.error().message().c_str());
-  return 1;
+  bool printed = print_end(globals, status);
+  return status.ok() && printed ? 0 : 1;
+}
+
+// A command line that cannot be parsed did not get as far as its options.
+bool wants_json(int argc, char** argv) {
+  return std::any_of(argv, argv + argc, [](std::string_view word) { return word == "--json"; });
 }
 
 struct Commands {
@@ -47,7 +51,8 @@ template <typename Function, typename Options>
 void on(CLI::App* app, Commands& all, Function function, Options& options) {
   app->callback([&all, &options, function] {
     all.chosen = [&all, &options, function] {
-      return run([&](Task& task, Env& env) { return function(task, env, all.globals, options); });
+      return run(all.globals,
+                 [&](Task& task, Env& env) { return function(task, env, all.globals, options); });
     };
   });
 }
@@ -56,7 +61,7 @@ template <typename Function>
 void on(CLI::App* app, Commands& all, Function function) {
   app->callback([&all, function] {
     all.chosen = [&all, function] {
-      return run([&](Task& task, Env& env) { return function(task, env, all.globals); });
+      return run(all.globals, [&](Task& task, Env& env) { return function(task, env, all.globals); });
     };
   });
 }
@@ -209,6 +214,8 @@ void add_daemons(CLI::App& app, Commands& all) {
 
 int main(int argc, char** argv) {
   Commands all;
+  nlohmann::json answer;
+  all.globals.answered = &answer;
   CLI::App app("Argon: serverless PostgreSQL storage. One cluster on this machine, in a state folder.",
                "argon");
   app.set_version_flag("--version", "argon 0.1.0");
@@ -227,11 +234,15 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    if (error.get_exit_code() == 0 || !wants_json(argc, argv)) return app.exit(error) == 0 ? 0 : kUsage;
+    all.globals.json = true;
+    print_end(all.globals, Error(Code::Invalid, error.what()));
+    return kUsage;
   }
   if (all.chosen) return all.chosen();
   CLI::App* deepest = &app;
   while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
-  std::fprintf(stderr, "%sargon: a command is missing\n", deepest->help().c_str());
+  std::fputs(deepest->help().c_str(), stderr);
+  print_end(all.globals, Error(Code::Invalid, "a command is missing"));
   return kUsage;
 }

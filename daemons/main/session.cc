@@ -35,6 +35,20 @@ size_t width_of(const std::string& text) {
 
 }  // namespace
 
+bool print_end(const Globals& globals, const Status& status) {
+  if (globals.json) {
+    nlohmann::json value = *globals.answered;
+    if (!status.ok() && !value.is_object()) value = nlohmann::json::object();
+    if (!status.ok()) value["error"] = status.error().message();
+    CHECK(!value.is_null());
+    // Names of files and words of the command line need not be UTF-8.
+    std::printf("%s\n", value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  }
+  bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!status.ok()) std::fprintf(stderr, "argon: %s\n", status.error().message().c_str());
+  return printed;
+}
+
 Result<Session> Session::open(Task& task, Env& env, const Globals& globals, bool exclusive) {
   Session session;
   session.env_ = &env;
@@ -59,10 +73,6 @@ Progress Session::progress() const {
     std::fprintf(to, "%s\n", line.c_str());
     std::fflush(to);
   };
-}
-
-void Session::print(const nlohmann::json& value) {
-  std::printf("%s\n", value.dump(2).c_str());
 }
 
 Result<nlohmann::json> Session::pageserver(Task& task, const std::string& method, const std::string& path,

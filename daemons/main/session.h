@@ -17,7 +17,16 @@ namespace argon::cli {
 struct Globals {
   std::string dir;
   bool json = false;
+  nlohmann::json* answered = nullptr;  // borrowed; where main finds the answer
+
+  // The one JSON value of a command with --json. Main prints it, once the command is done; where that fails,
+  // its message is the value's "error".
+  void answer(nlohmann::json value) const { *answered = std::move(value); }
 };
+
+// What a command ends with: an error as one line on standard error; with --json, the answer on standard
+// output, which has the error too. False where standard output did not take it.
+bool print_end(const Globals& globals, const Status& status);
 
 class Session {
  public:
@@ -33,8 +42,6 @@ class Session {
   // A line of progress: on standard output, or on standard error where that is for JSON.
   void say(const std::string& line) const;
   Progress progress() const;
-  // The one JSON value of a command with --json.
-  static void print(const nlohmann::json& value);
 
   // Calls the pageserver's management interface. Unavailable says how to start it.
   Result<nlohmann::json> pageserver(Task& task, const std::string& method, const std::string& path,

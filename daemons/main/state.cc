@@ -107,6 +107,15 @@ std::string State::branch_name(const TenantId& tenant, const TimelineId& timelin
   return {};
 }
 
+Status check_utf8(const std::string& text) {
+  try {
+    json(text).dump();
+    return {};
+  } catch (const json::exception&) {
+    return Error(Code::Invalid, "'" + text + "' is not UTF-8");
+  }
+}
+
 Result<State> load_state(const Config& config) {
   std::string path = config.path("state.json");
   if (!std::filesystem::exists(path)) return State{};

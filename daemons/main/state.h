@@ -30,6 +30,8 @@ struct State {
   std::string branch_name(const TenantId& tenant, const TimelineId& timeline) const;
 };
 
+// Invalid unless it is UTF-8: JSON could not hold it.
+Status check_utf8(const std::string& text);
 Result<State> load_state(const Config& config);
 Status save_state(const Config& config, const State& state);
 

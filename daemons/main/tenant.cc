@@ -36,7 +36,7 @@ Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantO
   if (options.set_default) session.state().default_tenant = tenant;
   TRY(session.save());
   if (globals.json) {
-    Session::print({{"tenant_id", to_string(tenant)},
+    globals.answer({{"tenant_id", to_string(tenant)},
                     {"timeline_id", to_string(timeline)},
                     {"branch_name", "main"},
                     {"default", options.set_default}});
@@ -57,7 +57,7 @@ Status tenant_list(Task& task, Env& env, const Globals& globals) {
         {{"tenant_id", to_string(tenant)}, {"default", is_default}, {"timelines", entry.branches.size()}});
     if (!globals.json) session.say(to_string(tenant) + (is_default ? " (default)" : ""));
   }
-  if (globals.json) Session::print(list);
+  if (globals.json) globals.answer(list);
   return {};
 }
 
@@ -67,7 +67,7 @@ Status tenant_set_default(Task& task, Env& env, const Globals& globals, const Te
   session.state().default_tenant = tenant;
   TRY(session.save());
   if (globals.json)
-    Session::print({{"tenant_id", to_string(tenant)}, {"default", true}});
+    globals.answer({{"tenant_id", to_string(tenant)}, {"default", true}});
   else
     session.say("Setting tenant " + to_string(tenant) + " as a default one");
   return {};

@@ -11,6 +11,7 @@ namespace {
 Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
   if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
     return Error(Code::Invalid, "'" + name + "' is not a branch name: no blanks, slashes or brackets");
+  TRY(check_utf8(name));
   auto entry = session.state().tenants.find(tenant);
   if (entry != session.state().tenants.end() && entry->second.branches.contains(name))
     return Error(Code::AlreadyExists, "there is a timeline with branch name '" + name + "' already");
@@ -48,7 +49,7 @@ Status timeline_list(Task& task, Env& env, const Globals& globals, const Timelin
       Result<TimelineId> id = parse_timeline_id(text_of(one, "timeline_id"));
       if (id.ok()) one["branch_name"] = session.state().branch_name(tenant, *id);
     }
-    Session::print(answer);
+    globals.answer(answer);
     return {};
   }
   fmt::print("{}", draw_tree(std::move(nodes)));
@@ -65,7 +66,7 @@ Status timeline_create(Task& task, Env& env, const Globals& globals, const Timel
   TRY_ASSIGN(TimelineId timeline, new_timeline_id(env, options.timeline_id));
   TRY(create_root_timeline(task, session, tenant, timeline, options.branch_name, options.data_checksums));
   if (globals.json)
-    Session::print({{"timeline_id", to_string(timeline)}, {"branch_name", options.branch_name}});
+    globals.answer({{"timeline_id", to_string(timeline)}, {"branch_name", options.branch_name}});
   else
     session.say(fmt::format("Created timeline '{}' for tenant: {}", to_string(timeline), to_string(tenant)));
   return {};
@@ -91,7 +92,7 @@ Status timeline_branch(Task& task, Env& env, const Globals& globals, const Timel
   TRY(create_on_safekeepers(task, session, {tenant, timeline}, made));
   std::string at = made.is_object() ? text_of(made, "ancestor_lsn") : "";
   if (globals.json) {
-    Session::print({{"timeline_id", to_string(timeline)},
+    globals.answer({{"timeline_id", to_string(timeline)},
                     {"branch_name", options.branch_name},
                     {"ancestor_timeline_id", to_string(ancestor)},
                     {"ancestor_lsn", at}});

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Every verb of `argon` with --json: standard output is exactly one JSON document, of a success and of an error.
+
+The verbs are those that the help lists: one that this test does not know fails it.
+"""
+import json
+import os
+import re
+import subprocess
+
+import cluster
+
+NO_TENANT = "0123456789abcdef0123456789abcdef"
+
+
+def listed(c, *group):
+    """The names that the help lists as subcommands; daemons stand below another heading."""
+    text = c.argon(*group, "--help").stdout
+    section = re.search(r"^Subcommands:\n((?:  .*\n?)+)", text, re.M)
+    return re.findall(r"^  (\S+)", section.group(1), re.M) if section else []
+
+
+def verbs(c):
+    return {" ".join([name, sub]) for name in listed(c) for sub in listed(c, name)} | {
+        name for name in listed(c) if not listed(c, name)}
+
+
+class Walk:
+    def __init__(self, c):
+        self.c = c
+        self.seen = set()
+
+    def run(self, verb, words, status):
+        """The one document of a command."""
+        done = subprocess.run([self.c.argon_program, "--json", *verb.split(), *words, "--dir", self.c.dir],
+                              capture_output=True, timeout=180)
+        what = f"argon --json {verb} {' '.join(map(str, words))}"
+        cluster.expect(done.returncode == status, f"{what}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}")
+        try:
+            value = json.loads(done.stdout.decode("utf-8"))
+        except ValueError as e:
+            raise cluster.Failed(f"{what}: not one JSON document ({e}):\n{done.stdout}\n{done.stderr}")
+        return value, done.stderr.decode("utf-8", "replace")
+
+    def good(self, verb, *words):
+        self.seen.add((verb, "good"))
+        value, _ = self.run(verb, words, 0)
+        cluster.expect(isinstance(value, list) or "error" not in value, f"{verb} succeeded with an error: {value}")
+        return value
+
+    def refused(self, verb, *words, says, status=1):
+        self.seen.add((verb, "refused"))
+        value, told = self.run(verb, words, status)
+        cluster.expect(isinstance(value, dict) and says in value.get("error", ""), f"{verb}: no error '{says}' in {value}")
+        cluster.expect(f"argon: {value['error']}" in told or "\ufffd" in value["error"],
+                       f"{verb}: standard error does not say it:\n{told}")
+        return value
+
+
+def without_a_cluster(w, all_verbs):
+    needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
+                  "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
+                  "endpoint stop": ["e"], "inspect": [w.c.root / "none"]}
+    for verb in sorted(all_verbs - {"init", "inspect"}):
+        w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
+    w.refused("inspect", w.c.root / "none", says="none")
+    for daemon in (["broker"], ["pageserver"], ["safekeeper", "--id", "1"], ["compute", "--endpoint", "e"]):
+        w.refused(daemon[0], *daemon[1:], says="there is no cluster in")
+
+
+def wrong_words(w):
+    w.refused("frobnicate", says="frobnicate", status=2)
+    w.refused("endpoint create", says="NAME is required", status=2)
+    w.refused("stop", "--mode", "gently", says="--mode", status=2)
+    w.refused("tenant", says="a command is missing", status=2)
+
+
+def cluster_verbs(w):
+    c = w.c
+    made = w.good("init", "--first-port", str(c.first_port))
+    cluster.expect(made["dir"] == str(c.dir), f"init: {made}")
+    w.refused("init", says="exists already")
+    stopped = w.refused("status", says="not every part of the cluster runs")
+    cluster.expect(len(stopped["nodes"]) == 5 and not stopped["running"], f"status: {stopped}")
+    w.good("start")
+    w.good("status")
+    tenant = w.good("tenant create", "--set-default")
+    w.refused("tenant create", "--tenant-id", tenant["tenant_id"], says="exists already")
+    w.good("tenant set-default", "--tenant-id", tenant["tenant_id"])
+    w.refused("tenant set-default", "--tenant-id", NO_TENANT, says="there is no tenant")
+    cluster.expect([t["tenant_id"] for t in w.good("tenant list")] == [tenant["tenant_id"]], "tenant list")
+    w.good("timeline create", "--branch-name", "root")
+    branch = w.good("timeline branch", "--branch-name", "b")
+    w.refused("timeline branch", "--branch-name", "b", says="already")
+    names = {t["branch_name"]: t for t in w.good("timeline list")}
+    cluster.expect(set(names) == {"main", "root", "b"} and names["b"]["timeline_id"] == branch["timeline_id"], "timeline list")
+    # JSON cannot hold what is no UTF-8.
+    w.refused("timeline branch", b"--branch-name", b"\xff", says="is not UTF-8")
+    w.refused("endpoint create", b"\xff", says="not an endpoint name")
+    w.refused("endpoint create", "x", b"-c", b"a=\xff", says="is not UTF-8")
+
+
+def endpoint_verbs(w):
+    c = w.c
+    w.good("endpoint create", "main")
+    w.refused("endpoint create", "main", says="there is an endpoint 'main' already")
+    w.refused("endpoint start", "none", says="there is no endpoint 'none'")
+    started = w.good("endpoint start", "main")
+    cluster.expect(c.sql("main", "select 1") == "1" and started["address"] in started["connection"], f"start: {started}")
+    cluster.expect([e["status"] for e in w.good("endpoint list")] == ["running"], "endpoint list")
+    w.good("endpoint stop", "main")
+    w.good("endpoint stop", "main")  # does not run: said on standard error
+
+
+def files_and_end(w):
+    c = w.c
+    control = next(iter(sorted(c.dir.rglob("safekeeper.control"))))
+    cluster.expect(w.good("inspect", control)["format"] == "safekeeper control file", "inspect")
+    w.refused("inspect", c.dir / "argon.toml", says="not a format that argon knows")
+    # A document that nobody could read is no success.
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([c.argon_program, "--json", "--dir", c.dir, "tenant", "list"], stdout=full)
+    cluster.expect(done.returncode == 1, "a full standard output went unnoticed")
+    w.good("stop")
+    os.truncate(c.dir / "state.json", 3)
+    w.refused("tenant list", says="state.json")
+
+
+def walk(c):
+    w = Walk(c)
+    all_verbs = verbs(c)
+    cluster.expect({"init", "tenant create", "endpoint list", "inspect"} <= all_verbs, f"the help lists: {all_verbs}")
+    without_a_cluster(w, all_verbs)
+    wrong_words(w)
+    cluster_verbs(w)
+    endpoint_verbs(w)
+    files_and_end(w)
+    missing = {(verb, how) for verb in all_verbs for how in ("good", "refused")} - w.seen
+    cluster.expect(not missing, f"verbs of the help that this test did not run: {sorted(missing)}")
+
+
+cluster.run("json", walk)
