@@ -9,9 +9,13 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "daemons" / "test"))
+from cluster import take_ports
 
 NAMES = ["cluster.endpoint_start", "cluster.branch", "cluster.branch_of_much_data"]
 SMALL_MB, LARGE_MB = 10, int(os.environ.get("ARGON_BENCH_LARGE_MB", "1024"))
@@ -22,6 +26,7 @@ class Cluster:
     def __init__(self, build):
         self.argon = build / "bin" / "argon"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="argon-bench-"))
+        self.first_port, self.ports_lock = take_ports()
         # The user that servers run as must be able to enter.
         self.dir.chmod(0o711)
 
@@ -44,7 +49,7 @@ class Cluster:
                                "cloud_admin", "postgres", "-c", text], check=True, capture_output=True, text=True).stdout
 
     def __enter__(self):
-        self.run("init")
+        self.run("init", "--first-port", str(self.first_port))
         self.run("start")
         self.run("tenant", "create", "--set-default")
         return self
@@ -52,6 +57,7 @@ class Cluster:
     def __exit__(self, *unused):
         subprocess.run([self.argon, "--dir", self.dir / "state", "stop"], capture_output=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+        self.ports_lock.close()
 
 
 def fill(cluster, endpoint, megabytes):

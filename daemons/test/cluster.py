@@ -31,10 +31,12 @@ def take_ports():
     """The first of 40 ports that no other test of this machine uses now, and the lock that says so: a port whose
     daemon was just killed looks free to another cluster's init."""
     folder = pathlib.Path("/tmp/argon-test-ports")
-    folder.mkdir(mode=0o777, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)  # for other users' tests too
     for first in range(10000, 10960, 40):
         try:
-            lock = open(folder / str(first), "a")
+            lock = open(folder / str(first), "r", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o644))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return first, lock
         except OSError:

@@ -16,6 +16,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "test"))
+from cluster import take_ports
+
 BIN = pathlib.Path(os.environ.get("ARGON_BIN", "build/release/bin")).resolve()
 PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
@@ -25,6 +28,7 @@ class Cluster:
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="argon-bad-"))
         self.root.chmod(0o755)  # servers run as another user when we are root
         self.dir = self.root / "state"
+        self.first_port, self.ports_lock = take_ports()
 
     def __enter__(self):
         return self
@@ -33,9 +37,17 @@ class Cluster:
         if (self.dir / "argon.toml").exists():
             self.argon("stop", "--mode", "immediate")
         shutil.rmtree(self.root, ignore_errors=True)
+        self.ports_lock.close()
 
     def argon(self, *words):
         return subprocess.run([BIN / "argon", "--dir", self.dir, *words], capture_output=True, text=True, timeout=200)
+
+    def init(self, *words):
+        """Never at the usual ports: another cluster of this machine may have them, or get them meanwhile."""
+        return self.good("init", "--first-port", str(self.first_port), *words)
+
+    def ports(self):
+        return [int(port) for port in re.findall(r'"127\.0\.0\.1:(\d+)"', (self.dir / "argon.toml").read_text())]
 
     def good(self, *words):
         done = self.argon(*words)
@@ -52,7 +64,7 @@ class Cluster:
         return text
 
     def start(self, tenant=True, endpoint=False):
-        self.good("init")
+        self.init()
         self.good("start")
         if tenant:
             self.good("tenant", "create", "--set-default")
@@ -104,11 +116,21 @@ def usage():
 
 def init_twice():
     with Cluster() as c:
-        c.good("init")
+        c.init()
         before = (c.dir / "argon.toml").read_text()
         c.refused("init", says=["exists already", "--force remove-all-contents"])
         assert (c.dir / "argon.toml").read_text() == before
-        c.good("init", "--force", "remove-all-contents")
+        c.init("--force", "remove-all-contents")
+
+
+def own_ports():
+    """Tests run side by side: two clusters that do not run yet share no port, and have none of the usual ones."""
+    with Cluster() as a, Cluster() as b:
+        a.init()
+        b.init()
+        assert a.ports() and not set(a.ports()) & set(b.ports()), (a.ports(), b.ports())
+        usual = {50051, 50052, 64000, 9898, *range(5454, 5460), *range(7676, 7682)}
+        assert not set(a.ports() + b.ports()) & usual, (a.ports(), b.ports())
 
 
 def unknown_tenant():
@@ -154,7 +176,7 @@ def malformed_lsn():
 
 def port_taken():
     with Cluster() as c:
-        c.good("init")
+        c.init()
         text = (c.dir / "argon.toml").read_text()
         port = int(re.search(r'\[pageserver\].*?listen_pg = "127.0.0.1:(\d+)"', text, re.S).group(1))
         with socket.socket() as other:
@@ -194,13 +216,13 @@ def other_server_version():
             c.refused("init", "--pg-distrib-dir", str(fake.parent), says=[version, "15.13 or later"])
         c.refused("init", "--pg-distrib-dir", str(c.root / "none"), says="there is no PostgreSQL in")
         assert not c.dir.exists()
-        c.good("init")
+        c.init()
         c.refused("tenant", "create", "--pg-version", "99", says="PostgreSQL 99 is not supported")
 
 
 def damaged_configuration():
     with Cluster() as c:
-        c.good("init")
+        c.init()
         path = c.dir / "argon.toml"
         good = path.read_text()
         for bad, says in ((good + "[pageserv]\n", "pageserv is not a known section"),
@@ -384,7 +406,7 @@ def truncated_index():
         c.good("timeline", "branch", "--branch-name", "b2", "--ancestor-branch-name", "other")
 
 
-CASES = [no_cluster, usage, init_twice, unknown_tenant, no_default_tenant, unknown_timeline, unknown_endpoint,
+CASES = [no_cluster, usage, init_twice, own_ports, unknown_tenant, no_default_tenant, unknown_timeline, unknown_endpoint,
          malformed_lsn, port_taken, second_primary, other_server_version, damaged_configuration, damaged_state,
          daemon_started_twice, stale_pid_file, crashed_endpoint, server_by_hand, basebackup_of_an_endpoint,
          unknown_object_over_http, flipped_bits, damaged_wal, truncated_index]
