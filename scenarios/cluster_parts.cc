@@ -254,7 +254,7 @@ bool Cluster::is_uploaded_layer(const std::string& path) const {
   size_t slash = path.rfind('/');
   std::string key = layers_.last_key(path.substr(kRoot.size(), slash + 1 - kRoot.size()) + "index-");
   if (key.empty()) return false;
-  auto index = pageserver::decode_index(*layers_.find(key), key);
+  auto index = pageserver::decode_index(layers_.find(key)->bytes(), key);
   std::string name = path.substr(slash + 1);
   return index.ok() && std::any_of(index->layers.begin(), index->layers.end(),
                                    [&](const auto& layer) { return to_string(layer.name) == name; });

@@ -13,6 +13,8 @@ using faults::Kind;
 
 namespace {
 
+constexpr size_t kPiece = 512 * 1024;
+
 // Every task of a simulated world has a simulated Env.
 SimEnv& env_of(Task& task) {
   return static_cast<SimEnv&>(task.env());
@@ -20,6 +22,18 @@ SimEnv& env_of(Task& task) {
 
 Error refused(const std::string& what, const char* why) {
   return Error(Code::Unavailable, what + ": " + why);
+}
+
+// As a client sends it: piece by piece.
+Result<std::shared_ptr<const Blob>> read_source(Task& task, objstore::Source& source) {
+  auto blob = std::make_shared<Blob>();
+  Bytes piece(std::min<uint64_t>(source.size(), kPiece));
+  while (blob->size() < source.size()) {
+    ByteSpan part = ByteSpan(piece).first(std::min<uint64_t>(piece.size(), source.size() - blob->size()));
+    TRY(source.read(task, blob->size(), part));
+    blob->append(part);
+  }
+  return std::shared_ptr<const Blob>(std::move(blob));
 }
 
 bool strikes(SimEnv& env, Kind kind) {
@@ -30,10 +44,11 @@ bool strikes(SimEnv& env, Kind kind) {
 
 }  // namespace
 
-Status Bucket::put(const std::string& key, Bytes bytes, objstore::PutMode mode) {
+Status Bucket::put(const std::string& key, std::shared_ptr<const Blob> bytes, objstore::PutMode mode) {
   if (mode == objstore::PutMode::IfAbsent && objects_.contains(key))
     return Error(Code::AlreadyExists, "put " + key + ": it exists");
   objects_[key] = std::move(bytes);
+  version_++;
   return {};
 }
 
@@ -46,6 +61,7 @@ std::string Bucket::last_key(std::string_view prefix) const {
 
 void Bucket::remove(const std::vector<std::string>& keys) {
   for (const std::string& key : keys) objects_.erase(key);
+  version_++;
 }
 
 // Half of a call's time.
@@ -117,8 +133,7 @@ Status BucketStore::answer(Task& task, const std::string& what) {
 Status BucketStore::put(Task& task, const std::string& key, objstore::Source& source,
                         objstore::PutMode mode) {
   TRY(objstore::check_key(key));
-  Bytes bytes(source.size());
-  TRY(source.read(task, 0, bytes));
+  TRY_ASSIGN(std::shared_ptr<const Blob> bytes, read_source(task, source));
   TRY(request(task, "put " + key));
   // What fails later has failed unseen.
   TRY(put_off(task, "put " + key,
@@ -130,13 +145,13 @@ Status BucketStore::put(Task& task, const std::string& key, objstore::Source& so
 Result<Bytes> BucketStore::get(Task& task, const std::string& key, objstore::Range range) {
   TRY(objstore::check_key(key));
   TRY(request(task, "get " + key));
-  const Bytes* found = bucket_.find(key);
+  const Blob* found = bucket_.find(key);
   if (found == nullptr) return Error(Code::NotFound, "get " + key + ": no such object");
   if (range.offset > found->size())
     return Error(Code::Invalid,
                  "get " + key + ": the range begins beyond its " + std::to_string(found->size()) + " bytes");
   size_t n = static_cast<size_t>(std::min<uint64_t>(range.length, found->size() - range.offset));
-  Bytes part = to_bytes(ByteView(*found).subspan(range.offset, n));
+  Bytes part = found->read(range.offset, n);
   TRY(travel(task));
   if (strikes(env_of(task), Kind::StoreReadError))
     return Error(Code::Io,
@@ -147,7 +162,7 @@ Result<Bytes> BucketStore::get(Task& task, const std::string& key, objstore::Ran
 Result<ObjectInfo> BucketStore::head(Task& task, const std::string& key) {
   TRY(objstore::check_key(key));
   TRY(request(task, "head " + key));
-  const Bytes* found = bucket_.find(key);
+  const Blob* found = bucket_.find(key);
   if (found == nullptr) return Error(Code::NotFound, "head " + key + ": no such object");
   return ObjectInfo{key, found->size()};
 }
@@ -164,7 +179,7 @@ Result<Listing> BucketStore::list(Task& task, const std::string& prefix, const s
       page.next = page.objects.back().key;
       break;
     }
-    page.objects.push_back({at->first, at->second.size()});
+    page.objects.push_back({at->first, at->second->size()});
   }
   return page;
 }

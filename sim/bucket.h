@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "core/objstore/object_store.h"
+#include "sim/blob.h"
 #include "sim/world.h"
 
 namespace argon::sim {
@@ -19,22 +20,25 @@ namespace argon::sim {
 class Bucket {
  public:
   size_t size() const { return objects_.size(); }
-  const std::map<std::string, Bytes, std::less<>>& objects() const { return objects_; }
+  const std::map<std::string, std::shared_ptr<const Blob>, std::less<>>& objects() const { return objects_; }
+  // Another after every change.
+  uint64_t version() const { return version_; }
   // The greatest key that begins with the prefix; empty where there is none.
   std::string last_key(std::string_view prefix) const;
-  const Bytes* find(std::string_view key) const {
+  const Blob* find(std::string_view key) const {
     auto found = objects_.find(key);
-    return found == objects_.end() ? nullptr : &found->second;
+    return found == objects_.end() ? nullptr : found->second.get();
   }
 
  private:
   friend class BucketStore;
-  Status put(const std::string& key, Bytes bytes, objstore::PutMode mode);
+  Status put(const std::string& key, std::shared_ptr<const Blob> bytes, objstore::PutMode mode);
   void remove(const std::vector<std::string>& keys);
 
   int64_t second_ = 0;  // that the requests below came in
   int64_t requests_ = 0;
-  std::map<std::string, Bytes, std::less<>> objects_;
+  uint64_t version_ = 0;
+  std::map<std::string, std::shared_ptr<const Blob>, std::less<>> objects_;
 };
 
 class BucketStore final : public objstore::ObjectStore {

@@ -14,7 +14,7 @@ SimEnv::SimEnv(World& world, Machine& machine, uint32_t incarnation)
       seed_(machine.random_.fork(std::to_string(incarnation))),
       network_(*this),
       disk_(*this),
-      runtime_(*this) {}
+      runtime_(*this, world.stacks_) {}
 
 SimEnv::~SimEnv() = default;
 

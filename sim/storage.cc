@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "core/base/check.h"
+#include "sim/blob.h"
 
 namespace argon::sim {
 namespace {
@@ -69,7 +70,7 @@ void Inode::clean(Page& page, uint8_t sectors) {
 void Inode::remember(Page& page, size_t sector) {
   const uint8_t* now = page.data.data() + sector * kSectorSize;
   if (page.medium == nullptr) {
-    if (std::all_of(now, now + kSectorSize, [](uint8_t b) { return b == 0; })) return;
+    if (all_zeros({now, kSectorSize})) return;
     page.medium = std::make_unique<std::array<uint8_t, kPageSize>>();
   }
   std::memcpy(page.medium->data() + sector * kSectorSize, now, kSectorSize);
@@ -78,8 +79,7 @@ void Inode::remember(Page& page, size_t sector) {
 // Changes bytes [from, to) of a page to the given ones, or to zeros where `bytes` is null.
 void Inode::change(size_t index, size_t from, size_t to, const uint8_t* bytes) {
   bool zeros = bytes == nullptr;
-  if (!zeros && (index >= pages_.size() || pages_[index] == nullptr))
-    zeros = std::all_of(bytes, bytes + (to - from), [](uint8_t b) { return b == 0; });
+  if (!zeros && (index >= pages_.size() || pages_[index] == nullptr)) zeros = all_zeros({bytes, to - from});
   if (zeros && (index >= pages_.size() || pages_[index] == nullptr)) return;
   Page& page = page_for_write(index);
   // A sync in progress covers what was written before it began: the kernel has written it by now.

@@ -45,6 +45,7 @@ World::World(WorldOptions options)
       root_(options.seed),
       schedule_(root_.fork("schedule")),
       log_(options.keep_events),
+      stacks_(fiber::kDefaultStackSize),
       net_(std::make_unique<Net>(*this)) {
   CHECK(options_.run_cost.ns > 0);
   priority_change_ = schedule_.exponential(options_.priority_change).ns;
@@ -109,8 +110,7 @@ void World::post(SimEnv& env, Runnable& task) {
   uint64_t key = 0;
   if (schedule() == Schedule::Priorities || schedule() == Schedule::Pct) {
     uint64_t parts[2] = {env.machine().index(), 0};
-    if (typeid(task) == typeid(fiber::Fiber))
-      parts[1] = hash64(as_bytes(static_cast<fiber::Fiber&>(task).name()));
+    if (typeid(task) == typeid(fiber::Fiber)) parts[1] = static_cast<fiber::Fiber&>(task).name_hash();
     key = hash64({reinterpret_cast<const uint8_t*>(parts), sizeof parts});
   }
   ready_.push_back({&env, &task, key, cause_});
@@ -201,8 +201,13 @@ size_t World::pick_ready() {
   }
   // Now and then the longest waiting one runs, so that no task waits for ever.
   if (schedule_.below(how == Schedule::Pct ? 64 : 16) == 0) return pick;
-  for (size_t i = pick + 1; i < ready_.size(); i++)
-    if (pick_priority(ready_[i]) > pick_priority(ready_[pick])) pick = i;
+  uint64_t highest = pick_priority(ready_[pick]);
+  for (size_t i = pick + 1; i < ready_.size(); i++) {
+    uint64_t priority = pick_priority(ready_[i]);
+    if (priority <= highest) continue;
+    highest = priority;
+    pick = i;
+  }
   if (how == Schedule::Pct && --runs_to_change_ == 0) change_priority(pick);
   return pick;
 }
@@ -245,9 +250,9 @@ void World::run_one() {
   }
   uint64_t name = 0;
   if (typeid(*chosen.task) == typeid(fiber::Fiber)) {
-    std::string_view text = static_cast<fiber::Fiber*>(chosen.task)->name();
-    name = hash64(as_bytes(text));
-    if (log_.keeps_events()) log_.name(name, text);
+    const auto* fiber = static_cast<const fiber::Fiber*>(chosen.task);
+    name = fiber->name_hash();
+    if (log_.keeps_events()) log_.name(name, fiber->name());
   }
   cause_ = chosen.cause;
   record_cause(EventKind::Run, machine.index(), static_cast<uint32_t>(ready_count()), name);

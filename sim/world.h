@@ -16,6 +16,7 @@
 
 #include "core/env/env.h"
 #include "core/env/timer_heap.h"
+#include "core/fiber/context.h"
 #include "faults/kind.h"
 #include "sim/event_log.h"
 
@@ -221,6 +222,7 @@ class World {
   size_t ready_head_ = 0;
   std::vector<std::unique_ptr<Alarm>> alarms_;
   size_t alarms_looked_at_ = 64;  // fired ones are dropped when there are more
+  fiber::StackPool stacks_;       // of all machines: their processes come and go
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unique_ptr<Net> net_;
   std::deque<std::string> log_lines_;

@@ -1,7 +1,11 @@
 #include "core/base/checksum.h"
 
 #include <isa-l/crc.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>  // the widest registers that the processor has
+#else
 #include <xxhash.h>
+#endif
 
 #include <cstdio>
 

@@ -123,7 +123,14 @@ void Fiber::unwind() {
 }
 
 Runtime::Runtime(Env& env, size_t stack_size)
-    : env_(env), reactor_(env.reactor()), stacks_(stack_size), root_(new Scope(*this)) {}
+    : env_(env),
+      reactor_(env.reactor()),
+      own_stacks_(std::make_unique<StackPool>(stack_size)),
+      stacks_(*own_stacks_),
+      root_(new Scope(*this)) {}
+
+Runtime::Runtime(Env& env, StackPool& stacks)
+    : env_(env), reactor_(env.reactor()), stacks_(stacks), root_(new Scope(*this)) {}
 
 Runtime::~Runtime() {
   CHECK(idle(), "a runtime is destroyed while fibers live");

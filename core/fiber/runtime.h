@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "core/base/checksum.h"
 #include "core/env/env.h"
 #include "core/fiber/context.h"
 #include "core/fiber/scope.h"
@@ -31,6 +32,11 @@ class Fiber final : public Task, public Runnable, public Timer, public CancelNod
   bool cancelled() const override { return is_cancelled() && shields_ == 0; }
   MonotonicTime deadline() const override { return deadline_; }
   std::string_view name() const override { return name_; }
+  // hash64 of the name: the same in every run.
+  uint64_t name_hash() const {
+    if (name_hash_ == 0) name_hash_ = hash64(as_bytes(name_));
+    return name_hash_;
+  }
 
   Runtime& runtime() { return runtime_; }
 
@@ -54,6 +60,7 @@ class Fiber final : public Task, public Runnable, public Timer, public CancelNod
   Runtime& runtime_;
   Scope* scope_;  // null once the scope died with the node
   std::string name_;
+  mutable uint64_t name_hash_ = 0;
   std::function<Status(Task&)> body_;
   Context context_;
   Stack stack_;
@@ -72,6 +79,8 @@ class Fiber final : public Task, public Runnable, public Timer, public CancelNod
 class Runtime {
  public:
   explicit Runtime(Env& env, size_t stack_size = kDefaultStackSize);
+  // Takes its stacks from a pool that outlives it and that others of the same thread may share.
+  Runtime(Env& env, StackPool& stacks);
   // REQUIRES: idle(), or killed.
   ~Runtime();
   Runtime(const Runtime&) = delete;
@@ -97,7 +106,8 @@ class Runtime {
 
   Env& env_;
   Reactor& reactor_;
-  StackPool stacks_;
+  std::unique_ptr<StackPool> own_stacks_;
+  StackPool& stacks_;
   Fiber* oldest_ = nullptr;
   Fiber* newest_ = nullptr;
   size_t size_ = 0;

@@ -57,7 +57,7 @@ std::vector<broker::TimelineInfo> BrokerLink::positions() const {
     info.flush = a.flush();
     info.commit = a.commit();
     info.backup = timeline.backup();
-    env_.durable_claim(claim_key(config_.id, id, "backup"), info.backup.value);
+    env_.durable_claim(timeline.backup_claim(), info.backup.value);
     info.remote_consistent = timeline.remote_consistent();
     info.peer_horizon = a.truncate();
     info.local_start = a.state().local_start;

@@ -29,6 +29,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
       directory_(std::move(directory)),
       term_claim_(claim_key(config.id, control.id, "term")),
       flush_claim_(claim_key(config.id, control.id, "flush")),
+      backup_claim_(claim_key(config.id, control.id, "backup")),
       log_(Logger(env.log())
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),

@@ -120,6 +120,8 @@ class Timeline {
   const TimelineControl& control() const { return control_; }
   Lsn remote_consistent() const { return remote_consistent_; }
   Lsn backup() const { return backup_; }
+  // As durable_claim() knows it.
+  const std::string& backup_claim() const { return backup_claim_; }
   // A proposer is connected, or something is still to be read, uploaded or told.
   bool active() const;
   size_t proposers() const { return links_.size(); }
@@ -160,6 +162,7 @@ class Timeline {
   std::string directory_;
   std::string term_claim_;
   std::string flush_claim_;
+  std::string backup_claim_;
   Logger log_;
   Mutex mutex_;
   TimelineControl control_;  // as on disk, but for positions that only grow

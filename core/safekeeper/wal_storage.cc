@@ -9,8 +9,23 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr size_t kScanChunk = 128 * 1024;
+constexpr size_t kHeadersAtOnce = 256 * 1024;  // of a first segment; whole pages
 // So much WAL before the committed position is decoded at start, to see that what was committed is there.
 constexpr uint64_t kScanBack = 1u << 20;
+
+// WAL pages with nothing in them, from the page at `from` on. Invalid where `to` lies inside a page's header.
+Result<Bytes> empty_pages(Lsn from, Lsn to, uint64_t system_id) {
+  Bytes pages;
+  pages.reserve(to - from);
+  for (Lsn page = from; page < to; page += pg::kWalBlockSize) {
+    pages.resize(page - from);
+    pg::append_page_header(pages, {.info = 0, .tli = pg::kTimelineId, .address = page, .rem_len = 0},
+                           system_id);
+    if (pages.size() > to - from) return Error(Code::Invalid, to_string(to) + " lies inside a page header");
+  }
+  pages.resize(to - from);
+  return pages;
+}
 
 uint64_t segment_of(Lsn lsn) {
   return pg::segment_number(lsn);
@@ -189,13 +204,11 @@ Status WalStorage::initialise(Task& task, Lsn start, uint64_t system_id) {
   TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
   for (uint64_t segment : stray) TRY(disk_.unlink(task, path(segment)));
   TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(start), true));
-  for (Lsn page = pg::segment_start(start); page < start; page += pg::kWalBlockSize) {
-    Bytes header;
-    pg::append_page_header(header, {.info = 0, .tli = pg::kTimelineId, .address = page, .rem_len = 0},
-                           system_id);
-    if (page + header.size() > start)
-      return Error(Code::Invalid, to_string(start) + " lies inside a page header");
-    TRY(write_all_at(task, *segment->file, pg::segment_offset(page), header));
+  for (Lsn at = pg::segment_start(start); at < start;) {
+    Lsn end = std::min(start, at + kHeadersAtOnce);
+    TRY_ASSIGN(Bytes pages, empty_pages(at, end, system_id));
+    TRY(write_all_at(task, *segment->file, pg::segment_offset(at), pages));
+    at = end;
   }
   ++syncs_;
   TRY(segment->file->fdatasync(task));

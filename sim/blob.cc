@@ -1,0 +1,43 @@
+#include "sim/blob.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace argon::sim {
+
+bool all_zeros(ByteView bytes) {
+  // Bytes that all equal their successor equal the first one.
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+void Blob::append(ByteView more) {
+  while (!more.empty()) {
+    size_t at = size_ % kBlock;
+    size_t n = std::min(more.size(), kBlock - at);
+    if (at == 0) blocks_.push_back(kZeros);
+    if (blocks_.back() == kZeros && !all_zeros(more.first(n))) {
+      blocks_.back() = static_cast<uint32_t>(kept_.size() / kBlock);
+      kept_.resize(kept_.size() + kBlock);
+    }
+    if (blocks_.back() != kZeros) std::memcpy(kept_.data() + blocks_.back() * kBlock + at, more.data(), n);
+    more = more.subspan(n);
+    size_ += n;
+  }
+}
+
+Bytes Blob::read(uint64_t offset, size_t length) const {
+  CHECK(offset <= size_ && length <= size_ - offset);
+  Bytes out(length);
+  for (size_t done = 0; done < length;) {
+    size_t at = (offset + done) % kBlock;
+    size_t n = std::min(length - done, kBlock - at);
+    uint32_t block = blocks_[(offset + done) / kBlock];
+    if (block != kZeros) std::memcpy(out.data() + done, kept_.data() + block * kBlock + at, n);
+    done += n;
+  }
+  return out;
+}
+
+}  // namespace argon::sim
