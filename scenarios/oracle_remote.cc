@@ -1,6 +1,7 @@
 #include "scenarios/oracle_remote.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "core/objstore/keys.h"
 #include "core/pageserver/timeline.h"
@@ -14,9 +15,19 @@ namespace {
 
 constexpr Duration kInterval = Duration::milliseconds(500);
 
+// Of one line. The newest index is read again only when the bucket has changed.
 class RemoteCheck {
  public:
-  RemoteCheck(Cluster& cluster, const Line& line) : cluster_(cluster), line_(line) {}
+  RemoteCheck(Cluster& cluster, const Line& line)
+      : cluster_(cluster),
+        line_(line),
+        prefix_(objstore::timeline_prefix(line.id)),
+        remote_claim_(pageserver::remote_claim_key(line.id)) {
+    for (size_t i = 0; i < cluster.safekeepers().size(); i++)
+      backup_claims_.push_back(safekeeper::claim_key(NodeId(i + 1), line.id, "backup"));
+  }
+
+  const Line& line() const { return line_; }
 
   Status run() {
     TRY(check_index());
@@ -29,32 +40,39 @@ class RemoteCheck {
   }
 
   Status claimed(std::string_view key, uint64_t value) {
-    if (key == pageserver::remote_claim_key(line_.id)) return check_index();
-    const auto& safekeepers = cluster_.safekeepers();
-    for (size_t i = 0; i < safekeepers.size(); i++)
-      if (key == safekeeper::claim_key(NodeId(i + 1), line_.id, "backup"))
-        return check_backup(*safekeepers[i], Lsn(value));
+    if (key == remote_claim_) return check_index();
+    for (size_t i = 0; i < backup_claims_.size(); i++)
+      if (key == backup_claims_[i]) return check_backup(*cluster_.safekeepers()[i], Lsn(value));
     return {};
   }
 
  private:
-  // Before the timeline was made there is none, and nothing to check.
   Status check_index() {
-    const auto& objects = cluster_.layers().objects();
-    std::string prefix = objstore::timeline_prefix(line_.id);
-    auto after = objects.upper_bound(prefix + "index-~");
-    if (after == objects.begin() || !std::prev(after)->first.starts_with(prefix + "index-")) return {};
-    const auto& [key, bytes] = *std::prev(after);
-    TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(bytes, key));
-    index_end_ = index.disk_consistent;
+    if (seen_ != cluster_.layers().version()) TRY(read_index());
+    if (!index_end_.valid()) return {};
     const auto& claims = cluster_.run().world().durable_claims();
-    auto told = claims.find(pageserver::remote_claim_key(line_.id));
-    if (told != claims.end() && index.disk_consistent.value < told->second)
-      return Error(Code::Corrupt, "the pageserver told that all up to " + to_string(Lsn(told->second)) +
-                                      " is in the object store; " + key + " ends at " +
-                                      to_string(index.disk_consistent));
+    auto told = claims.find(remote_claim_);
+    if (told == claims.end() || index_end_.value >= told->second) return {};
+    return Error(Code::Corrupt, "the pageserver told that all up to " + to_string(Lsn(told->second)) +
+                                    " is in the object store; " + index_key_ + " ends at " +
+                                    to_string(index_end_));
+  }
+
+  // Before the timeline was made there is none, and nothing to check.
+  Status read_index() {
+    seen_ = cluster_.layers().version();
+    const auto& objects = cluster_.layers().objects();
+    auto after = objects.upper_bound(prefix_ + "index-~");
+    if (after == objects.begin() || !std::prev(after)->first.starts_with(prefix_ + "index-")) {
+      index_end_ = {};
+      return {};
+    }
+    const auto& [key, bytes] = *std::prev(after);
+    TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(bytes->bytes(), key));
+    index_key_ = key;
+    index_end_ = index.disk_consistent;
     for (const pageserver::TimelineIndex::Layer& layer : index.layers) {
-      const Bytes* there = cluster_.layers().find(prefix + to_string(layer.name));
+      const sim::Blob* there = cluster_.layers().find(prefix_ + to_string(layer.name));
       if (there == nullptr || there->size() != layer.size)
         return Error(Code::Corrupt, key + " names " + to_string(layer.name) + ", which is " +
                                         (there == nullptr ? "not there" : "cut short"));
@@ -63,7 +81,7 @@ class RemoteCheck {
   }
 
   bool in_store(uint64_t segment) {
-    const Bytes* there =
+    const sim::Blob* there =
         cluster_.wal_backup().find(objstore::wal_prefix(line_.id) + pg::segment_file_name(segment));
     return there != nullptr && there->size() == pg::kWalSegmentSize;
   }
@@ -99,34 +117,56 @@ class RemoteCheck {
 
   Cluster& cluster_;
   const Line& line_;
-  Lsn index_end_;
+  std::string prefix_;
+  std::string remote_claim_;
+  std::vector<std::string> backup_claims_;  // of the safekeepers, in order
+  uint64_t seen_ = UINT64_MAX;              // version of the bucket that the index was read from
+  std::string index_key_;
+  Lsn index_end_;  // 0: there is no index
 };
 
-}  // namespace
+class RemoteWatch {
+ public:
+  explicit RemoteWatch(Cluster& cluster) : cluster_(cluster) {}
 
-namespace {
+  void look() {
+    for (RemoteCheck& check : checks()) report(check, check.run());
+  }
+  void claimed(std::string_view key, uint64_t value) {
+    if (!key.starts_with("pageserver ") && !key.ends_with(" backup")) return;
+    for (RemoteCheck& check : checks()) report(check, check.claimed(key, value));
+  }
 
-void report(Cluster& cluster, const Line& line, const Status& whole) {
-  if (!whole.ok())
-    cluster.run().fail("the object store holds what it is said to",
-                       line.name + ": " + whole.error().message());
-}
+ private:
+  // Lines are only ever added.
+  std::deque<RemoteCheck>& checks() {
+    while (checks_.size() < cluster_.lines().size())
+      checks_.emplace_back(cluster_, *cluster_.lines()[checks_.size()]);
+    return checks_;
+  }
+  void report(const RemoteCheck& check, const Status& whole) {
+    if (!whole.ok())
+      cluster_.run().fail("the object store holds what it is said to",
+                          check.line().name + ": " + whole.error().message());
+  }
 
-void look(Cluster& cluster) {
-  for (const auto& line : cluster.lines()) report(cluster, *line, RemoteCheck(cluster, *line).run());
-  cluster.run().world().after(kInterval, [&cluster] { look(cluster); });
+  Cluster& cluster_;
+  std::deque<RemoteCheck> checks_;
+};
+
+void look_again(Cluster& cluster, const std::shared_ptr<RemoteWatch>& watch) {
+  watch->look();
+  cluster.run().world().after(kInterval, [&cluster, watch] { look_again(cluster, watch); });
 }
 
 }  // namespace
 
 void watch_remote(Cluster& cluster) {
-  cluster.run().world().on_claim = [&cluster](std::string_view key, uint64_t value) {
-    bool remote = key.starts_with("pageserver ") || key.ends_with(" backup");
-    if (!remote) return;
-    for (const auto& line : cluster.lines())
-      report(cluster, *line, RemoteCheck(cluster, *line).claimed(key, value));
+  auto watch = std::make_shared<RemoteWatch>(cluster);
+  cluster.run().world().on_claim = [watch](std::string_view key, uint64_t value) {
+    watch->claimed(key, value);
   };
-  look(cluster);
+  look_again(cluster, watch);
 }
 
 }  // namespace argon::scenarios
