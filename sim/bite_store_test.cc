@@ -21,8 +21,8 @@ Status put_once(Trial& t, Bucket& bucket, const std::string& content, Duration l
 }
 
 std::string held(const Bucket& bucket) {
-  const Bytes* found = bucket.find(kKey);
-  return found == nullptr ? std::string() : std::string(as_text(*found));
+  const Blob* found = bucket.find(kKey);
+  return found == nullptr ? std::string() : std::string(as_text(found->bytes()));
 }
 
 // "A put that I ask for is done."
