@@ -73,6 +73,13 @@ static uint16 last_two_bytes(const char* page) {
   return id;
 }
 
+// Vacuum of minor releases up to 15.18 sets a flag that later ones do not and nobody reads; redo never sets
+// it (core/pg/redo/gist.cc).
+static void mask_gist(char* page, BlockNumber block) {
+  gist_mask(page, block);
+  GistPageGetOpaque(page)->flags &= ~F_TUPLES_DELETED;
+}
+
 static void mask_main_fork(char* page, BlockNumber block) {
   uint16 id = last_two_bytes(page);
 
@@ -84,7 +91,7 @@ static void mask_main_fork(char* page, BlockNumber block) {
       if (id == HASHO_PAGE_ID)
         hash_mask(page, block);
       else if (id == GIST_PAGE_ID)
-        gist_mask(page, block);
+        mask_gist(page, block);
       else
         btree_mask(page, block);
       break;
