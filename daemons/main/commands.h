@@ -83,6 +83,9 @@ struct InspectOptions {
 // Needs no cluster. Corrupt where a checksum is wrong, Unsupported for an unknown format or version.
 Status inspect(Task& task, Env& env, const Globals& globals, const InspectOptions& options);
 
+// Reads all that the state folder keeps, and checks it. Corrupt where anything was found; a line for each.
+Status scrub(Task& task, Env& env, const Globals& globals);
+
 // Parts shared by commands.
 
 // "10s", "2m", "500ms".

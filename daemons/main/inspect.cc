@@ -8,6 +8,7 @@
 #include "core/pg/control_file.h"
 #include "core/safekeeper/control_file.h"
 #include "daemons/main/commands.h"
+#include "daemons/main/file_checks.h"
 
 namespace argon::cli {
 namespace {
@@ -57,18 +58,11 @@ Result<json> timeline_index(ByteView file, const std::string& path) {
   return out;
 }
 
-// The header, and the checksum of every block.
 Result<json> layer(ByteView file) {
   using namespace pageserver;
-  if (file.size() % kLayerBlock != 0)
-    return Error(Code::Corrupt,
-                 fmt::format("a layer file of {} bytes, not a multiple of {}", file.size(), kLayerBlock));
-  TRY_ASSIGN(LayerHeader header, parse_layer_header(file.first(kLayerBlock)));
-  uint64_t blocks = file.size() / kLayerBlock;
-  for (uint64_t i = 0; i < blocks; i++)
-    if (!check_layer_block(file.subspan(i * kLayerBlock, kLayerBlock), header.file_id,
-                           static_cast<uint32_t>(i)))
-      return Error(Code::Corrupt, fmt::format("block {} at offset {}: wrong checksum", i, i * kLayerBlock));
+  CheckedLayer checked = check_layer(file);
+  if (checked.fault) return checked.fault->error;
+  const LayerHeader& header = checked.header;
   return json{{"format", "layer file"},
               {"kind", header.kind == LayerKind::Image ? "image" : "delta"},
               {"tenant_id", to_string(header.owner.tenant)},
@@ -76,7 +70,7 @@ Result<json> layer(ByteView file) {
               {"begin_lsn", to_string(header.begin)},
               {"end_lsn", to_string(header.end)},
               {"file_id", fmt::format("{:016x}", header.file_id)},
-              {"blocks", blocks},
+              {"blocks", checked.blocks},
               {"checksums", "right"}};
 }
 

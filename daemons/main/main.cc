@@ -189,6 +189,11 @@ void add_inspect(CLI::App& app, Commands& all) {
                    "safekeeper.control, a layer file, a timeline's index, pg_control")
       ->required();
   on(inspect, all, cli::inspect, all.inspect);
+  on(app.add_subcommand(
+         "scrub",
+         "Read and check all that the state folder keeps, the cluster running or not; exit status 1 "
+         "with findings"),
+     all, cli::scrub);
 }
 
 void add_daemons(CLI::App& app, Commands& all) {

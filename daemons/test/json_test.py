@@ -122,6 +122,9 @@ def files_and_end(w):
         done = subprocess.run([c.argon_program, "--json", "--dir", c.dir, "tenant", "list"], stdout=full)
     cluster.expect(done.returncode == 1, "a full standard output went unnoticed")
     w.good("stop")
+    cluster.expect(w.good("scrub")["findings"] == [], "scrub")
+    os.truncate(control, 3)
+    cluster.expect(w.refused("scrub", says="1 findings")["findings"][0]["file"] == str(control), "scrub")
     os.truncate(c.dir / "state.json", 3)
     w.refused("tenant list", says="state.json")
 
