@@ -194,12 +194,11 @@ class Nemesis {
     after_truncation_ = random_.log_uniform(2, 200);
     after_vote_ = random_.log_uniform(10, 500);
     after_segment_ = random_.log_uniform(1, 10);
-    shared_.run.world().on_claim = [this](std::string_view key, uint64_t value) { claimed(key, value); };
   }
-  void stop() { shared_.run.world().on_claim = nullptr; }
+  void stop() { stopped_ = true; }
 
- private:
   void claimed(std::string_view key, uint64_t value) {
+    if (stopped_) return;
     bool flush = key.ends_with(" flush");
     uint64_t before = std::exchange(claims_[std::string(key)], value);
     if (before == value || before == 0) return;
@@ -210,6 +209,7 @@ class Nemesis {
       if (key.starts_with(safekeeper::claim_key(disk.node, disk.id, ""))) strike(disk.machine);
   }
 
+ private:
   void strike(sim::Machine& machine) {
     Duration soon = random_.exponential(Duration::milliseconds(4));
     Duration dark = random_.between(Duration::milliseconds(20), Duration::milliseconds(800));
@@ -225,6 +225,33 @@ class Nemesis {
   uint64_t after_vote_;
   uint64_t after_segment_;
   std::map<std::string, uint64_t> claims_;
+  bool stopped_ = false;
+};
+
+// Hands on what safekeepers claim. Ends with the object.
+class Claims {
+ public:
+  Claims(Shared& shared, Nemesis& nemesis) : shared_(shared) {
+    for (const SafekeeperDisk& disk : shared.disks) cuts_.emplace_back(disk);
+    shared.run.world().on_claim = [this, &nemesis](std::string_view key, uint64_t value) {
+      nemesis.claimed(key, value);
+      check_cuts(key, value);
+    };
+  }
+  ~Claims() { shared_.run.world().on_claim = nullptr; }
+  Claims(const Claims&) = delete;
+  Claims& operator=(const Claims&) = delete;
+
+ private:
+  void check_cuts(std::string_view key, uint64_t value) {
+    for (CutWatch& cut : cuts_) {
+      Status whole = cut.claimed(key, value);
+      if (!whole.ok()) shared_.run.fail("nothing is left beyond a cut", whole.error().message());
+    }
+  }
+
+  Shared& shared_;
+  std::vector<CutWatch> cuts_;
 };
 
 // Looks at the logs now and then, and soon after each change of a control file.
@@ -346,6 +373,7 @@ void elections(Run& run) {
 
   Nemesis nemesis(shared);
   if (run.limited("strikes", 1) == 0) nemesis.stop();
+  Claims claims(shared, nemesis);
   DiskWatch watch(shared);
   watch.run();
   run.start_faults(nodes, run.options().length);

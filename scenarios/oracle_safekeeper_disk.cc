@@ -77,6 +77,35 @@ Lsn SafekeeperDisk::end_of_wal(const consensus::AcceptorState& state) const {
   }
 }
 
+std::string SafekeeperDisk::left_beyond(Lsn end) const {
+  auto directory = machine.storage().find(folder());
+  if (directory == nullptr) return {};
+  // Names that a power loss would bring back count, too.
+  for (const auto* names : {&directory->entries, &directory->durable_entries})
+    for (const auto& [name, file] : *names) {
+      Result<uint64_t> segment = pg::parse_segment_file_name(name);
+      if (!segment.ok()) continue;
+      Lsn begin(*segment * pg::kWalSegmentSize);
+      if (begin + pg::kWalSegmentSize <= end) continue;
+      if (file->may_hold_beyond(begin < end ? end - begin : 0)) return name;
+    }
+  return {};
+}
+
+CutWatch::CutWatch(const SafekeeperDisk& disk)
+    : disk_(disk), key_(safekeeper::claim_key(disk.node, disk.id, "flush")) {}
+
+Status CutWatch::claimed(std::string_view key, uint64_t value) {
+  if (key != key_) return {};
+  uint64_t before = std::exchange(before_, value);
+  bool whole = std::exchange(cutting_, value < before) && value == before;
+  if (!whole) return {};
+  std::string name = disk_.left_beyond(Lsn(value));
+  if (name.empty()) return {};
+  return Error(Code::Corrupt, disk_.machine.name() + ": its log was cut at " + to_string(Lsn(value)) + "; " +
+                                  name + " holds, or may hold after power loss, something beyond");
+}
+
 Status check_claims(const SafekeeperDisk& disk) {
   const auto& claims = disk.machine.world().durable_claims();
   auto claimed = [&](std::string_view what) -> uint64_t {

@@ -4,6 +4,9 @@
 // Log matching, where all that was ever written is known (WalHistory): every byte before the end of valid
 // WAL is what the term wrote that owns the position in the node's own history. So a tail that a
 // truncation left behind is found before anybody has used it.
+// Cuts: when a safekeeper answers who was elected, nothing is left beyond the position where its log was cut,
+// neither on the disk as it is nor after a power loss at its worst: what a former proposer wrote there may
+// decode as a true successor of what the next one writes (DESIGN §7).
 //
 // Reads the simulated disk directly: no suspension, no event.
 
@@ -33,10 +36,27 @@ struct SafekeeperDisk {
   Lsn end_of_wal(const consensus::AcceptorState& state) const;
   // The bytes of [from, to), as many as there are.
   Bytes wal(Lsn from, Lsn to) const;
+  // Empty where all segments hold zeros only at and beyond `end`, and do so after any power loss.
+  std::string left_beyond(Lsn end) const;
 };
 
 // Corrupt: a claim does not hold.
 Status check_claims(const SafekeeperDisk& disk);
+// Watches the claims of one safekeeper: one that goes back announces a cut, which is whole when the same
+// position is claimed again.
+class CutWatch {
+ public:
+  explicit CutWatch(const SafekeeperDisk& disk);
+  // Corrupt: something is left beyond a cut.
+  Status claimed(std::string_view key, uint64_t value);
+
+ private:
+  SafekeeperDisk disk_;
+  std::string key_;
+  uint64_t before_ = 0;
+  bool cutting_ = false;
+};
+
 // Corrupt: the WAL from a little before the committed position on is not what its history says.
 Status check_log(const SafekeeperDisk& disk, const WalHistory& history);
 

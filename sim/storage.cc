@@ -121,6 +121,26 @@ void Inode::truncate(uint64_t size) {
   size_ = size;
 }
 
+bool Inode::may_hold_beyond(uint64_t offset) const {
+  auto holds = [](const uint8_t* from, const uint8_t* to) {
+    return std::any_of(from, to, [](uint8_t b) { return b != 0; });
+  };
+  for (size_t index = offset / kPageSize; index < pages_.size(); index++) {
+    if (pages_[index] == nullptr) continue;
+    const Page& page = *pages_[index];
+    size_t from = index == offset / kPageSize ? offset % kPageSize : 0;
+    if (holds(page.data.data() + from, page.data.data() + kPageSize)) return true;
+    if (page.medium == nullptr) continue;
+    for (size_t sector = from / kSectorSize; sector < kPageSize / kSectorSize; sector++) {
+      if (((page.dirty | page.dropped) >> sector & 1) == 0) continue;
+      const uint8_t* medium = page.medium->data();
+      if (holds(medium + std::max(from, sector * kSectorSize), medium + (sector + 1) * kSectorSize))
+        return true;
+    }
+  }
+  return false;
+}
+
 Inode::SyncToken Inode::begin_sync() {
   syncs_++;
   return {epoch_++, size_};

@@ -56,6 +56,8 @@ class Inode {
   size_t read(uint64_t offset, ByteSpan into) const;
   void write(uint64_t offset, ByteView from);
   void truncate(uint64_t size);
+  // Whether a byte at or beyond `offset` is not zero, now or after a power loss at its worst.
+  bool may_hold_beyond(uint64_t offset) const;
   // New pages that a write of n bytes there would need.
   uint64_t pages_needed(uint64_t offset, size_t n) const;
 

@@ -122,6 +122,21 @@ TEST(Storage, AFailedSyncDropsThePagesAndASecondOneProvesNothing) {
   EXPECT_EQ(loss.sectors, 1u);
 }
 
+TEST(Storage, WhatAPowerLossMayBringBackBeyondAnOffsetIsTold) {
+  Storage storage;
+  auto inode = storage.make(false);
+  inode->write(1000, Bytes(9000, 1));
+  EXPECT_TRUE(inode->may_hold_beyond(9999));
+  EXPECT_FALSE(inode->may_hold_beyond(10'000));
+  inode->end_sync(inode->begin_sync());
+  inode->truncate(700);
+  inode->truncate(20'000);
+  EXPECT_TRUE(inode->may_hold_beyond(700));  // the medium has it still
+  EXPECT_TRUE(inode->may_hold_beyond(9999));
+  inode->end_sync(inode->begin_sync());
+  EXPECT_FALSE(inode->may_hold_beyond(0));
+}
+
 RC_GTEST_PROP(Storage, SyncedNamesSurviveAndARenameIsAllOrNothing, (uint64_t seed)) {
   Random random(seed);
   Storage storage;
