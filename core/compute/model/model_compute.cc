@@ -1,7 +1,7 @@
 #include "core/compute/model/model_compute.h"
 
 #include "core/compute/compute_state.h"
-#include "core/compute/model/model_writer.h"
+#include "core/compute/model/model_rows.h"
 #include "core/env/io.h"
 
 namespace argon::compute {
@@ -44,6 +44,7 @@ class Incarnation {
   Result<ModelStart> base_backup(Task& task, Lsn start);
   Status work(Task& task, const ModelContext& context, ModelWriter& writer);
   Status run_backend(Task& task, const ModelContext& context, ModelWriter& writer, uint32_t number);
+  Status run_client(Task& task, ModelRows& rows, uint32_t number);
   Status run_reader(Task& task, const ModelContext& context, uint32_t number);
   Status check_page(Task& task, const ModelContext& context, const pg::BlockTag& tag, Lsn lsn);
   Status check_size(Task& task, const ModelContext& context, const pg::RelTag& rel, Lsn lsn);
@@ -137,6 +138,8 @@ Status Incarnation::run_in(Task& task, Scope& proposing, Scope& scope) {
 Status Incarnation::work(Task& task, const ModelContext& context, ModelWriter& writer) {
   TRY(writer.begin(task));
   events_.started(config_.name, context.term);
+  ModelRows rows(context, writer);
+  if (config_.rows != nullptr) TRY(rows.open(task, driver_->proposer().start()));
   Scope working(task);
   for (uint32_t i = 0; i < config_.backends; i++)
     working.spawn("backend " + std::to_string(i),
@@ -144,6 +147,9 @@ Status Incarnation::work(Task& task, const ModelContext& context, ModelWriter& w
   for (uint32_t i = 0; i < config_.readers; i++)
     working.spawn("reader " + std::to_string(i),
                   [this, &context, i](Task& t) { return run_reader(t, context, i); });
+  for (uint32_t i = 0; config_.rows != nullptr && i < config_.row_clients; i++)
+    working.spawn("client " + std::to_string(i),
+                  [this, &rows, i](Task& t) { return run_client(t, rows, i); });
   working.spawn("watch proposer", [this](Task& t) { return driver_->wait_lost(t); });
   return working.join(task);
 }
@@ -155,14 +161,20 @@ Status Incarnation::run_backend(Task& task, const ModelContext& context, ModelWr
     TRY(task.sleep(random.exponential(config_.think)));
     if (config_.may_begin != nullptr && !config_.may_begin()) continue;
     TRY_ASSIGN(ModelWriter::Outcome outcome, writer.run_transaction(task, random));
-    if (!outcome.commit_end.valid()) continue;
-    TRY(driver_->wait_committed(task, outcome.commit_end));
-    Status told = reference_.acknowledge(context.term, outcome.xid, outcome.commit_end);
-    if (!told.ok()) {
-      events_.violated(config_.name, told.error().message());
-      return told;
-    }
-    events_.commit_acknowledged(config_.name, outcome.xid, outcome.commit_end);
+    if (outcome.commit_end.valid()) TRY(context.wait_acknowledged(task, outcome.xid, outcome.commit_end));
+  }
+}
+
+// A client of the table of rows.
+Status Incarnation::run_client(Task& task, ModelRows& rows, uint32_t number) {
+  Random& random = env_.random("model.client." + std::to_string(number));
+  while (true) {
+    TRY(task.sleep(random.exponential(config_.row_pause)));
+    if (config_.may_begin != nullptr && !config_.may_begin()) continue;
+    std::optional<RowTransaction> transaction = config_.rows->next(random);
+    if (!transaction) continue;
+    TRY_ASSIGN(RowOutcome outcome, rows.run(task, random, *transaction));
+    config_.rows->ended(*transaction, outcome);
   }
 }
 

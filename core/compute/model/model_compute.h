@@ -15,6 +15,7 @@
 #include <string>
 
 #include "core/compute/model/reference_model.h"
+#include "core/compute/model/row_workload.h"
 #include "core/compute/page_client.h"
 #include "core/consensus/messages.h"
 #include "core/env/env.h"
@@ -43,6 +44,10 @@ struct ModelComputeConfig {
   Duration read_timeout = Duration::seconds(20);      // of one read; then it is tried again
   Ratio aborts = {1, 10};
   std::function<bool()> may_begin;  // asked before each transaction; no: a pause, and again
+  // Not null: also keeps a table of rows, and clients that ask this for what they do there.
+  RowWorkload* rows = nullptr;
+  uint32_t row_clients = 3;
+  Duration row_pause = Duration::milliseconds(200);  // mean pause of a client
 };
 
 // What a scenario hears. Called without suspending; `compute` is the config's name.

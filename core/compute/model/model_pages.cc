@@ -22,6 +22,17 @@ Error ModelContext::judge(const Error& found) const {
   return found;
 }
 
+Status ModelContext::wait_acknowledged(Task& task, pg::Xid xid, Lsn commit_end) const {
+  TRY(driver.wait_committed(task, commit_end));
+  Status told = reference.acknowledge(term, xid, commit_end);
+  if (!told.ok()) {
+    events.violated(config.name, told.error().message());
+    return told;
+  }
+  events.commit_acknowledged(config.name, xid, commit_end);
+  return {};
+}
+
 Result<Bytes*> ModelPages::get(Task& task, const pg::BlockTag& tag) {
   pinned_.insert(tag);
   if (Bytes* page = find(tag)) return page;

@@ -28,6 +28,8 @@ struct ModelContext {
   Status still_writer() const;
   // Reports a violation, unless another compute took over meanwhile; the error to end with either way.
   Error judge(const Error& found) const;
+  // Until a quorum has the commit record that ends there; then the reference and the scenario hear of it.
+  Status wait_acknowledged(Task& task, pg::Xid xid, Lsn commit_end) const;
 };
 
 // Calls `read` until it succeeds, with pauses between: pageservers come and go. `read` gets the config's

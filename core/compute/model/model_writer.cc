@@ -4,8 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "core/base/codec.h"
-#include "core/pg/page.h"
+#include "core/compute/model/rows.h"
 #include "core/pg/redo/canonical.h"
 #include "core/pg/redo/redo.h"
 
@@ -16,32 +15,6 @@ namespace {
 // Object ids of model relations; a made cluster's own end below.
 constexpr pg::Oid kFirstRelation = 20'000;
 constexpr uint32_t kXidsPerClogPage = 32'768;
-constexpr size_t kPayloadMin = 8;
-constexpr size_t kPayloadMax = 1'500;
-
-pg::Xid xmax_of(ByteView tuple) {
-  return load_le<pg::Xid>(tuple.data() + 4);
-}
-
-// Lines whose tuple nobody deleted yet.
-std::vector<uint16_t> live_lines(ByteView page) {
-  std::vector<uint16_t> lines;
-  for (uint16_t line = 1; line <= pg::line_count(page); line++) {
-    ByteView tuple = pg::item(page, line);
-    bool live = pg::line_pointer(page, line).state == pg::LineState::Normal &&
-                tuple.size() >= pg::kTupleHeader && xmax_of(tuple) == pg::kInvalidXid;
-    if (live) lines.push_back(line);
-  }
-  return lines;
-}
-
-uint16_t next_line(ByteView page) {
-  return static_cast<uint16_t>(pg::line_count(page) + 1);
-}
-
-bool fits(ByteView page, size_t tuple_size) {
-  return pg::free_space(page) >= pg::align8(tuple_size) + page.size() / 100 && next_line(page) < 290;
-}
 
 }  // namespace
 
@@ -64,9 +37,10 @@ Status ModelWriter::begin(Task& task) {
   context_.reference.add(context_.term, {start_.end, {}, {}, {}});
   last_end_ = start_.end;
   TRY(context_.driver.append(task, start_lsn_, start_.wal));
-  for (const pg::RelTag& rel : context_.reference.relations()) TRY(open_relation(task, rel));
+  for (const pg::RelTag& rel : context_.reference.relations())
+    if (rel != rows_relation()) TRY(open_relation(task, rel));
   while (relations_.size() < context_.config.relations) {
-    pg::RelTag created;
+    pg::RelTag created = new_relation();
     TRY(create_relation(task, pg::kInvalidXid, created));
     relations_.push_back(created);
   }
@@ -74,8 +48,14 @@ Status ModelWriter::begin(Task& task) {
 }
 
 Status ModelWriter::open_relation(Task& task, const pg::RelTag& rel) {
-  ReadLsn at{Lsn::max(), start_lsn_};
   next_relation_ = std::max(next_relation_, rel.node.rel + 1);
+  TRY_ASSIGN(std::optional<uint32_t> blocks, open_table(task, rel));
+  if (blocks) relations_.push_back(rel);
+  return {};
+}
+
+Result<std::optional<uint32_t>> ModelWriter::open_table(Task& task, const pg::RelTag& rel) {
+  ReadLsn at{Lsn::max(), start_lsn_};
   TRY_ASSIGN(bool there, read_until_there<bool>(task, context_, [&](Task& t) {
                return context_.client.exists(t, to_wire(rel), at);
              }));
@@ -87,16 +67,19 @@ Status ModelWriter::open_relation(Task& task, const pg::RelTag& rel) {
   }
   Status right = context_.reference.check_blocks(rel, start_lsn_, blocks);
   if (!right.ok()) return context_.judge(right.error());
-  if (!there) return {};
-  relations_.push_back(rel);
-  blocks_[rel] = *blocks;
-  return {};
+  if (there) blocks_[rel] = *blocks;
+  return blocks;
 }
 
-Status ModelWriter::create_relation(Task& task, pg::Xid xid, pg::RelTag& created) {
-  created = new_relation();
-  blocks_[created] = 0;
-  return write(task, pg::smgr_create(xid, created), {Lsn(), {}, {{created, 0}}, {}});
+Status ModelWriter::create_relation(Task& task, pg::Xid xid, const pg::RelTag& rel) {
+  blocks_[rel] = 0;
+  return write(task, pg::smgr_create(xid, rel), {Lsn(), {}, {{rel, 0}}, {}});
+}
+
+Status ModelWriter::make_table(Task& task, const pg::RelTag& rel) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  return create_relation(task, pg::kInvalidXid, rel);
 }
 
 Status ModelWriter::allocate_xid(Task& task, pg::Xid& xid) {
@@ -122,28 +105,27 @@ Result<ModelWriter::Outcome> ModelWriter::run_transaction(Task& task, Random& ra
   }
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  TRY(end_transaction(task, random, outcome.xid, outcome));
+  TRY(finish_transaction(task, random, outcome.xid, outcome));
   TRY(housekeeping(task, random));
   return outcome;
 }
 
-Status ModelWriter::end_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome) {
+Status ModelWriter::end(Task& task, pg::Xid xid, bool commit) {
+  int64_t time = context_.env.wall_now().to_postgres();
+  return write(task, commit ? pg::xact_commit(xid, time) : pg::xact_abort(xid, time),
+               {Lsn(), {}, {}, {{xid, commit}}});
+}
+
+Status ModelWriter::finish_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome) {
   bool abort = random.chance(context_.config.aborts);
   bool rewriting = random.chance({1, 200});
-  int64_t time = context_.env.wall_now().to_postgres();
-  if (rewriting) {
-    TRY(rewrite(task, random, xid, abort));
-  } else if (abort) {
-    TRY(write(task, pg::xact_abort(xid, time), {Lsn(), {}, {}, {{xid, false}}}));
-  } else {
-    TRY(write(task, pg::xact_commit(xid, time), {Lsn(), {}, {}, {{xid, true}}}));
-  }
+  TRY(rewriting ? rewrite(task, random, xid, abort) : end(task, xid, !abort));
   if (!abort) outcome.commit_end = last_end_;
   return {};
 }
 
 Status ModelWriter::rewrite(Task& task, Random& random, pg::Xid xid, bool abort) {
-  pg::RelTag created;
+  pg::RelTag created = new_relation();
   TRY(create_relation(task, xid, created));
   int64_t time = context_.env.wall_now().to_postgres();
   size_t replaced = random.below(relations_.size());
@@ -168,70 +150,25 @@ Status ModelWriter::truncate(Task& task, Random& random) {
   return write(task, pg::smgr_truncate(pg::kInvalidXid, rel.node, left), {Lsn(), {}, {{rel, left}}, {}});
 }
 
-Status ModelWriter::operate(Task& task, Random& random, pg::Xid xid) {
-  pg::RelTag rel = relations_[random.below(relations_.size())];
-  bool make_new = blocks_[rel] == 0 || random.chance({1, 2});
-  return make_new ? insert(task, random, rel, xid) : change(task, random, rel, xid);
+Result<Bytes> ModelWriter::page(Task& task, const pg::BlockTag& tag) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  Result<Bytes*> page = pages_.get(task, tag);
+  pages_.unpin();
+  return page.ok() ? Result<Bytes>(**page) : page.error();
 }
 
-Bytes ModelWriter::make_tuple(Random& random, pg::Xid xid) {
-  size_t payload = random.log_uniform(kPayloadMin, kPayloadMax);
-  Bytes tuple;
-  Writer w(tuple);
-  w.le(xid).le<uint32_t>(0).le<uint32_t>(0);                     // xmin, xmax, command id
-  w.zeros(6);                                                    // ctid: redo sets it
-  w.le<uint16_t>(2).le<uint16_t>(0x0800 | 0x0002).u8(24).u8(0);  // two columns, xmax invalid, variable width
-  w.le(next_row_++);
-  size_t at = tuple.size();
-  tuple.resize(at + payload);
-  random.fill(ByteSpan(tuple).subspan(at));
-  return tuple;
+Result<pg::Xid> ModelWriter::begin_transaction(Task& task) {
+  pg::Xid xid = pg::kInvalidXid;
+  TRY(allocate_xid(task, xid));
+  return xid;
 }
 
-pg::HeapPlace ModelWriter::extend(const pg::RelTag& rel, bool& fresh) {
-  pg::HeapPlace place{rel, blocks_[rel], 1};
-  pages_.make({rel, place.block});
-  fresh = true;
-  return place;
-}
-
-Result<pg::HeapPlace> ModelWriter::place_for(Task& task, Random& random, const pg::RelTag& rel,
-                                             size_t tuple_size, bool& fresh) {
-  uint32_t blocks = blocks_[rel];
-  if (blocks == 0 || random.chance({1, 12})) return extend(rel, fresh);
-  // Mostly the last block, as a table without free space map fills.
-  bool last = random.chance({2, 3});
-  uint32_t block = last ? blocks - 1 : static_cast<uint32_t>(random.below(blocks));
-  TRY_ASSIGN(Bytes * page, pages_.get(task, {rel, block}));
-  if (!fits(*page, tuple_size)) return extend(rel, fresh);
-  return pg::HeapPlace{rel, block, next_line(*page)};
-}
-
-Status ModelWriter::insert(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid) {
-  Bytes tuple = make_tuple(random, xid);
-  bool fresh = false;
-  TRY_ASSIGN(pg::HeapPlace place, place_for(task, random, rel, tuple.size(), fresh));
-  return write(task, pg::heap_insert(xid, place, tuple, fresh));
-}
-
-// Updates or deletes a tuple of a random block; inserts where there is none to change.
-Status ModelWriter::change(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid) {
-  auto block = static_cast<uint32_t>(random.below(blocks_[rel]));
-  TRY_ASSIGN(Bytes * page, pages_.get(task, {rel, block}));
-  std::vector<uint16_t> lines = live_lines(*page);
-  if (lines.empty()) return insert(task, random, rel, xid);
-  uint16_t line = lines[random.below(lines.size())];
-  pg::HeapPlace old{rel, block, line};
-  if (random.chance({1, 3})) return write(task, pg::heap_delete(xid, old));
-  Bytes tuple = make_tuple(random, xid);
-  if (fits(*page, tuple.size())) {
-    bool hot = random.chance({1, 2});
-    return write(task, pg::heap_update(xid, old, {rel, block, next_line(*page)}, tuple, hot, false));
-  }
-  bool fresh = false;
-  TRY_ASSIGN(pg::HeapPlace now, place_for(task, random, rel, tuple.size(), fresh));
-  if (now.block == block) now = extend(rel, fresh);
-  return write(task, pg::heap_update(xid, old, now, tuple, false, fresh));
+Result<Lsn> ModelWriter::end_transaction(Task& task, pg::Xid xid, bool commit) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  TRY(end(task, xid, commit));
+  return last_end_;
 }
 
 // What servers write now and then beside transactions.

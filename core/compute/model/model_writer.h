@@ -27,21 +27,39 @@ class ModelWriter {
   };
   Result<Outcome> run_transaction(Task& task, Random& random);
 
+  // Parts of a transaction, for tables whose content is not drawn. Others may interleave between the calls.
+  // Opens such a table; its blocks, nothing where it does not exist. A size that is wrong is a violation.
+  Result<std::optional<uint32_t>> open_table(Task& task, const pg::RelTag& rel);
+  Status make_table(Task& task, const pg::RelTag& rel);
+  Result<Bytes> page(Task& task, const pg::BlockTag& tag);
+  Result<pg::Xid> begin_transaction(Task& task);
+  // Where the tuple now lies.
+  Result<pg::HeapPlace> insert(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid,
+                               ByteView tuple);
+  Result<pg::HeapPlace> update(Task& task, Random& random, const pg::HeapPlace& old, pg::Xid xid,
+                               ByteView tuple);
+  // The end of the record.
+  Result<Lsn> end_transaction(Task& task, pg::Xid xid, bool commit);
+
  private:
   // A relation that never existed.
   pg::RelTag new_relation();
   Status open_relation(Task& task, const pg::RelTag& rel);
-  Status create_relation(Task& task, pg::Xid xid, pg::RelTag& created);
+  Status create_relation(Task& task, pg::Xid xid, const pg::RelTag& rel);
   Status allocate_xid(Task& task, pg::Xid& xid);
   Status operate(Task& task, Random& random, pg::Xid xid);
-  Status insert(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid);
+  // The three with the mutex held.
+  Result<pg::HeapPlace> put(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid, ByteView tuple);
+  Result<pg::HeapPlace> replace(Task& task, Random& random, const pg::HeapPlace& old, pg::Xid xid,
+                                ByteView tuple);
+  Status end(Task& task, pg::Xid xid, bool commit);
   Status change(Task& task, Random& random, const pg::RelTag& rel, pg::Xid xid);
   // The block where a tuple of that size goes, its page pinned; `fresh` where it is a new block.
   Result<pg::HeapPlace> place_for(Task& task, Random& random, const pg::RelTag& rel, size_t tuple_size,
                                   bool& fresh);
   pg::HeapPlace extend(const pg::RelTag& rel, bool& fresh);
   Bytes make_tuple(Random& random, pg::Xid xid);
-  Status end_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome);
+  Status finish_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome);
   // As a rewriting ALTER TABLE: a new relation, and at the end the old one (or, aborted, the new one) is
   // dropped.
   Status rewrite(Task& task, Random& random, pg::Xid xid, bool abort);
