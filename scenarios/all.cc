@@ -1,5 +1,6 @@
 // The library: every scenario there is, in the order in which `argon-sim list` shows them.
 
+#include "scenarios/bank.h"
 #include "scenarios/broker_loss.h"
 #include "scenarios/clock_trouble.h"
 #include "scenarios/cluster.h"
@@ -7,11 +8,13 @@
 #include "scenarios/control_api.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
+#include "scenarios/ledger.h"
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
 #include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
 #include "scenarios/selftests.h"
+#include "scenarios/single_key.h"
 #include "scenarios/slow_disk.h"
 #include "scenarios/two_computes.h"
 #include "scenarios/wal_service.h"
@@ -20,10 +23,11 @@ namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
   static const std::vector<Scenario> kAll = {
-      kCluster,         kDurableLog,        kElections,        kWalService,     kBrokerLoss,
-      kClockTrouble,    kCompaction,        kControlApi,       kObjectStore,    kPageserverLoss,
-      kSafekeeperLoss,  kSlowDisk,          kTwoComputes,      kSelftestLeak,   kSelftestAddress,
-      kSelftestGarbage, kSelftestForbidden, kSelftestCareless, kSelftestCounter};
+      kCluster,          kDurableLog,     kElections,       kWalService,      kBank,
+      kLedger,           kSingleKey,      kBrokerLoss,      kClockTrouble,    kCompaction,
+      kControlApi,       kObjectStore,    kPageserverLoss,  kSafekeeperLoss,  kSlowDisk,
+      kTwoComputes,      kSelftestLeak,   kSelftestAddress, kSelftestGarbage, kSelftestForbidden,
+      kSelftestCareless, kSelftestCounter};
   return kAll;
 }
 

@@ -53,6 +53,11 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   lines_.push_back(std::move(root));
 }
 
+void Cluster::on_line(std::function<compute::RowWorkload*(const Line&)> rows_of) {
+  rows_of_ = std::move(rows_of);
+  for (auto& line : lines_) line->rows = rows_of_(*line);
+}
+
 sim::Machine& Cluster::add(const std::string& name) {
   sim::Machine& machine = run_.world().add_machine(name);
   machine.supervise(Duration::milliseconds(300));
@@ -107,6 +112,8 @@ void Cluster::add_pageserver() {
   config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
   config.timeline.store.image_threshold = static_cast<uint32_t>(random.between(1, 5));
   config.receiver.feedback_interval = milliseconds(random, 50, 2000);
+  Random waits = random.fork("waits");
+  config.timeline.wait_lsn_timeout = milliseconds(waits, 100, 60'000);
   if (knobs_.small_layers) {
     config.checkpoint_distance = random.log_uniform(8 * 1024, 64 * 1024);
     config.timeline.compaction_period = milliseconds(random, 50, 1000);
@@ -177,6 +184,11 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   // From lazy to busy: transactions and reads an hour, of the whole compute.
   config->think = pause(random, config->backends, 6000, 40'000);
   config->read_pause = pause(random, config->readers, 4500, 30'000);
+  if (line.rows != nullptr) {
+    config->rows = line.rows;
+    config->row_clients = static_cast<uint32_t>(run_.limited("clients", random.between(2, 5)));
+    config->row_pause = pause(random, config->row_clients, 6000, 30'000);
+  }
   compute::ModelComputeConfig& kept = *config;
   computes_.push_back(std::move(config));
   sim::Machine& machine = add(kept.name);
@@ -196,6 +208,7 @@ Line* Cluster::branch(Line& parent, Duration limit) {
   line->id = {tenant_, id};
   line->name = "branch-" + std::to_string(lines_.size());
   line->branch_point = at;
+  line->parent = &parent;
   line->reference = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
   line->at_branch = std::make_unique<compute::ReferenceModel>(*parent.reference, at);
   line->events = std::make_unique<PageOracle>(run_, to_string(id));
@@ -220,6 +233,7 @@ Line* Cluster::branch(Line& parent, Duration limit) {
   if (!*done || run_.failed()) return nullptr;
   run_.work().branches++;
   lines_.push_back(std::move(line));
+  if (rows_of_ != nullptr) lines_.back()->rows = rows_of_(*lines_.back());
   return lines_.back().get();
 }
 

@@ -30,6 +30,8 @@ struct Line {
   std::unique_ptr<compute::ReferenceModel> at_branch;
   std::unique_ptr<PageOracle> events;
   std::vector<std::string> computes;  // who writes to it
+  const Line* parent = nullptr;
+  compute::RowWorkload* rows = nullptr;  // what its computes' clients do with rows, if anything
 };
 
 // What a scenario wants otherwise than drawn.
@@ -50,6 +52,9 @@ class Cluster {
   // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
   // computes may be added. Null where the limit passed.
   Line* branch(Line& parent, Duration limit);
+
+  // Called for each new line, and for the root at once: what is done with rows there.
+  void on_line(std::function<compute::RowWorkload*(const Line&)> rows_of);
 
   Run& run() { return run_; }
   std::vector<std::unique_ptr<Line>>& lines() { return lines_; }
@@ -79,6 +84,7 @@ class Cluster {
 
   Run& run_;
   ClusterKnobs knobs_;
+  std::function<compute::RowWorkload*(const Line&)> rows_of_;
   pg::MadeDataDir data_;
   uint64_t system_id_;
   TenantId tenant_;

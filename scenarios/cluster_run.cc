@@ -10,6 +10,8 @@
 namespace argon::scenarios {
 namespace {
 
+constexpr size_t kMostLines = 4;
+
 void stop_computes(Cluster& cluster) {
   Run& run = cluster.run();
   auto is_compute = [](const sim::Machine& machine) { return machine.name().starts_with("compute-"); };
@@ -58,6 +60,20 @@ void maybe_branch(Cluster& cluster, size_t most_lines) {
   Line& parent = *cluster.lines()[run.random().below(cluster.lines().size())];
   Line* made = cluster.branch(parent, Duration::seconds(10));
   if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
+}
+
+void live_with_branches(Cluster& cluster) {
+  Run& run = cluster.run();
+  run.start_faults(cluster.nodes(), run.options().length, {}, {"pageserver"},
+                   [&](sim::Machine&, const std::string& path) { return cluster.is_uploaded_layer(path); });
+  now_and_then(run, run.options().length / 6, [&] { maybe_branch(cluster, kMostLines); });
+  run.heal();
+  Line& root = *cluster.lines().front();
+  bool wanted = cluster.lines().size() == 1 && run.limited("branches", kMostLines - 1) > 0;
+  run.run_until([&] { return !root.events->commits().empty(); }, kProgressLimit);
+  Line* made = wanted && !run.failed() ? cluster.branch(root, Duration::seconds(60)) : nullptr;
+  if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
+  run.run_for(Duration::seconds(5));
 }
 
 void replace_disk(sim::Machine& machine) {

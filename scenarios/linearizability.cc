@@ -186,12 +186,35 @@ Specification register_specification(std::string initial) {
     bool known = o.ret != Operation::kNever;
     if (o.kind == "write") return o.input;
     if (o.kind == "read") return !known || o.output == state ? std::optional(state) : std::nullopt;
+    if (o.kind == "swap") return !known || o.output == state ? std::optional(o.input) : std::nullopt;
     size_t border = o.input.find('>');
     bool fits = o.input.substr(0, border) == state;
     if (known && fits != (o.output == "yes")) return std::nullopt;
     return fits ? o.input.substr(border + 1) : state;
   };
   return {std::move(initial), step};
+}
+
+std::vector<Operation> settle_unanswered(const std::vector<Operation>& history) {
+  std::map<std::pair<std::string, std::string>, int64_t> seen;  // key and value; the earliest who saw it
+  for (const Operation& o : history) {
+    if (o.ret == Operation::kNever || o.kind == "write") continue;
+    auto [first, made] = seen.emplace(std::pair(o.key, o.output), o.ret);
+    first->second = std::min(first->second, o.ret);
+  }
+  std::vector<Operation> settled;
+  for (const Operation& o : history) {
+    settled.push_back(o);
+    if (o.ret != Operation::kNever) continue;
+    auto by = seen.find({o.key, o.input});
+    if (o.kind == "read" || by == seen.end()) {
+      settled.pop_back();
+      continue;
+    }
+    settled.back().kind = "write";  // a swap's output is not known
+    settled.back().ret = std::max(by->second, o.call);
+  }
+  return settled;
 }
 
 }  // namespace argon::scenarios

@@ -51,7 +51,14 @@ struct Linearizability {
 Linearizability check_linearizable(const std::vector<Operation>& history, const Specification& specification,
                                    uint64_t steps_most = 20'000'000);
 
-// A register: "write" of `input`, "read" with `output`, "cas" with input "OLD>NEW" and output "yes" or "no".
+// A register: "write" of `input`, "read" with `output`, "cas" with input "OLD>NEW" and output "yes" or "no",
+// "swap", which writes `input` and whose output is what was there.
 Specification register_specification(std::string initial);
+
+// For registers of "read", "write" and "swap" to which no value is ever written twice: the same history, of
+// which the search is short however many operations have no answer. What nobody has seen has not happened;
+// what was seen happened before the first who saw it was answered. The result is linearizable if and only if
+// `history` is.
+std::vector<Operation> settle_unanswered(const std::vector<Operation>& history);
 
 }  // namespace argon::scenarios
