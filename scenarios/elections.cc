@@ -106,7 +106,6 @@ class Attempt {
       Deadline deadline(task, Duration::seconds(20));
       TRY_ASSIGN(elected, driver.elect(task));
     }
-    env_.probe("elected");
     TRY_ASSIGN(Lsn previous, shared_.history.elected(elected.term, elected.start, elected.history));
     // Whoever is elected goes on from a start that is committed.
     TRY(shared_.history.committed(elected.term, elected.start));

@@ -116,6 +116,7 @@ Report Run::report(std::string_view scenario) {
   for (const auto& machine : world_.machines()) r.nodes.push_back(machine->name());
   r.faults = world_.counters;
   r.probes = world_.probes();
+  r.rare_branches = world_.rare_branches();
   r.plan = plan_;
   r.broken_rest = broken_rest_;
   r.log_lines.assign(world_.log_lines().begin(), world_.log_lines().end());

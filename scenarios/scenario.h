@@ -76,7 +76,8 @@ struct Report {
   std::vector<std::string> nodes;         // names of the machines; that of index 1 first
   uint64_t restarts = 0;
   faults::Counters faults;
-  std::map<std::string, uint64_t, std::less<>> probes;
+  std::vector<uint64_t> probes;         // hits of each, and how often each rare branch was taken: in the
+  std::vector<uint64_t> rare_branches;  // order of core/env/points.h
   faults::Plan plan;
   faults::Plan broken_rest;  // while only a core was healed; drawn from the seed
   std::vector<std::string> log_lines;

@@ -1,5 +1,7 @@
 #include "sim/machine.h"
 
+#include "core/env/points.h"
+
 namespace argon::sim {
 namespace {
 
@@ -67,12 +69,10 @@ void SimEnv::offload(Task& task, const std::function<void()>& work) {
   ignore_result(task.sleep(random("world.offload").exponential(Duration::microseconds(50))));
 }
 
-void SimEnv::probe(std::string_view name) {
+void SimEnv::probe(Probe probe) {
   if (dead_) return;
-  auto found = world_.probes_.find(name);
-  if (found == world_.probes_.end()) found = world_.probes_.emplace(std::string(name), 0).first;
-  found->second++;
-  if (world_.traced()) world_.remark(machine_.index(), "probe", std::string(name));
+  world_.probes_[static_cast<size_t>(probe)]++;
+  if (world_.traced()) world_.remark(machine_.index(), "probe", std::string(info(probe).name));
 }
 
 void SimEnv::durable_claim(std::string_view key, uint64_t value) {

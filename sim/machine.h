@@ -34,8 +34,8 @@ class SimEnv final : public Env, private Reactor, private LogSink {
   WallTime wall_now() override;
   Random& random(std::string_view stream) override;
   void offload(Task& task, const std::function<void()>& work) override;
-  bool buggify(std::string_view point) override { return !dead_ && world_.buggify(point); }
-  void probe(std::string_view name) override;
+  bool buggify(RareBranch branch) override { return !dead_ && world_.buggify(branch); }
+  void probe(Probe probe) override;
   void durable_claim(std::string_view key, uint64_t value) override;
 
   World& world() { return world_; }

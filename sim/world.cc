@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <typeinfo>
 
+#include "core/env/points.h"
 #include "sim/machine.h"
 #include "sim/net.h"
 
@@ -46,10 +47,17 @@ World::World(WorldOptions options)
       schedule_(root_.fork("schedule")),
       log_(options.keep_events),
       stacks_(fiber::kDefaultStackSize),
-      net_(std::make_unique<Net>(*this)) {
+      net_(std::make_unique<Net>(*this)),
+      probes_(kProbeCount),
+      rare_branches_(kRareBranchCount) {
   CHECK(options_.run_cost.ns > 0);
   priority_change_ = schedule_.exponential(options_.priority_change).ns;
   runs_to_change_ = 1 + schedule_.below(2000);
+  for (const NamedPoint& branch : kRareBranches) {
+    Random random = root_.fork("buggify").fork(branch.name);
+    bool active = random.below(4) == 0;
+    buggify_sites_.push_back({active, random});
+  }
 }
 
 World::~World() {
@@ -97,7 +105,7 @@ void World::reseed(uint64_t salt) {
     for (auto& [stream, random] : machine->env_->streams_) anew(*random);
     anew(machine->env_->disk_.random_);
   }
-  for (auto& [point, site] : buggify_sites_) anew(site.random);
+  for (BuggifySite& site : buggify_sites_) anew(site.random);
 }
 
 void World::arm(Timer& timer, int64_t due) {
@@ -324,16 +332,13 @@ void World::write_log(const Machine& machine, LogLevel level, std::string_view c
 }
 
 // A site is active in a quarter of the runs, and then taken once in sixteen.
-bool World::buggify(std::string_view point) {
+bool World::buggify(RareBranch branch) {
   if (!options_.buggify) return false;
-  auto site = buggify_sites_.find(point);
-  if (site == buggify_sites_.end()) {
-    Random random = root_.fork("buggify").fork(point);
-    bool active = random.below(4) == 0;
-    site = buggify_sites_.emplace(std::string(point), BuggifySite{active, random}).first;
-  }
-  if (!site->second.active || site->second.random.below(16) != 0) return false;
-  if (traced()) remark(0, "buggify", std::string(point));
+  auto index = static_cast<size_t>(branch);
+  BuggifySite& site = buggify_sites_[index];
+  if (!site.active || site.random.below(16) != 0) return false;
+  rare_branches_[index]++;
+  if (traced()) remark(0, "buggify", std::string(info(branch).name));
   return true;
 }
 

@@ -152,8 +152,9 @@ class World {
 
   // The latest log lines, oldest first.
   const std::deque<std::string>& log_lines() const { return log_lines_; }
-  // "This rare path was hit", by name.
-  const std::map<std::string, uint64_t, std::less<>>& probes() const { return probes_; }
+  // How often each rare path was hit, and each rare branch taken; in the order of core/env/points.h.
+  const std::vector<uint64_t>& probes() const { return probes_; }
+  const std::vector<uint64_t>& rare_branches() const { return rare_branches_; }
   // Called at each durable_claim, from inside the claiming task; must not suspend.
   std::function<void(std::string_view key, uint64_t value)> on_claim;
   // What was last claimed to be durable, by key.
@@ -200,7 +201,7 @@ class World {
     if (log_.keeps_events()) armed_by_[&timer] = cause_;
   }
   void write_log(const Machine& machine, LogLevel level, std::string_view context, std::string_view message);
-  bool buggify(std::string_view point);
+  bool buggify(RareBranch branch);
 
   WorldOptions options_;
   Random root_;
@@ -226,9 +227,10 @@ class World {
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unique_ptr<Net> net_;
   std::deque<std::string> log_lines_;
-  std::map<std::string, uint64_t, std::less<>> probes_;
+  std::vector<uint64_t> probes_;
+  std::vector<uint64_t> rare_branches_;
+  std::vector<BuggifySite> buggify_sites_;
   std::map<std::string, uint64_t, std::less<>> claims_;
-  std::map<std::string, BuggifySite, std::less<>> buggify_sites_;
 };
 
 }  // namespace argon::sim

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "sim/machine.h"
 
 namespace argon::sim {
@@ -230,6 +231,57 @@ TEST(World, AGracefulStopLetsTasksEndThemselves) {
   machine.ask_to_stop();
   EXPECT_TRUE(world.run_until([&] { return !machine.up(); }, 1_s));
   EXPECT_TRUE(orderly);
+}
+
+// How often each rare branch is taken when every one is asked for `rounds` times.
+std::vector<uint64_t> rare_branches_taken(uint64_t seed, bool buggify, int rounds) {
+  WorldOptions options;
+  options.seed = seed;
+  options.buggify = buggify;
+  World world(options);
+  Machine& machine = world.add_machine("asks");
+  machine.boot([](Task& task, Env&) { return task.sleep(1_s); });
+  EXPECT_TRUE(world
+                  .run(machine,
+                       [rounds](Task& task) -> Status {
+                         for (int i = 0; i < rounds; i++)
+                           for (size_t branch = 0; branch < kRareBranchCount; branch++)
+                             task.env().buggify(static_cast<RareBranch>(branch));
+                         return {};
+                       })
+                  .ok());
+  return world.rare_branches();
+}
+
+TEST(World, RareBranchesAreTakenNowAndThenInAQuarterOfTheRunsThatHaveThem) {
+  uint64_t active = 0;
+  for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t taken : rare_branches_taken(seed, true, 800)) {
+      if (taken == 0) continue;
+      active++;
+      EXPECT_GT(taken, 20U);
+      EXPECT_LT(taken, 110U);
+    }
+    for (uint64_t taken : rare_branches_taken(seed, false, 100)) EXPECT_EQ(taken, 0U);
+  }
+  EXPECT_GT(active, 40 * kRareBranchCount / 5);
+  EXPECT_LT(active, 40 * kRareBranchCount * 3 / 10);
+  EXPECT_EQ(rare_branches_taken(7, true, 300), rare_branches_taken(7, true, 300));
+}
+
+TEST(World, CountsTheProbesThatAreHit) {
+  World world{WorldOptions{}};
+  Machine& machine = world.add_machine("hits");
+  machine.boot([](Task& task, Env& env) {
+    env.probe("safekeeper.log-cut"_probe);
+    return task.sleep(1_s);
+  });
+  world.run_for(1_ms);
+  machine.power_loss();
+  machine.restart();
+  world.run_for(1_ms);
+  for (size_t i = 0; i < kProbeCount; i++)
+    EXPECT_EQ(world.probes()[i], kProbes[i].name == "safekeeper.log-cut" ? 2U : 0U);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/broker/hub.h"
+#include "core/env/points.h"
 #include "core/fiber/scope.h"
 #include "core/http/server.h"
 
@@ -140,22 +141,29 @@ void Broker::spread(const std::vector<TimelineInfo>& infos) {
   published_.add(infos.size());
   for (auto& [number, peer] : peers_) {
     bool any = false;
+    uint64_t dropped = peer->mailbox.dropped();
     for (const TimelineInfo& info : infos) {
       if (!peer->mailbox.wants(info.id)) continue;
       peer->mailbox.put(info);
       any = true;
     }
+    if (peer->mailbox.dropped() > dropped) env_.probe("broker.dropped-news"_probe);
     if (any) peer->news.notify_all();
   }
 }
 
 Status Broker::write_loop(Task& task, Peer& peer) {
   wire::BufferedWriter out(*peer.stream);
+  uint64_t frames_left =
+      env_.buggify("broker.drops-a-client"_rare) ? env_.random("broker.drop").between(1, 200) : UINT64_MAX;
   for (;;) {
     while (peer.mailbox.empty()) TRY(peer.news.wait(task));
+    if (frames_left-- == 0) return Error(Code::Disconnected, "the broker ends the connection");
     encode_infos(out.buffer(), FrameType::Infos, peer.mailbox.take(kInfosPerFrame));
     Deadline deadline(task, config_.write_timeout);
-    TRY(out.flush(task));
+    Status sent = out.flush(task);
+    if (sent.is(Code::TimedOut)) env_.probe("broker.lost-a-slow-client"_probe);
+    TRY(sent);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <deque>
 #include <optional>
 
+#include "core/env/points.h"
 #include "core/wire/pg_wire.h"
 
 namespace argon::compute {
@@ -27,7 +28,8 @@ struct PageClient::Connection {
   std::deque<std::shared_ptr<Pending>> in_flight;
   bool broken = false;
 
-  void fail(const Error& error) {
+  void fail(Env& env, const Error& error) {
+    if (!in_flight.empty()) env.probe("compute.page-requests-failed"_probe);
     broken = true;
     client->stream().close();
     while (!in_flight.empty()) {
@@ -36,7 +38,7 @@ struct PageClient::Connection {
     }
   }
   // The next answer goes to the oldest request.
-  Status take(const wire::PageResponse& response) {
+  Status take(Env& env, const wire::PageResponse& response) {
     if (in_flight.empty()) return Error(Code::Corrupt, "an answer to no request");
     std::shared_ptr<Pending> pending = in_flight.front();
     bool is_error = std::holds_alternative<wire::ErrorAnswer>(response.answer);
@@ -46,6 +48,7 @@ struct PageClient::Connection {
                                       to_string(response.request));
     in_flight.pop_front();
     if (const auto* error = std::get_if<wire::ErrorAnswer>(&response.answer)) {
+      env.probe("compute.page-server-error"_probe);
       pending->finish(Error(Code::Invalid, to_string(pending->request) + ": " + error->message));
       return {};
     }
@@ -62,7 +65,7 @@ struct PageClient::Connection {
       TRY_ASSIGN(std::optional<ByteView> message, client->read_copy(task));
       if (!message) return Error(Code::Disconnected, "the pageserver ended the stream of pages");
       TRY_ASSIGN(wire::PageResponse response, wire::parse_page_response(*message));
-      TRY(take(response));
+      TRY(take(task.env(), response));
     }
   }
 };
@@ -76,11 +79,13 @@ PageClient::PageClient(Scope& parent, Env& env, PageClientConfig config)
 PageClient::~PageClient() = default;
 
 Status PageClient::stop(Task& task) {
-  if (connection_) connection_->fail(Error(Code::Disconnected, "the page client stops"));
+  if (connection_) connection_->fail(task.env(), Error(Code::Disconnected, "the page client stops"));
   return scope_.stop(task);
 }
 
 Result<std::shared_ptr<PageClient::Connection>> PageClient::connected(Task& task) {
+  if (connection_ && !connection_->broken && task.env().buggify("compute.drops-page-connection"_rare))
+    connection_->fail(task.env(), Error(Code::Disconnected, "the page client ends the connection"));
   if (connection_ && !connection_->broken) return connection_;
   Deadline deadline(task, config_.connect_timeout);
   auto connection = std::make_shared<Connection>();
@@ -93,7 +98,7 @@ Result<std::shared_ptr<PageClient::Connection>> PageClient::connected(Task& task
     Status ended = connection->read_answers(reader);
     if (!connection->broken)
       log_.info("pages from {}: {}", to_string(config_.pageserver), ended.error().to_string());
-    connection->fail(ended.error());
+    connection->fail(reader.env(), ended.error());
     return {};
   });
   return connection;
@@ -120,7 +125,7 @@ Result<std::shared_ptr<PageClient::Pending>> PageClient::ask(Task& task, wire::P
     Status sent = connection->client->flush(task);
     if (!sent.ok()) {
       // Half of a request may have gone out: nothing more can be said on this connection.
-      connection->fail(Error(Code::Disconnected, sent.error().message()));
+      connection->fail(task.env(), Error(Code::Disconnected, sent.error().message()));
       return sent.error();
     }
   }

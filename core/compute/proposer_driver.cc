@@ -4,6 +4,7 @@
 
 #include "core/compute/old_wal_reader.h"
 #include "core/consensus/codec.h"
+#include "core/env/points.h"
 #include "core/wire/frame.h"
 
 namespace argon::compute {
@@ -13,6 +14,7 @@ namespace {
 constexpr size_t kSendBatch = 512 * 1024;
 // Control messages waiting for one member; more means that it does not read.
 constexpr size_t kQueueMax = 64;
+constexpr size_t kSmallAppend = 11;
 
 }  // namespace
 
@@ -39,8 +41,10 @@ Result<consensus::Elected> ProposerDriver::elect(Task& task) {
 
 Status ProposerDriver::append(Task& task, Lsn begin, ByteView wal) {
   while (lost_.ok() && buffer_ &&
-         buffer_->end() - std::max(committed_, elected_->start) > config_.uncommitted_limit)
+         buffer_->end() - std::max(committed_, elected_->start) > config_.uncommitted_limit) {
+    env_.probe("proposer.back-pressure"_probe);
     TRY(change_waiters_.wait(task));
+  }
   TRY(lost_);
   if (!start_committed_)
     return Error(Code::Invalid, "append WAL at " + to_string(begin) + ": not elected yet");
@@ -114,6 +118,7 @@ Status ProposerDriver::run_link(Task& task, Link& link) {
     Status ended = run_session(task, link);
     if (task.cancelled()) return Error(Code::Cancelled, "the proposer stops");
     if (!lost_.ok()) break;
+    if (start_committed_) env_.probe("proposer.link-lost"_probe);
     log_.info("safekeeper {} at {}:{}: {}; connecting again", to_string(link.id), link.member.host,
               link.member.port, ended.ok() ? "closed" : ended.error().to_string());
     if (env_.now() - began > config_.silence_timeout) delay = config_.reconnect_delay;
@@ -149,7 +154,10 @@ Status ProposerDriver::run_session(Task& task, Link& link) {
 Status ProposerDriver::read_messages(Task& task, Link& link, Stream& stream) {
   wire::BufferedReader in(stream);
   wire::FrameReader frames(in);
+  uint64_t messages_left =
+      env_.buggify("proposer.drops-a-link"_rare) ? env_.random("proposer.drop").between(1, 500) : UINT64_MAX;
   for (;;) {
+    if (messages_left-- == 0) return Error(Code::Disconnected, "the proposer ends the connection");
     std::optional<consensus::AcceptorMessage> message;
     {
       Deadline deadline(task, config_.silence_timeout);
@@ -158,7 +166,7 @@ Status ProposerDriver::read_messages(Task& task, Link& link, Stream& stream) {
     }
     Lsn known = proposer_.commit_known();
     TRY(apply(task, proposer_.on_message(link.id, *message)));
-    if (proposer_.commit_known() > known) changed();
+    if (proposer_.commit_known() > known || env_.buggify("proposer.spurious-wakeup"_rare)) changed();
     if (link.stream == nullptr) return link.close_reason;
   }
 }
@@ -174,14 +182,15 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       link.queue.pop_front();
     }
     while (out.pending() < kSendBatch) {
-      std::optional<consensus::Append> next = proposer_.next_append(link.id, config_.append_bytes_max);
+      size_t most = env_.buggify("proposer.small-append"_rare) ? kSmallAppend : config_.append_bytes_max;
+      std::optional<consensus::Append> next = proposer_.next_append(link.id, most);
       if (!next) break;
       consensus::WalCheck check;
       TRY_ASSIGN(Bytes wal, wal_for(task, link, *next, old_wal, check));
       consensus::encode_message(out.buffer(), consensus::ProposerMessage(next->request(check, wal)));
     }
     bool idle = out.pending() == 0 && env_.now() - last_sent >= config_.heartbeat_interval;
-    if (idle || std::exchange(link.ask, false)) {
+    if (idle || std::exchange(link.ask, false) || env_.buggify("proposer.asks-early"_rare)) {
       std::optional<consensus::Append> beat = proposer_.heartbeat(link.id);
       last_sent = env_.now();
       if (beat)
@@ -209,6 +218,7 @@ Result<Bytes> ProposerDriver::wal_for(Task& task, Link& link, const consensus::A
     return buffer_->read(append.begin, append.end - append.begin);
   }
   Result<Bytes> wal = old_wal_for(task, link, append, old_wal);
+  env_.probe(wal.ok() ? "proposer.filled-up-from-donor"_probe : "proposer.donor-failed"_probe);
   if (!wal.ok()) link.donor_failures++;
   return wal;
 }
@@ -220,7 +230,8 @@ Result<Bytes> ProposerDriver::old_wal_for(Task& task, const Link& link, const co
     if (donors.empty())
       return Error(Code::Unavailable, "no safekeeper has the WAL before " + to_string(append.end) +
                                           " that safekeeper " + to_string(link.id) + " lacks");
-    const consensus::Member& donor = donors[link.donor_failures % donors.size()];
+    uint64_t turn = link.donor_failures + (env_.buggify("proposer.other-donor"_rare) ? 1 : 0);
+    const consensus::Member& donor = donors[turn % donors.size()];
     TRY_ASSIGN(old_wal, OldWalReader::open(task, Address::tcp(donor.host, donor.port), config_.proposer.id,
                                            append.begin, proposer_.term(), config_.connect_timeout));
   }
@@ -254,7 +265,10 @@ Status ProposerDriver::apply(Task& task, consensus::ProposerEffects effects) {
       auto found = links_.find(send->to);
       if (found == links_.end() || found->second->stream == nullptr) continue;
       Link& link = *found->second;
-      if (link.queue.size() >= kQueueMax) return Error(Code::Disconnected, "the safekeeper does not read");
+      if (link.queue.size() >= kQueueMax) {
+        env_.probe("proposer.member-does-not-read"_probe);
+        return Error(Code::Disconnected, "the safekeeper does not read");
+      }
       link.queue.push_back(std::move(send->message));
       link.wake.notify_all();
     } else if (std::get_if<consensus::Reconfigured>(&effect) != nullptr) {
@@ -316,6 +330,7 @@ void ProposerDriver::heard(const consensus::FeedbackReceived& feedback) {
 
 void ProposerDriver::lose(Term seen, const Error& reason) {
   if (!lost_.ok()) return;
+  env_.probe(start_committed_ ? "proposer.stepped-down"_probe : "proposer.election-lost"_probe);
   log_.info("stepped down: {}", reason.to_string());
   lost_ = reason;
   seen_term_ = seen;
@@ -341,8 +356,12 @@ void ProposerDriver::changed() {
 void ProposerDriver::trim() {
   if (!buffer_) return;
   Lsn keep = std::min(std::max(proposer_.truncate(), buffer_->begin()), buffer_->end());
-  if (buffer_->end() - keep > config_.buffer_limit)
-    keep = std::max(keep, std::min(committed_, buffer_->end() - config_.buffer_limit));
+  uint64_t limit = env_.buggify("proposer.trims-early"_rare) ? 0 : config_.buffer_limit;
+  if (buffer_->end() - keep > limit) {
+    keep = std::max(keep, std::min(committed_, buffer_->end() - limit));
+    if (keep > std::max(proposer_.truncate(), buffer_->begin()))
+      env_.probe("proposer.trimmed-what-a-member-lacks"_probe);
+  }
   buffer_->discard_before(std::min(keep, std::max(committed_, buffer_->begin())));
 }
 

@@ -19,6 +19,10 @@
 
 namespace argon {
 
+// Named in core/env/points.h.
+enum class Probe : uint16_t;
+enum class RareBranch : uint16_t;
+
 class Env {
  public:
   virtual ~Env() = default;
@@ -43,12 +47,12 @@ class Env {
   virtual void offload(Task& task, const std::function<void()>& work) = 0;
 
   // A named rare branch: always false in production; in some simulated runs true, now and then.
-  virtual bool buggify(std::string_view point) {
-    (void)point;
+  virtual bool buggify(RareBranch branch) {
+    (void)branch;
     return false;
   }
   // "This rare path was hit": counted by the simulator.
-  virtual void probe(std::string_view name) { (void)name; }
+  virtual void probe(Probe probe) { (void)probe; }
   // Tells the simulator that a value, or more, is durable from now on, until the key is claimed anew (it
   // may then be lower). It holds the code to its word. `key` is global to the cluster.
   virtual void durable_claim(std::string_view key, uint64_t value) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "core/pageserver/value.h"
 
 namespace argon::pageserver {
@@ -55,8 +56,10 @@ Status LayerStore::open(Task& task, const TimelineIndex& index) {
   }
   TRY_ASSIGN(std::vector<DirEntry> files, env_.disk().list(task, folder_));
   for (const DirEntry& file : files)
-    if (file.name != "index" && !file.is_directory && !wanted.contains(file.name))
+    if (file.name != "index" && !file.is_directory && !wanted.contains(file.name)) {
+      env_.probe("pageserver.stray-file-removed"_probe);
       TRY(env_.disk().unlink(task, join_path(folder_, file.name)));
+    }
   prev_record_ = index.prev_record;
   last_record_ = Watermark<Lsn>(index.disk_consistent);
   open_ = std::make_shared<MemoryLayer>(index.disk_consistent + 1);
@@ -117,7 +120,10 @@ Status LayerStore::write_index(Task& task) {
 // ---- Writing
 
 Status LayerStore::wait_for_room(Task& task) {
-  while (frozen_.size() >= options_.max_frozen) TRY(room_.wait(task));
+  while (frozen_.size() >= options_.max_frozen) {
+    env_.probe("pageserver.ingest-waited"_probe);
+    TRY(room_.wait(task));
+  }
   return {};
 }
 
@@ -144,13 +150,21 @@ void LayerStore::freeze() {
 
 // ---- Reading
 
+// Until a branch can be read at `lsn`: after a start its ancestor may be behind.
+Status LayerStore::reach(Task& task, Lsn lsn) {
+  if (last_record_.value() >= lsn) return {};
+  env_.probe("pageserver.ancestor-waited-for"_probe);
+  return last_record_.wait_for(task, lsn);
+}
+
 Result<Chain> LayerStore::collect(Task& task, const Key& key, Lsn lsn) {
   Chain chain;
   for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
     TRY_ASSIGN(chain.complete, store->collect_here(task, key, lsn, chain.versions));
+    if (chain.complete && store != this) env_.probe("pageserver.base-from-ancestor"_probe);
     if (chain.complete) break;
     lsn = std::min(lsn, store->index_.ancestor_lsn);
-    if (store->ancestor_ != nullptr) TRY(store->ancestor_->last_record_.wait_for(task, lsn));
+    if (store->ancestor_ != nullptr) TRY(store->ancestor_->reach(task, lsn));
   }
   return chain;
 }
@@ -170,8 +184,11 @@ Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, std::
   Lsn low = image ? image->name().begin + 1 : Lsn(0);
   Lsn high = lsn + 1;
   if (open_->collect(key, low, high, out)) return true;
-  for (auto frozen = frozen_.rbegin(); frozen != frozen_.rend(); ++frozen)
-    if (frozen->layer->collect(key, low, high, out)) return true;
+  for (auto frozen = frozen_.rbegin(); frozen != frozen_.rend(); ++frozen) {
+    if (!frozen->layer->collect(key, low, high, out)) continue;
+    env_.probe("pageserver.base-in-frozen-layer"_probe);
+    return true;
+  }
   std::ranges::sort(deltas,
                     [](const LayerPtr& a, const LayerPtr& b) { return a->name().end > b->name().end; });
   for (const LayerPtr& delta : deltas) {
@@ -224,7 +241,7 @@ Result<std::map<Key, Bytes>> LayerStore::scan(Task& task, const KeyRange& range,
   for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
     TRY(store->scan_here(task, range, lsn, newest));
     lsn = std::min(lsn, store->index_.ancestor_lsn);
-    if (store->ancestor_ != nullptr) TRY(store->ancestor_->last_record_.wait_for(task, lsn));
+    if (store->ancestor_ != nullptr) TRY(store->ancestor_->reach(task, lsn));
   }
   std::map<Key, Bytes> out;
   for (const auto& [key, version] : newest) {
@@ -320,12 +337,16 @@ Status LayerStore::write_images(Task& task, Lsn lsn, const std::vector<std::pair
 
 Status LayerStore::sweep(Task& task) {
   if (doomed_.empty()) return {};
-  if (index_stale_) TRY(write_index(task));
+  if (index_stale_) {
+    env_.probe("pageserver.index-written-again"_probe);
+    TRY(write_index(task));
+  }
   std::vector<LayerPtr> keep;
   std::vector<LayerPtr> doomed = std::move(doomed_);
   doomed_.clear();
   for (LayerPtr& layer : doomed) {
     if (layer.use_count() > 1) {
+      env_.probe("pageserver.layer-still-read"_probe);
       doomed_.push_back(std::move(layer));
       continue;
     }

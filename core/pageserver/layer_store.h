@@ -140,6 +140,7 @@ class LayerStore {
   Status write_image_layers(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
                             const Materialize& make, std::vector<LayerPtr>& added);
   Status write_index(Task& task);
+  Status reach(Task& task, Lsn lsn);
   Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
   Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out);
   uint32_t deltas_above_image(const KeyRange& range) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/broker/client.h"
+#include "core/env/points.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
 
@@ -27,6 +28,10 @@ const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, Mon
     if (of_its_kind == nullptr || seen.info.commit > of_its_kind->commit) of_its_kind = &seen.info;
   }
   return best != nullptr ? best : avoided;
+}
+
+bool SafekeeperNews::avoids(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime now) {
+  return now < seen_[id][safekeeper].avoided_until;
 }
 
 void SafekeeperNews::avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until) {
@@ -96,6 +101,10 @@ class Session {
 
  private:
   Status receive(Task& task) {
+    Env& env = task.env();
+    uint64_t messages_left = env.buggify("pageserver.leaves-a-safekeeper"_rare)
+                                 ? env.random("pageserver.leave").between(1, 500)
+                                 : UINT64_MAX;
     for (;;) {
       std::optional<ByteView> body;
       {
@@ -123,6 +132,7 @@ class Session {
       }
       heard_ = task.env().now();
       if (timeline_.last_record() != reported_.last_received) kick_.notify_all();
+      if (--messages_left == 0) return Error(Code::Disconnected, "the pageserver ends the connection");
     }
   }
 
@@ -144,7 +154,8 @@ class Session {
         TRY(client_->flush(task));
       }
       reported_ = now;
-      TRY(wait_at_most(task, kick_, options_.feedback_interval));
+      bool early = task.env().buggify("pageserver.feedback-early"_rare);
+      TRY(wait_at_most(task, kick_, early ? options_.feedback_interval / 16 : options_.feedback_interval));
       TRY(stay(task));
     }
   }
@@ -155,6 +166,7 @@ class Session {
     const broker::TimelineInfo* best = news_.best(timeline_.id(), now, options_.info_lifetime);
     bool ahead = best != nullptr && best->safekeeper != safekeeper_ && best->commit > timeline_.last_record();
     if (!ahead || now - heard_ < options_.lag_timeout) return {};
+    task.env().probe("pageserver.left-a-silent-safekeeper"_probe);
     return Error(Code::Unavailable,
                  "safekeeper " + to_string(best->safekeeper) + " is ahead, at " + to_string(best->commit));
   }
@@ -177,13 +189,22 @@ class Session {
 Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options) {
   Duration pause = options.retry_delay;
   Random& random = task.env().random("pageserver.receiver");
+  std::optional<NodeId> before;
   while (!task.cancelled()) {
     const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now(), options.info_lifetime);
     if (best == nullptr) {
       TRY(wait_at_most(task, news.changes(), options.feedback_interval));
       continue;
     }
+    if (task.env().buggify("pageserver.prefers-another"_rare)) {
+      news.avoid(timeline.id(), best->safekeeper, task.env().now() + options.connect_timeout);
+      best = news.best(timeline.id(), task.env().now(), options.info_lifetime);
+    }
     NodeId safekeeper = best->safekeeper;
+    if (news.avoids(timeline.id(), safekeeper, task.env().now()))
+      task.env().probe("pageserver.only-avoided-safekeepers"_probe);
+    if (before && *before != safekeeper) task.env().probe("pageserver.other-safekeeper"_probe);
+    before = safekeeper;
     auto address = parse_address(best->wal_address);
     Session session(timeline, news, options, safekeeper);
     Status ended = address.ok() ? session.run(task, *address) : Status(address.error());

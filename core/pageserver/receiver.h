@@ -42,6 +42,7 @@ class SafekeeperNews {
   // only where there is no other.
   const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime now, Duration lifetime) const;
   void avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until);
+  bool avoids(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime now);
   WaitList& changes() { return changes_; }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 
 namespace argon::pageserver {
 
@@ -81,6 +82,7 @@ Result<Generation> claim_generation(Task& task, ObjectStore& store, const Tenant
     std::string key = objstore::tenant_prefix(tenant) + fmt::format("generation-{:08x}", generation.value);
     Status put = store.put(task, key, as_bytes("claimed"), PutMode::IfAbsent);
     if (put.ok()) return generation;
+    task.env().probe("pageserver.generation-taken"_probe);
     // Where it may have been applied, or is somebody else's, the next number is as good.
     if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied))
       return put.error().with("claim a generation of tenant " + to_string(tenant));
@@ -156,8 +158,11 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
   // A failed removal is repeated with the next upload.
   size_t n = std::min(garbage_.size(), objstore::kPageMax);
   std::vector<std::string> batch(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
-  if (n > 0 && store_.remove(task, batch).ok())
+  if (n == 0) return index;
+  if (store_.remove(task, batch).ok())
     garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
+  else
+    task.env().probe("pageserver.garbage-stayed"_probe);
   return index;
 }
 
@@ -168,6 +173,7 @@ LayerFile::Fetch Remote::fetch() {
     if (!bytes.ok()) return bytes.error().with("download " + key);
     if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
       return good.error().with("download " + key);
+    task.env().probe("pageserver.layer-downloaded"_probe);
     return write_file_durably(task, task.env().disk(), layer.path(), *bytes);
   };
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "core/pg/wal_page.h"
 
 namespace argon::pageserver {
@@ -61,6 +62,7 @@ Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
 Status Tenants::finish_creation(Task& task, const TenantTimelineId& id) {
   auto found = undecided_.find(id);
   if (found == undecided_.end()) return {};
+  services_.env.probe("pageserver.creation-finished-later"_probe);
   return begin(task, found->second).with("finish an earlier creation of timeline " + to_string(id));
 }
 
@@ -125,8 +127,11 @@ Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folde
     if (present.contains(layer.name)) continue;
     auto info = disk.stat(task, join_path(folder, to_string(layer.name)));
     if (info.is(Code::Cancelled)) return info.error();
-    if (!info.ok() || info->size != layer.size) return remote;
+    if (info.ok() && info->size == layer.size) continue;
+    services_.env.probe("pageserver.local-index-incomplete"_probe);
+    return remote;
   }
+  services_.env.probe("pageserver.local-index-newer"_probe);
   return *local;
 }
 
@@ -211,6 +216,7 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
                 (!lsn || (*known)->store().index().ancestor_lsn == branch_point(*lsn));
     if (!same)
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, with another history");
+    services_.env.probe("pageserver.branch-found-done"_probe);
     return *known;
   }
   Lsn at = branch_point(lsn.value_or(parent->last_record()));
@@ -218,6 +224,7 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   if (at > parent->last_record())
     return Error(Code::Invalid, "branch at " + to_string(at) + ": timeline " + to_string(ancestor) +
                                     " is only at " + to_string(parent->last_record()));
+  if (at < parent->store().disk_consistent()) services_.env.probe("pageserver.branch-below-flushed"_probe);
   TimelineIndex index;
   index.id = id;
   index.generation = tenants_[id.tenant].generation;

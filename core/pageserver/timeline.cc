@@ -1,5 +1,7 @@
 #include "core/pageserver/timeline.h"
 
+#include "core/env/points.h"
+
 #include <algorithm>
 
 namespace argon::pageserver {
@@ -69,12 +71,15 @@ Status Timeline::check_readable(Lsn lsn) const {
 Result<Lsn> Timeline::effective_lsn(Task& task, Lsn request_lsn, Lsn not_modified_since) {
   Lsn lsn = std::min(last_record(), request_lsn);
   if (not_modified_since > last_record()) {
+    task.env().probe("pageserver.read-waited"_probe);
     Deadline deadline(task, options_.wait_lsn_timeout);
     Status waited = store_.last_record().wait_for(task, not_modified_since);
-    if (waited.is(Code::TimedOut))
+    if (waited.is(Code::TimedOut)) {
+      task.env().probe("pageserver.read-timed-out"_probe);
       return Error(Code::TimedOut, "timeline " + to_string(id()) + ": WAL up to " +
                                        to_string(not_modified_since) + " has not come, it is at " +
                                        to_string(last_record()));
+    }
     TRY(waited);
     lsn = not_modified_since;
   }
@@ -107,6 +112,7 @@ Status Timeline::flush_loop(Task& task) {
     if (flushed.is(Code::Cancelled)) return flushed.error();
     flushed_.advance(store_.disk_consistent());
     if (!flushed.ok()) {
+      task.env().probe("pageserver.flush-failed"_probe);
       log_.error("flush, will try again: {}", flushed.error().to_string());
       TRY(task.sleep(options_.retry_delay));
       continue;
@@ -118,7 +124,8 @@ Status Timeline::flush_loop(Task& task) {
     }
     MonotonicTime before = task.env().now();
     TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
-    if (task.env().now() - before >= options_.checkpoint_timeout) store_.freeze();
+    bool due = task.env().now() - before >= options_.checkpoint_timeout;
+    if (due || task.env().buggify("pageserver.freezes-early"_rare)) store_.freeze();
   }
   return {};
 }
@@ -137,9 +144,12 @@ Status Timeline::upload_loop(Task& task) {
       TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
       continue;
     }
+    if (task.env().buggify("pageserver.uploads-late"_rare)) TRY(task.sleep(options_.retry_delay));
     Status done = upload(task);
     if (done.is(Code::Cancelled)) return done;
     if (!done.ok()) {
+      task.env().probe(done.is(Code::MaybeApplied) ? "pageserver.upload-answer-lost"_probe
+                                                   : "pageserver.upload-failed"_probe);
       log_.warn("upload, will try again: {}", done.error().to_string());
       TRY(task.sleep(options_.retry_delay));
     }
@@ -160,7 +170,10 @@ Status Timeline::make_images(Task& task) {
       });
   // What cannot be redone keeps its records; it is tried again when more of them are there.
   if (!done.ok() && !done.is(Code::Cancelled)) images_failed_at_ = need->lsn;
-  if (done.ok()) images_.add();
+  if (done.ok()) {
+    task.env().probe("pageserver.images-made"_probe);
+    images_.add();
+  }
   return done;
 }
 
@@ -170,16 +183,22 @@ Status Timeline::compact(Task& task) {
   TRY_ASSIGN(bool compacted, store_.compact_l0(task));
   if (compacted) compactions_.add();
   TRY(make_images(task));
+  if (task.env().buggify("pageserver.sweeps-late"_rare)) return {};
   return store_.sweep(task);
 }
 
 Status Timeline::compact_loop(Task& task) {
   while (!task.cancelled()) {
     TRY(wait_at_most(task, store_.changes(), options_.compaction_period));
-    if (!store_.wants_compaction() && !store_.has_doomed()) continue;
-    Status done = store_.wants_compaction() ? compact(task) : store_.sweep(task);
+    bool early = task.env().buggify("pageserver.compacts-early"_rare);
+    if (!store_.wants_compaction() && !store_.has_doomed() && !early) continue;
+    if (task.env().buggify("pageserver.compacts-late"_rare)) continue;
+    Status done = store_.wants_compaction() || early ? compact(task) : store_.sweep(task);
     if (done.is(Code::Cancelled)) return done;
-    if (!done.ok()) log_.warn("compaction, will try again: {}", done.error().to_string());
+    if (!done.ok()) {
+      task.env().probe("pageserver.compaction-failed"_probe);
+      log_.warn("compaction, will try again: {}", done.error().to_string());
+    }
     // Removed layers may still be read for a moment; and what failed is not tried again at once.
     if (!done.ok() || !store_.wants_compaction()) TRY(task.sleep(options_.retry_delay));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/env/points.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/wal_proof.h"
 #include "core/safekeeper/wal_service.h"
@@ -10,6 +11,7 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr size_t kChunk = 128 * 1024;
+constexpr uint64_t kLittle = 13;
 constexpr Duration kSendTimeout = Duration::seconds(60);
 constexpr uint32_t kInt4 = 23;
 // After a cut in the middle of reading by term, until new WAL is flushed beyond the old end.
@@ -144,6 +146,9 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
   Bytes chunk(kChunk);
   // Made when the first bytes are there: before, the end of this node's WAL may be below `at`.
   std::optional<WalProof> proof;
+  uint64_t chunks_left = env_.buggify("safekeeper.drops-a-reader"_rare)
+                             ? env_.random("safekeeper.drop").between(1, 500)
+                             : UINT64_MAX;
   for (;;) {
     if (!timeline.failure().ok()) return timeline.failure();
     const consensus::Acceptor& acceptor = timeline.acceptor();
@@ -154,10 +159,14 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
     Watermark<Lsn>& news = command.term ? timeline.flushed() : timeline.committed();
     if (at < limit) {
       Lsn end = chunk_end(at, limit);
+      if (env_.buggify("safekeeper.sends-little"_rare)) end = std::min(end, at + kLittle);
       TRY_ASSIGN(size_t n, timeline.read_wal(task, at, end, ByteSpan(chunk).first(end - at)));
       if (n == 0) return Error(Code::Corrupt, "no WAL at " + to_string(at));
       // Read while it may have been cut: by term, what was read counts only if the term still is.
-      if (command.term && (!timeline.failure().ok() || timeline.acceptor().term() != *command.term)) continue;
+      if (command.term && (!timeline.failure().ok() || timeline.acceptor().term() != *command.term)) {
+        env_.probe("safekeeper.cut-while-sending"_probe);
+        continue;
+      }
       Status proved = prove(task, timeline, proof, at, ByteView(chunk).first(n));
       if (!proved.ok()) return damaged(timeline, proved.error());
       Bytes head;
@@ -166,6 +175,7 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
       at += n;
       timeline.reader(reader).sent = at;
       TRY(flush_whole(task, server));
+      if (--chunks_left == 0) return Error(Code::Disconnected, "the safekeeper ends the stream");
       continue;
     }
     if (news.value() > at) {
@@ -174,7 +184,8 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
     }
     Status waited;
     {
-      Deadline deadline(task, config_.keepalive_interval);
+      bool early = env_.buggify("safekeeper.keepalive-early"_rare);
+      Deadline deadline(task, early ? config_.keepalive_interval / 8 : config_.keepalive_interval);
       waited = news.wait_for(task, at + 1);
     }
     if (waited.ok()) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "core/objstore/keys.h"
 #include "core/pg/wal_page.h"
 
@@ -16,6 +17,12 @@ void ProposerLink::refuse(const Error& reason) {
   replies.try_send(consensus::Refusal{reason.code(), reason.message()});
   replies.close();
 }
+
+namespace {
+
+constexpr Duration kLateFlush = Duration::milliseconds(20);
+
+}  // namespace
 
 std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what) {
   return "safekeeper " + to_string(node) + " " + to_string(id) + " " + std::string(what);
@@ -91,6 +98,7 @@ Status Timeline::try_recover(Task& task) {
     return loaded;
   }
   failure_ = {};
+  env_.probe("safekeeper.serving-again"_probe);
   log_.info("serving again, flushed up to {}", to_string(acceptor_->flush()));
   return {};
 }
@@ -154,9 +162,11 @@ Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
   if (auto* write = std::get_if<consensus::WriteWal>(&effect)) {
     Status written = storage_->write(task, write->at, write->wal);
     if (written.ok()) return {};
+    env_.probe("safekeeper.write-failed"_probe);
     return fail(written.error(), written.is(Code::NoSpace) || written.is(Code::Corrupt));
   }
   if (std::get_if<consensus::FlushWal>(&effect)) {
+    env_.probe("safekeeper.vote-flushed-first"_probe);
     auto flushed = storage_->flush(task);
     if (!flushed.ok()) return fail(flushed.error(), false);
     ++flushes_;
@@ -165,6 +175,7 @@ Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
   if (auto* cut = std::get_if<consensus::TruncateWal>(&effect)) return truncate(task, *cut);
   if (auto* told = std::get_if<consensus::Reply>(&effect)) reply(told->connection, std::move(told->message));
   if (auto* close = std::get_if<consensus::CloseConnection>(&effect)) {
+    env_.probe("safekeeper.proposer-refused"_probe);
     log_.warn("refused a proposer: {}", close->reason.to_string());
     if (auto link = links_.find(close->connection); link != links_.end()) link->second->refuse(close->reason);
   }
@@ -178,6 +189,7 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
     Status made = storage_->initialise(task, cut.to, control_.acceptor.server.system_id);
     if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
   } else {
+    if (cut.to < storage_->written()) env_.probe("safekeeper.log-cut"_probe);
     env_.durable_claim(flush_claim_, cut.to.value);
     auto done = storage_->truncate(task, cut.to);
     if (!done.ok()) return fail(done.error(), false);
@@ -189,9 +201,14 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
 Status Timeline::persist(Task& task) {
   control_.backup = std::max(control_.backup, backup_);
   control_.remote_consistent = std::max(control_.remote_consistent, remote_consistent_);
+  Lsn needed = needed_from(control_);
   Status written = write_control(task, env_.disk(), directory_, control_);
-  if (!written.ok()) return fail(written.error().with("persist state"), written.is(Code::NoSpace));
+  if (!written.ok()) {
+    env_.probe("safekeeper.control-file-failed"_probe);
+    return fail(written.error().with("persist state"), written.is(Code::NoSpace));
+  }
   saved_at_ = env_.now();
+  saved_needed_from_ = needed;
   return {};
 }
 
@@ -201,11 +218,15 @@ void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
   if (auto* vote = std::get_if<consensus::VoteResponse>(&message))
     claim(vote->term, std::max(vote->flush, vote->commit));
   if (auto* response = std::get_if<consensus::AppendResponse>(&message)) {
+    if (!response->flush.valid()) env_.probe("safekeeper.append-of-old-term"_probe);
     claim(response->term, std::max(response->flush, response->commit));
     *response = with_feedback(*response);
   }
   // A proposer that does not read what it is told is cut off, rather than waited for.
-  if (!link->second->replies.try_send(std::move(message))) link->second->replies.close();
+  if (!link->second->replies.try_send(std::move(message))) {
+    env_.probe("safekeeper.proposer-does-not-read"_probe);
+    link->second->replies.close();
+  }
 }
 
 void Timeline::claim(Term term, Lsn wal) {
@@ -218,6 +239,7 @@ void Timeline::claim(Term term, Lsn wal) {
 Status Timeline::flush_loop(Task& task) {
   while (!task.cancelled()) {
     if (failure_.ok() && acceptor_ && acceptor_->unflushed()) {
+      if (env_.buggify("safekeeper.flushes-late"_rare) && !task.sleep(kLateFlush).ok()) break;
       // Errors are the timeline's: flush_once() has stopped it.
       ignore_result(flush_once(task));
       continue;
@@ -235,10 +257,16 @@ Status Timeline::flush_once(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (storage != storage_ || !failure_.ok()) return {};
-  if (!flushed.ok()) return fail(flushed.error(), false);
+  if (!flushed.ok()) {
+    env_.probe("safekeeper.sync-failed"_probe);
+    return fail(flushed.error(), false);
+  }
   ++flushes_;
   // Cut meanwhile, or flushed further for a vote: this flush proves nothing new.
-  if (flushed->epoch != storage->epoch() || flushed->durable <= acceptor_->durable()) return {};
+  if (flushed->epoch != storage->epoch() || flushed->durable <= acceptor_->durable()) {
+    env_.probe("safekeeper.cut-while-flushing"_probe);
+    return {};
+  }
   return apply(task, acceptor_->on_flushed(flushed->durable, flushed->record_end));
 }
 
@@ -255,6 +283,7 @@ Result<size_t> Timeline::read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into) 
   Result<size_t> here = Error(Code::NotFound, "WAL at " + to_string(at) + " is not on this safekeeper");
   if (!made_up) here = storage->read(task, at, wanted);
   if (!here.is(Code::NotFound) || store_ == nullptr) return here;
+  env_.probe("safekeeper.segment-from-store"_probe);
   std::string key = objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(at));
   uint64_t length = std::min<uint64_t>(wanted.size(), pg::kWalSegmentSize - pg::segment_offset(at));
   TRY_ASSIGN(Bytes bytes, store_->get(task, key, {pg::segment_offset(at), length}));
@@ -295,7 +324,9 @@ Status Timeline::on_peer(Task& task, const PeerInfo& peer) {
   if (!failure_.ok()) return {};
   backup_ = std::max(backup_, peer.backup);
   remote_consistent_ = std::max(remote_consistent_, peer.remote_consistent);
-  return apply(task, acceptor_->on_peer_commit(peer.last_log_term, peer.commit));
+  AcceptorEffects effects = acceptor_->on_peer_commit(peer.last_log_term, peer.commit);
+  if (!effects.empty()) env_.probe("safekeeper.commit-from-peer"_probe);
+  return apply(task, std::move(effects));
 }
 
 Status Timeline::set_configuration(Task& task, const consensus::Configuration& configuration) {
@@ -331,15 +362,16 @@ void Timeline::manage(Task& task) {
   }
   std::erase_if(peers_,
                 [&](const auto& peer) { return env_.now() - peer.second.heard > config_.peer_timeout; });
-  if (store_ != nullptr && acceptor_->has_wal()) {
+  if (store_ != nullptr && acceptor_->has_wal() && !env_.buggify("safekeeper.uploads-late"_rare)) {
     report("upload WAL", upload_full_segments(task));
     report("upload the last segment", upload_partial(task));
   }
   if (!failure_.ok()) return;
   bool far = acceptor_->commit().value >= control_.acceptor.commit.value + pg::kWalSegmentSize;
   bool moved = acceptor_->commit() > control_.acceptor.commit || backup_ > control_.backup ||
-               remote_consistent_ > control_.remote_consistent;
-  if (far || (moved && env_.now() - saved_at_ > config_.save_interval)) report("save positions", save(task));
+               remote_consistent_ > control_.remote_consistent || needed_from(control_) > saved_needed_from_;
+  bool due = env_.now() - saved_at_ > config_.save_interval || env_.buggify("safekeeper.saves-early"_rare);
+  if (far || (moved && due)) report("save positions", save(task));
   if (failure_.ok()) report("remove old WAL", remove_old_wal(task));
 }
 

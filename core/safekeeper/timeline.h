@@ -153,6 +153,7 @@ class Timeline {
   Status upload_partial(Task& task);
   Status prove_segment(Task& task, Lsn begin, Lsn end);
   Status upload_range(Task& task, const std::string& key, Lsn from, Lsn to);
+  Lsn needed_from(const TimelineControl& control) const;
   Status remove_old_wal(Task& task);
   Status drop_previous_partial(Task& task);
 
@@ -183,7 +184,9 @@ class Timeline {
   bool flusher_running_ = false;
   uint64_t flushes_ = 0;
   MonotonicTime saved_at_;
-  Lsn partial_seen_;             // flush position when it was last looked at
+  Lsn saved_needed_from_;  // as the control file says that this process has written; none yet: nothing is
+                           // removed
+  Lsn partial_seen_;       // flush position when it was last looked at
   MonotonicTime partial_since_;  // and since when it is that
   Scope scope_;
 };

@@ -1,6 +1,7 @@
 #include "core/safekeeper/timelines.h"
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 
 namespace argon::safekeeper {
 
@@ -33,6 +34,7 @@ Status Timelines::load_one(Task& task, const TenantTimelineId& id) {
   if (opened.is(Code::Cancelled)) return opened.error();
   if (opened.is(Code::NotFound)) {
     // A crash while it was made: there never was a control file, so nothing was promised.
+    env_.probe("safekeeper.no-control-file"_probe);
     log_.warn("{} has no control file, ignored", directory(id));
     return {};
   }
@@ -78,7 +80,10 @@ Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTime
   control.acceptor.timeline_start = start;
   Uninterruptible whole(task);
   Status made = Timeline::create(task, env_.disk(), directory(id), control);
-  if (made.is(Code::Io) || made.is(Code::MaybeApplied)) broken_.emplace(id, made.error());
+  if (made.is(Code::Io) || made.is(Code::MaybeApplied)) {
+    env_.probe("safekeeper.creation-undecided"_probe);
+    broken_.emplace(id, made.error());
+  }
   TRY(std::move(made).with("create timeline " + to_string(id)));
   auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
   // It exists from here on, so it must not be unknown either: nobody could make or use it before a restart.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "core/env/points.h"
 #include "core/objstore/keys.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/timeline.h"
@@ -71,7 +72,9 @@ Status Timeline::upload_range(Task& task, const std::string& key, Lsn from, Lsn 
   std::shared_ptr<WalStorage> storage = storage_;
   WalSource source(*storage, from, to);
   Deadline deadline(task, kStoreTimeout);
-  return store_->put(task, key, source, objstore::PutMode::Replace).with("put " + key);
+  Status put = store_->put(task, key, source, objstore::PutMode::Replace);
+  if (!put.ok()) env_.probe("safekeeper.upload-failed"_probe);
+  return std::move(put).with("put " + key);
 }
 
 // All records that begin in the segment, also the last, which may end in the next one.
@@ -81,6 +84,7 @@ Status Timeline::prove_segment(Task& task, Lsn begin, Lsn end) {
   WalProof proof(at, acceptor_->state().local_start);
   Bytes chunk(kProofChunk);
   while (at < end || (proof.inside_record() && at < acceptor_->commit())) {
+    if (at >= end) env_.probe("safekeeper.record-over-segments"_probe);
     uint64_t wanted = std::min<uint64_t>(chunk.size(), acceptor_->commit() - at);
     TRY_ASSIGN(size_t n, storage->read(task, at, ByteSpan(chunk).first(wanted)));
     if (n == 0) return Error(Code::Corrupt, "segment is cut short at " + to_string(at));
@@ -103,6 +107,7 @@ Status Timeline::upload_full_segments(Task& task) {
     }
     TRY(upload_range(task, objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(next)),
                      pg::segment_start(next), end));
+    env_.probe("safekeeper.segment-uploaded"_probe);
     backup_ = std::max(backup_, end);
     log_.debug("WAL is in the object store up to {}", to_string(backup_));
   }
@@ -116,7 +121,8 @@ Status Timeline::upload_partial(Task& task) {
     partial_seen_ = flush;
     partial_since_ = env_.now();
   }
-  bool pause = env_.now() - partial_since_ >= config_.partial_upload_pause;
+  bool pause = env_.now() - partial_since_ >= config_.partial_upload_pause ||
+               env_.buggify("safekeeper.partial-early"_rare);
   if (!pause || (control_.partial.flush == flush && control_.partial.term == term))
     return control_.partial_previous.key.empty() ? Status() : drop_previous_partial(task);
   Lsn from = pg::segment_start(flush);
@@ -130,6 +136,7 @@ Status Timeline::upload_partial(Task& task) {
   control_.partial_previous = next;
   TRY(save(task));
   TRY(upload_range(task, next.key, from, flush));
+  if (acceptor_ && acceptor_->flush() != flush) env_.probe("safekeeper.partial-overtaken"_probe);
   if (!failure_.ok() || storage_->epoch() != epoch || acceptor_->last_log_term() != term) return {};
   control_.partial_previous = control_.partial;
   control_.partial = next;
@@ -144,21 +151,29 @@ Status Timeline::drop_previous_partial(Task& task) {
     std::vector<std::string> keys{key};
     Deadline deadline(task, kStoreTimeout);
     TRY(store_->remove(task, keys).with("remove " + key));
+    env_.probe("safekeeper.partial-replaced"_probe);
   }
   control_.partial_previous = {};
   return save(task);
 }
 
-// Never above what a pageserver has in the object store, what is there as segments, and what the
-// control file says is committed.
+// Where WAL begins that is needed with such a control file: never above what a pageserver has in the object
+// store, what is there as segments, and what is committed.
+Lsn Timeline::needed_from(const TimelineControl& control) const {
+  Lsn horizon = std::min(control.remote_consistent, control.acceptor.commit);
+  return store_ != nullptr ? std::min(horizon, control.backup) : horizon;
+}
+
+// control_ is ahead of the file while that is being written, and after it could not be: only the file counts.
 Status Timeline::remove_old_wal(Task& task) {
-  Lsn horizon = std::min(control_.remote_consistent, control_.acceptor.commit);
-  if (store_ != nullptr) horizon = std::min(horizon, control_.backup);
+  Lsn horizon = saved_needed_from_;
   for (const auto& [number, reader] : readers_)
     if (reader.sent.valid() && store_ == nullptr) horizon = std::min(horizon, reader.sent);
   if (pg::segment_start(horizon) <= storage_->oldest()) return {};
   TRY_ASSIGN(size_t removed, storage_->remove_below(task, horizon));
-  if (removed > 0) log_.info("removed {} segments below {}", removed, to_string(horizon));
+  if (removed == 0) return {};
+  env_.probe("safekeeper.old-segments-removed"_probe);
+  log_.info("removed {} segments below {}", removed, to_string(horizon));
   return {};
 }
 

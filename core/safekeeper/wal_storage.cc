@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "core/pg/wal_page.h"
 
 namespace argon::safekeeper {
@@ -76,7 +77,10 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
     // A crash between making the first segment and persisting that there is WAL leaves one behind.
     TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
     for (uint64_t segment : stray) TRY(disk_.unlink(task, path(segment)));
-    if (!stray.empty()) TRY(disk_.sync_dir(task, directory_));
+    if (!stray.empty()) {
+      task.env().probe("safekeeper.stray-segment-removed"_probe);
+      TRY(disk_.sync_dir(task, directory_));
+    }
     return {};
   }
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
@@ -85,6 +89,8 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
   if (end < commit)
     return Error(Code::Corrupt, "WAL ends at " + to_string(end) + ", but is committed up to " +
                                     to_string(state.commit) + ": " + end_reason_);
+  if (!segments.empty() && segment_begin(segments.back()) >= end)
+    task.env().probe("safekeeper.tail-cleared"_probe);
   if (!segments.empty()) oldest_ = std::max(local_start_, segment_begin(segments.front()));
   TRY(clear_beyond(task, end, commit == local_start_ ? segment_of(commit) : last_segment_below(commit)));
   TRY_ASSIGN(consensus::WalCheck check, check_at(task, end));

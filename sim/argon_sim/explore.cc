@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <span>
 
+#include "core/env/points.h"
 #include "sim/argon_sim/failure.h"
 #include "sim/argon_sim/report.h"
 
@@ -37,6 +39,7 @@ struct Totals {
   int64_t virtual_ms = 0;
   std::map<std::string, uint64_t> faults;
   std::map<std::string, uint64_t> probes;
+  std::map<std::string, uint64_t> rare_branches;
 
   void add(const nlohmann::ordered_json& report) {
     events += report["events"].get<uint64_t>();
@@ -44,8 +47,8 @@ struct Totals {
     commits += report["commits_acked"].get<uint64_t>();
     pages += report["pages_checked"].get<uint64_t>();
     for (const auto& [kind, n] : report["faults"].items()) faults[kind] += n.get<uint64_t>();
-    if (!report.contains("probes")) return;
     for (const auto& [name, n] : report["probes"].items()) probes[name] += n.get<uint64_t>();
+    for (const auto& [name, n] : report["rare_branches"].items()) rare_branches[name] += n.get<uint64_t>();
   }
 
   std::string line(int64_t wall_ms, size_t kinds_of_failure) const {
@@ -59,6 +62,45 @@ struct Totals {
         runs, failed, kinds_of_failure, static_cast<double>(virtual_ms) / kYear, virtual_ms / wall_ms,
         events / static_cast<uint64_t>(wall_ms), commits, pages, fault_total, faults.size());
     if (second_runs > 0) text += fmt::format(", {} run twice, {} differ", second_runs, differing);
+    return text;
+  }
+
+  static std::vector<std::string> missing(std::span<const NamedPoint> table,
+                                          const std::map<std::string, uint64_t>& hits) {
+    std::vector<std::string> names;
+    for (const NamedPoint& point : table)
+      if (!hits.contains(std::string(point.name))) names.emplace_back(point.name);
+    return names;
+  }
+
+  nlohmann::ordered_json json(size_t kinds_of_failure) const {
+    return {{"runs", runs},
+            {"failed", failed},
+            {"failures", kinds_of_failure},
+            {"second_runs", second_runs},
+            {"differing", differing},
+            {"events", events},
+            {"virtual_seconds", static_cast<double>(virtual_ms) / 1000},
+            {"commits_acked", commits},
+            {"pages_checked", pages},
+            {"faults", faults},
+            {"probes", probes},
+            {"probes_never_hit", missing(kProbes, probes)},
+            {"rare_branches", rare_branches},
+            {"rare_branches_never_taken", missing(kRareBranches, rare_branches)}};
+  }
+
+  std::string table() const {
+    std::string text;
+    auto counts = [&](const char* what, const std::map<std::string, uint64_t>& map) {
+      for (const auto& [name, n] : map) text += fmt::format("{} {:<38} {}\n", what, name, n);
+    };
+    counts("fault      ", faults);
+    counts("probe      ", probes);
+    counts("rare branch", rare_branches);
+    for (const std::string& name : missing(kProbes, probes)) text += "never hit   " + name + "\n";
+    for (const std::string& name : missing(kRareBranches, rare_branches))
+      text += "never taken " + name + "\n";
     return text;
   }
 
@@ -193,9 +235,10 @@ class Exploration {
       fmt::print(stderr, "{}: {}{}", line, totals_.top_faults(4), terminal ? "" : "\n");
       return;
     }
-    for (const auto& [kind, n] : totals_.faults) fmt::print("fault {:<24} {}\n", kind, n);
-    for (const auto& [name, n] : totals_.probes) fmt::print("probe {:<24} {}\n", name, n);
-    fmt::print("{}\n", line);
+    if (options_.json)
+      fmt::print("{}\n", totals_.json(failures_.size()).dump());
+    else
+      fmt::print("{}{}\n", totals_.table(), line);
   }
 
   const ExploreOptions& options_;

@@ -18,6 +18,7 @@ struct ExploreOptions {
   Duration length = Duration::seconds(60);
   std::string failures = "argon-sim-failures";  // folder for what was found
   bool progress = true;
+  bool json = false;           // at the end one JSON object instead of lines
   bool each = false;           // print every seed's JSON line
   bool twice = false;          // run every seed a second time, with other addresses and other memory
   unsigned max_failures = 20;  // failed seeds; then it stops

@@ -8,8 +8,10 @@
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <thread>
 
+#include "core/env/points.h"
 #include "sim/argon_sim/explore.h"
 #include "sim/argon_sim/failure.h"
 #include "sim/argon_sim/report.h"
@@ -34,6 +36,7 @@ struct Arguments {
   int64_t seconds = 60;
   bool json = false;
   bool faults = false;
+  bool probes = false;
   bool log = false;
   bool each = false;
   bool quiet = false;
@@ -76,8 +79,28 @@ int list_faults(bool json) {
   return kHolds;
 }
 
+// Of one table in core/env/points.h.
+void list_points(std::span<const NamedPoint> points, const char* kind, bool json,
+                 nlohmann::ordered_json& array) {
+  for (const NamedPoint& point : points) {
+    if (json)
+      array.push_back({{"kind", kind}, {"name", point.name}, {"what", point.what}});
+    else
+      fmt::print("{:<12} {:<38} {}\n", kind, point.name, point.what);
+  }
+}
+
+int list_probes(bool json) {
+  auto array = nlohmann::ordered_json::array();
+  list_points(kProbes, "probe", json, array);
+  list_points(kRareBranches, "rare-branch", json, array);
+  if (json) fmt::print("{}\n", array.dump());
+  return kHolds;
+}
+
 int list(const Arguments& arguments) {
   if (arguments.faults) return list_faults(arguments.json);
+  if (arguments.probes) return list_probes(arguments.json);
   auto array = nlohmann::ordered_json::array();
   for (const scenarios::Scenario& scenario : scenarios::all_scenarios()) {
     if (arguments.json)
@@ -222,6 +245,7 @@ int explore_seeds(const Arguments& arguments) {
   options.failures = arguments.failures;
   options.progress = !arguments.quiet;
   options.each = arguments.each;
+  options.json = arguments.json;
   options.max_failures = arguments.stop_after;
   options.twice = arguments.twice;
   return explore(options);
@@ -286,8 +310,10 @@ int main(int argc, char** argv) {
   auto seconds = [&](CLI::App* command) {
     command->add_option("--seconds", a.seconds, "virtual seconds of a run")->check(CLI::Range(1, 1'000'000));
   };
-  CLI::App* list_command = app.add_subcommand("list", "show the scenarios, or the kinds of faults");
+  CLI::App* list_command =
+      app.add_subcommand("list", "show the scenarios, or the kinds of faults, or the probes");
   list_command->add_flag("--faults", a.faults, "one fault kind a line");
+  list_command->add_flag("--probes", a.probes, "one probe or rare branch of the product code a line");
   list_command->add_flag("--json", a.json, "as JSON");
   CLI::App* run_command = app.add_subcommand("run", "one run; the last line is one JSON object");
   run_command->add_option("scenario", a.scenario)->required();
@@ -312,6 +338,7 @@ int main(int argc, char** argv) {
   explore_command->add_option("--stop-after", a.stop_after, "failures after which it stops")
       ->check(CLI::Range(1, 1'000'000));
   explore_command->add_flag("--each", a.each, "print every run's JSON object");
+  explore_command->add_flag("--json", a.json, "print totals as one JSON object at the end");
   explore_command->add_flag("--quiet", a.quiet, "no progress line");
   explore_command->add_flag("--twice", a.twice,
                             "run every seed again, with other addresses and other memory");

@@ -4,8 +4,22 @@
 
 #include <deque>
 #include <fstream>
+#include <span>
+
+#include "core/env/points.h"
 
 namespace argon::sim {
+namespace {
+
+// Those of the table that were hit, and how often.
+nlohmann::ordered_json hits_of(std::span<const NamedPoint> table, const std::vector<uint64_t>& counts) {
+  nlohmann::ordered_json hits = nlohmann::ordered_json::object();
+  for (size_t i = 0; i < table.size(); i++)
+    if (counts[i] > 0) hits[std::string(table[i].name)] = counts[i];
+  return hits;
+}
+
+}  // namespace
 
 nlohmann::ordered_json to_json(const scenarios::Report& report) {
   nlohmann::ordered_json json;
@@ -24,7 +38,8 @@ nlohmann::ordered_json to_json(const scenarios::Report& report) {
   for (const faults::KindInfo& about : faults::all_kinds())
     if (report.faults[about.kind] > 0) kinds[std::string(about.name)] = report.faults[about.kind];
   json["faults"] = kinds;
-  if (!report.probes.empty()) json["probes"] = report.probes;
+  json["probes"] = hits_of(kProbes, report.probes);
+  json["rare_branches"] = hits_of(kRareBranches, report.rare_branches);
   if (!report.ok) {
     json["oracle"] = report.oracle;
     json["failure"] = report.failure;

@@ -1,6 +1,7 @@
 // Clocks, sleeps, timers, random streams, offload, the log.
 
 #include "core/env/contract/contract.h"
+#include "core/env/points.h"
 
 namespace argon::contract {
 namespace {
@@ -12,6 +13,7 @@ struct Timers : Contract {};
 struct Randomness : Contract {};
 struct Offload : Contract {};
 struct Logs : Contract {};
+struct RareBranches : Contract {};
 
 CONTRACT(Clocks, TimeStandsStillBetweenWaits) {
   MonotonicTime begin = env.now();
@@ -242,9 +244,14 @@ CONTRACT(Logs, TakeLinesOfEveryLevel) {
 
 CONTRACT(Logs, ProbesAndClaimsCostNothing) {
   MonotonicTime begin = env.now();
-  env.probe("contract.probe");
+  env.probe("safekeeper.log-cut"_probe);
   env.durable_claim("contract.claim", 1);
   EXPECT_EQ(env.now(), begin);
+  return {};
+}
+
+CONTRACT(RareBranches, AreNotTakenUnlessAWorldIsMadeSo) {
+  for (int i = 0; i < 1000; i++) EXPECT_FALSE(env.buggify("safekeeper.sends-little"_rare));
   return {};
 }
 

@@ -1,0 +1,156 @@
+// Points: the named places of product code that testing is interested in, each with what it means.
+//
+// A probe is a rare path: `env.probe("safekeeper.sync-failed"_probe)` says that it was hit. A rare branch is
+// something legal that hardly ever happens: `if (env.buggify("proposer.small-append"_rare))` is always false
+// in production, and in some simulated runs true now and then.
+//
+// A name that is not in its table does not compile; `ctest -R tidy.points` sees that every name of a table is
+// in the code, and a rare branch in one place only, since each draws from a stream of its own. Both cost
+// production a virtual call with a small number.
+//
+// A rare branch may only do what the same code could do in production without it: time, sizes, order, a
+// connection that ends. It must not keep the code from making progress when it is taken one time in sixteen.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string_view>
+
+#include "core/env/env.h"
+
+namespace argon {
+
+struct NamedPoint {
+  std::string_view name;  // PART.WHAT
+  std::string_view what;
+};
+
+inline constexpr NamedPoint kProbes[] = {
+    {"broker.dropped-news", "positions were dropped for a client that does not read"},
+    {"broker.lost-a-slow-client", "a client did not read for so long that it was cut off"},
+    {"compute.page-requests-failed", "a connection for pages broke with requests in flight"},
+    {"compute.page-server-error", "the pageserver answered a page request by an error"},
+    {"pageserver.ancestor-waited-for", "a read waited until the ancestor had the branch point's WAL again"},
+    {"pageserver.base-from-ancestor", "a page was rebuilt from an image or whole record of an ancestor"},
+    {"pageserver.base-in-frozen-layer", "a read ended in a layer that was frozen and not flushed yet"},
+    {"pageserver.branch-below-flushed", "a branch point below what the parent has flushed already"},
+    {"pageserver.branch-found-done", "a branch was asked for again, as its answer was lost"},
+    {"pageserver.compaction-failed", "a compaction failed and is tried again"},
+    {"pageserver.creation-finished-later",
+     "a timeline whose creation was undecided was finished by a later request"},
+    {"pageserver.flush-failed", "a layer could not be written and is tried again"},
+    {"pageserver.garbage-stayed", "the removal of replaced objects failed"},
+    {"pageserver.generation-taken", "a generation was claimed by somebody, or perhaps by us"},
+    {"pageserver.images-made", "image layers were made where reads had grown long"},
+    {"pageserver.index-written-again", "an index whose first writing failed was written before files went"},
+    {"pageserver.ingest-waited", "ingest stood still until a frozen layer was flushed (back-pressure)"},
+    {"pageserver.layer-downloaded", "a layer that is missing or damaged here came from the object store"},
+    {"pageserver.layer-still-read", "a replaced layer could not be removed yet, as it was being read"},
+    {"pageserver.left-a-silent-safekeeper",
+     "it left a safekeeper that had been silent, for one that is ahead"},
+    {"pageserver.local-index-incomplete", "the local index is newer, but not all it names is there"},
+    {"pageserver.local-index-newer",
+     "a start went on from a local index that is newer than the uploaded one"},
+    {"pageserver.only-avoided-safekeepers", "all safekeepers it hears of had failed it a moment ago"},
+    {"pageserver.other-safekeeper", "it receives from another safekeeper than before"},
+    {"pageserver.read-timed-out", "a read gave up waiting for its WAL"},
+    {"pageserver.read-waited", "a read waited for WAL that had not come yet"},
+    {"pageserver.stray-file-removed", "a file that no index names was found at the start"},
+    {"pageserver.upload-answer-lost", "an upload may have been carried out"},
+    {"pageserver.upload-failed", "an upload failed and is tried again"},
+    {"proposer.back-pressure", "WAL waited, since too much was not committed"},
+    {"proposer.donor-failed", "the safekeeper that was to fill up a lagging one could not"},
+    {"proposer.election-lost", "the election was lost to a higher term, or to who has the vote already"},
+    {"proposer.filled-up-from-donor", "a lagging safekeeper got old WAL from another one"},
+    {"proposer.link-lost", "the connection to a safekeeper ended while it was needed"},
+    {"proposer.member-does-not-read", "a safekeeper did not read its control messages"},
+    {"proposer.stepped-down", "a proposer that led saw a higher term"},
+    {"proposer.trimmed-what-a-member-lacks", "the buffer gave up WAL that some safekeeper does not have"},
+    {"safekeeper.append-of-old-term", "a proposer that was overtaken sent WAL or an election, and was told"},
+    {"safekeeper.commit-from-peer", "a commit position was learnt from another safekeeper"},
+    {"safekeeper.control-file-failed", "the control file could not be written"},
+    {"safekeeper.creation-undecided",
+     "a timeline's creation failed so that nobody knows whether it is there"},
+    {"safekeeper.cut-while-flushing", "WAL was cut, or a vote flushed it, while it was being flushed"},
+    {"safekeeper.cut-while-sending", "WAL was cut while it was being sent by term"},
+    {"safekeeper.log-cut", "WAL was cut where logs part"},
+    {"safekeeper.no-control-file", "the folder of a timeline without a control file was found at the start"},
+    {"safekeeper.old-segments-removed", "segments that nobody needs were removed"},
+    {"safekeeper.partial-overtaken", "the last segment went on while its beginning was uploaded"},
+    {"safekeeper.partial-replaced", "an uploaded beginning of a segment was removed"},
+    {"safekeeper.proposer-does-not-read", "a proposer did not read its answers and was cut off"},
+    {"safekeeper.proposer-refused", "the connection of a proposer was closed for what it said"},
+    {"safekeeper.record-over-segments",
+     "a record that goes over a segment's end was found right before upload"},
+    {"safekeeper.segment-from-store", "WAL that is not here was read from the object store"},
+    {"safekeeper.segment-uploaded", "a full segment was uploaded"},
+    {"safekeeper.serving-again", "a timeline that had stopped for want of space serves again"},
+    {"safekeeper.stray-segment-removed",
+     "a segment without a mark in the control file was found at the start"},
+    {"safekeeper.sync-failed", "WAL could not be made durable"},
+    {"safekeeper.tail-cleared", "at the start a segment lay beyond the end of valid WAL"},
+    {"safekeeper.upload-failed", "WAL could not be uploaded and is tried again"},
+    {"safekeeper.vote-flushed-first", "a vote had to flush WAL first"},
+    {"safekeeper.write-failed", "WAL could not be written"},
+};
+
+inline constexpr NamedPoint kRareBranches[] = {
+    {"broker.drops-a-client", "closes the connection of a client"},
+    {"compute.drops-page-connection", "closes the connection for pages, with what is in flight"},
+    {"pageserver.compacts-early", "compacts as soon as there are two L0 layers"},
+    {"pageserver.compacts-late", "skips a round of compaction"},
+    {"pageserver.feedback-early", "tells its positions more often than it needs to"},
+    {"pageserver.freezes-early", "freezes the open layer before it is full or old"},
+    {"pageserver.leaves-a-safekeeper", "ends a good connection to a safekeeper"},
+    {"pageserver.prefers-another", "avoids the safekeeper that is ahead"},
+    {"pageserver.sweeps-late", "leaves replaced layers for the next round"},
+    {"pageserver.uploads-late", "waits before it uploads"},
+    {"proposer.asks-early", "sends a heartbeat before it is due"},
+    {"proposer.drops-a-link", "ends a good connection to a safekeeper"},
+    {"proposer.other-donor", "takes another donor than the first"},
+    {"proposer.small-append", "sends a few bytes of WAL in one message"},
+    {"proposer.spurious-wakeup", "wakes all who wait for a change, without one"},
+    {"proposer.trims-early", "keeps no committed WAL for those who lag"},
+    {"safekeeper.drops-a-reader", "ends a good stream of WAL"},
+    {"safekeeper.flushes-late", "waits before it flushes, up to 20 ms"},
+    {"safekeeper.keepalive-early", "asks a reader for an answer before it is due"},
+    {"safekeeper.partial-early", "uploads the beginning of a segment without a pause in writing"},
+    {"safekeeper.saves-early", "writes its positions more often than it needs to"},
+    {"safekeeper.sends-little", "sends a few bytes of WAL in one message"},
+    {"safekeeper.uploads-late", "leaves uploads for the next round"},
+};
+
+constexpr size_t kProbeCount = std::size(kProbes);
+constexpr size_t kRareBranchCount = std::size(kRareBranches);
+
+// An index into its table.
+enum class Probe : uint16_t {};
+enum class RareBranch : uint16_t {};
+
+constexpr const NamedPoint& info(Probe probe) {
+  return kProbes[static_cast<size_t>(probe)];
+}
+constexpr const NamedPoint& info(RareBranch branch) {
+  return kRareBranches[static_cast<size_t>(branch)];
+}
+
+// Not defined: a name that is in no table does not compile.
+void point_is_in_no_table();
+
+template <size_t N>
+consteval uint16_t index_of_point(const NamedPoint (&table)[N], std::string_view name) {
+  for (uint16_t i = 0; i < N; i++)
+    if (table[i].name == name) return i;
+  point_is_in_no_table();
+  return 0;
+}
+consteval Probe operator""_probe(const char* name, size_t size) {
+  return static_cast<Probe>(index_of_point(kProbes, {name, size}));
+}
+consteval RareBranch operator""_rare(const char* name, size_t size) {
+  return static_cast<RareBranch>(index_of_point(kRareBranches, {name, size}));
+}
+
+}  // namespace argon
