@@ -160,7 +160,10 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
 
   Result<std::string> data_directory = make_data_directory(task, env_, config_, at);
   if (!data_directory.ok()) return finish(data_directory.error());
-  serving.spawn("worker link", [&](Task& t) { return link.serve(t, socket_path(config_)); });
+  // The server refuses to start where nobody listens, so that comes first.
+  if (Status listening = link.listen(task, socket_path(config_)); !listening.ok())
+    return finish(listening.error());
+  serving.spawn("worker link", [&](Task& t) { return link.serve(t); });
   Result<std::unique_ptr<PostgresServer>> server =
       PostgresServer::start(task, env_, log_, config_, *data_directory);
   if (!server.ok()) return finish(server.error());

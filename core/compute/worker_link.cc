@@ -37,14 +37,18 @@ Status write_frame(Task& task, Stream& stream, uint8_t tag, ByteView body) {
 
 }  // namespace
 
-Status WorkerLink::serve(Task& task, const std::string& path) {
+Status WorkerLink::listen(Task& task, const std::string& path) {
   Status removed = env_.disk().unlink(task, path);
   if (!removed.ok() && !removed.is(Code::NotFound)) return removed;
-  TRY_ASSIGN(std::unique_ptr<Listener> listener, env_.network().listen(task, Address::unix_socket(path)));
+  TRY_ASSIGN(listener_, env_.network().listen(task, Address::unix_socket(path)));
+  return {};
+}
+
+Status WorkerLink::serve(Task& task) {
   for (;;) {
-    Result<std::unique_ptr<Stream>> stream = listener->accept(task);
+    Result<std::unique_ptr<Stream>> stream = listener_->accept(task);
     if (stream.is(Code::Io)) {
-      log_.warn("accept on {}: {}", path, stream.error().to_string());
+      log_.warn("accept on the server's socket: {}", stream.error().to_string());
       TRY(task.sleep(Duration::milliseconds(100)));
       continue;
     }

@@ -21,8 +21,10 @@ class WorkerLink {
   WorkerLink(Env& env, Logger log, const ComputeConfig& config, ProposerDriver* driver)
       : env_(env), log_(std::move(log)), config_(config), driver_(driver) {}
 
-  // Listens on `path` and serves until cancelled. Errors: of listening only.
-  Status serve(Task& task, const std::string& path);
+  // From its success on the server can connect to `path`; it is answered once serve() runs.
+  Status listen(Task& task, const std::string& path);
+  // Until cancelled. REQUIRES: listen() succeeded.
+  Status serve(Task& task);
 
   // The end of the WAL that the server has handed over.
   Lsn received() const { return received_; }
@@ -39,6 +41,7 @@ class WorkerLink {
   Logger log_;
   const ComputeConfig& config_;
   ProposerDriver* driver_;
+  std::unique_ptr<Listener> listener_;
   Lsn received_;
   bool greeted_ = false;
 };
