@@ -33,8 +33,10 @@ Result<pid_t> launch(const Background& daemon) {
   if (!log.valid()) return posix::os_error("open " + daemon.log_file, errno);
   posix::Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   std::string self = self_path();
+  std::vector<std::string> args = daemon.args;
+  args.insert(args.end(), {"--log-file", daemon.log_file});
   std::vector<char*> argv{self.data()};
-  for (const std::string& arg : daemon.args) argv.push_back(const_cast<char*>(arg.c_str()));
+  for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
   pid_t pid = fork();
   if (pid < 0) return posix::os_error("fork for " + daemon.name, errno);

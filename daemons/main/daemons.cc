@@ -19,11 +19,12 @@ int refuse(const Globals& globals, const Error& error) {
   return 1;
 }
 
-// In the foreground, so the log goes to standard error; `argon start` sends that to the log file.
-posix::DaemonOptions options_for(const Config& config, std::string node, const std::string& pid_file) {
+posix::DaemonOptions options_for(const Globals& globals, const Config& config, std::string node,
+                                 const std::string& pid_file) {
   posix::DaemonOptions options;
   options.node = std::move(node);
   options.pid_file = pid_file;
+  options.log_file = globals.log_file;
   options.log_level = config.log_level;
   std::string dir = config.dir;
   options.reload_log_level = [dir]() -> Result<LogLevel> {
@@ -86,7 +87,7 @@ int broker_main(const Globals& globals) {
   broker::BrokerConfig broker;
   broker.listen = config->broker_listen;
   broker.listen_http = config->broker_http;
-  return posix::run_daemon(options_for(*config, "broker", config->broker_dir() + "/broker.pid"),
+  return posix::run_daemon(options_for(globals, *config, "broker", config->broker_dir() + "/broker.pid"),
                            [&](Task& task, Env& env) { return broker::run_broker(task, env, broker); });
 }
 
@@ -110,7 +111,7 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
   keeper.broker = config->broker_listen;
   keeper.object_store_dir = config->object_store_dir();
   return posix::run_daemon(
-      options_for(*config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),
+      options_for(globals, *config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),
       [&](Task& task, Env& env) { return safekeeper::run_safekeeper(task, env, keeper); });
 }
 
@@ -128,7 +129,8 @@ int pageserver_main(const Globals& globals) {
   server.broker = config->broker_listen;
   server.object_store_dir = config->object_store_dir();
   return posix::run_daemon(
-      options_for(*config, "pageserver-" + std::to_string(config->pageserver_id), dir + "/pageserver.pid"),
+      options_for(globals, *config, "pageserver-" + std::to_string(config->pageserver_id),
+                  dir + "/pageserver.pid"),
       [&](Task& task, Env& env) { return pageserver::run_pageserver(task, env, server); });
 }
 
@@ -138,7 +140,7 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
   Result<compute::ComputeConfig> compute = compute_config(*config, endpoint);
   if (!compute.ok()) return refuse(globals, compute.error());
   return posix::run_daemon(
-      options_for(*config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
+      options_for(globals, *config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
       [&](Task& task, Env& env) { return compute::run_compute(task, env, *compute); });
 }
 

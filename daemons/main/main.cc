@@ -200,6 +200,8 @@ void add_daemons(CLI::App& app, Commands& all) {
   auto daemon = [&](const char* name, const char* what, std::function<int()> main) {
     CLI::App* sub = app.add_subcommand(name, what);
     sub->group("Daemons (in the foreground; `start` runs them)");
+    sub->add_option("--log-file", all.globals.log_file,
+                    "Where the log goes (default: standard error); opened anew on SIGHUP");
     sub->callback([&all, main] { all.chosen = main; });
     return sub;
   };

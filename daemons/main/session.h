@@ -17,6 +17,7 @@ namespace argon::cli {
 struct Globals {
   std::string dir;
   bool json = false;
+  std::string log_file;                // of a daemon; empty: standard error
   nlohmann::json* answered = nullptr;  // borrowed; where main finds the answer
 
   // The one JSON value of a command with --json. Main prints it, once the command is done; where that fails,

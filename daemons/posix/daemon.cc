@@ -138,9 +138,6 @@ int run_daemon(const DaemonOptions& options, const std::function<Status(Task&, E
   Logger logger(log);
   auto refuse = [&](const Error& error) {
     logger.error("ended: {}", error.message());
-    // Whoever started it by hand looks at the terminal.
-    if (!options.log_file.empty())
-      std::fprintf(stderr, "%s: %s\n", options.node.c_str(), error.message().c_str());
     return error.code() == Code::AlreadyExists ? 2 : 1;
   };
   Fd pid_file;

@@ -53,7 +53,10 @@ class LogFile::Output final : public spdlog::sinks::base_sink<std::mutex> {
   void open() {
     if (path_.empty()) return;
     Fd file(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
-    if (file.valid()) file_ = std::move(file);
+    if (!file.valid()) return;
+    file_ = std::move(file);
+    // What libraries and a crash print belongs to the log, and moves with it.
+    dup2(file_.get(), STDERR_FILENO);
   }
 
   std::string path_;

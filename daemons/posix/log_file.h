@@ -21,7 +21,8 @@ namespace argon::posix {
 
 class LogFile final : public LogSink {
  public:
-  // An empty path: standard error. The clock is asked once a line.
+  // An empty path: standard error; otherwise standard error goes to that file too. The clock is asked once a
+  // line.
   LogFile(std::string node, std::string path, LogLevel level, std::function<WallTime()> clock);
   ~LogFile() override;
 
