@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kPayloadMin = 8;
 constexpr size_t kPayloadMax = 1'500;
+constexpr uint32_t kVacuumed = 12;  // pages at once
 
 pg::Xid xmax_of(ByteView tuple) {
   return load_le<pg::Xid>(tuple.data() + 4);
@@ -83,7 +84,11 @@ Result<pg::HeapPlace> ModelWriter::put(Task& task, Random& random, const pg::Rel
                                        ByteView tuple) {
   bool fresh = false;
   TRY_ASSIGN(pg::HeapPlace place, place_for(task, random, rel, tuple.size(), fresh));
-  TRY(write(task, pg::heap_insert(xid, place, tuple, fresh)));
+  uint8_t flags = 0;
+  if (!fresh) {
+    TRY_ASSIGN(flags, clear_flag(task, {rel, place.block}, pg::kAllVisibleCleared));
+  }
+  TRY(write(task, pg::heap_insert(xid, place, tuple, fresh, flags)));
   return place;
 }
 
@@ -91,16 +96,21 @@ Result<pg::HeapPlace> ModelWriter::put(Task& task, Random& random, const pg::Rel
 Result<pg::HeapPlace> ModelWriter::replace(Task& task, Random& random, const pg::HeapPlace& old, pg::Xid xid,
                                            ByteView tuple) {
   TRY_ASSIGN(Bytes * page, pages_.get(task, {old.rel, old.block}));
+  TRY_ASSIGN(uint8_t flags, clear_flag(task, {old.rel, old.block}, pg::kAllVisibleCleared));
   if (fits(*page, tuple.size())) {
     bool hot = random.chance({1, 2});
     pg::HeapPlace now{old.rel, old.block, next_line(*page)};
-    TRY(write(task, pg::heap_update(xid, old, now, tuple, hot, false)));
+    TRY(write(task, pg::heap_update(xid, old, now, tuple, hot, false, flags)));
     return now;
   }
   bool fresh = false;
   TRY_ASSIGN(pg::HeapPlace now, place_for(task, random, old.rel, tuple.size(), fresh));
   if (now.block == old.block) now = extend(old.rel, fresh);
-  TRY(write(task, pg::heap_update(xid, old, now, tuple, false, fresh)));
+  uint8_t also = 0;
+  if (!fresh) {
+    TRY_ASSIGN(also, clear_flag(task, {now.rel, now.block}, pg::kNewAllVisibleCleared));
+  }
+  TRY(write(task, pg::heap_update(xid, old, now, tuple, false, fresh, flags | also)));
   return now;
 }
 
@@ -115,8 +125,45 @@ Status ModelWriter::change(Task& task, Random& random, const pg::RelTag& rel, pg
   }
   uint16_t line = lines[random.below(lines.size())];
   pg::HeapPlace old{rel, block, line};
-  if (random.chance({1, 3})) return write(task, pg::heap_delete(xid, old));
+  if (random.chance({1, 3})) {
+    TRY_ASSIGN(uint8_t flags, clear_flag(task, {rel, block}, pg::kAllVisibleCleared));
+    return write(task, pg::heap_delete(xid, old, flags));
+  }
   TRY(replace(task, random, old, xid, make_tuple(random, xid)));
+  return {};
+}
+
+Status ModelWriter::pin_map(Task& task, const pg::RelTag& rel) {
+  pg::BlockTag map{{rel.node, pg::Fork::Vm}, 0};
+  if (blocks_of(map.rel) == 0) {
+    pages_.make(map);
+    return {};
+  }
+  TRY(pages_.get(task, map));
+  return {};
+}
+
+Result<uint8_t> ModelWriter::clear_flag(Task& task, const pg::BlockTag& tag, uint8_t flag) {
+  TRY_ASSIGN(Bytes * page, pages_.get(task, tag));
+  if ((pg::page_flags(*page) & pg::page::kAllVisible) == 0) return uint8_t{0};
+  TRY(pin_map(task, tag.rel));
+  return flag;
+}
+
+Status ModelWriter::set_visible(Task& task, Random& random) {
+  pg::RelTag rel = relations_[random.below(relations_.size())];
+  uint32_t blocks = std::min<uint32_t>(blocks_[rel], kVacuumed);
+  uint8_t bits = random.chance({1, 3}) ? 3 : 1;  // frozen as well
+  for (uint32_t i = 0; i < blocks; i++) {
+    uint32_t block = blocks_[rel] - 1 - i;
+    TRY_ASSIGN(Bytes * page, pages_.get(task, {rel, block}));
+    bool done = pg::page_is_new(*page) || (pg::page_flags(*page) & pg::page::kAllVisible) != 0;
+    if (!done) {
+      TRY(pin_map(task, rel));
+      TRY(write(task, pg::heap_visible(rel, block, static_cast<pg::Xid>(next_xid_), bits)));
+    }
+    pages_.unpin();
+  }
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/compute/model/rows.h"
 #include "core/pg/redo/canonical.h"
+#include "core/pg/redo/nonblock.h"
 #include "core/pg/redo/redo.h"
 
 namespace argon::compute {
@@ -15,6 +16,10 @@ namespace {
 // Object ids of model relations; a made cluster's own end below.
 constexpr pg::Oid kFirstRelation = 20'000;
 constexpr uint32_t kXidsPerClogPage = 32'768;
+
+pg::RelTag map_of(const pg::RelTag& rel) {
+  return {rel.node, pg::Fork::Vm};
+}
 
 }  // namespace
 
@@ -50,7 +55,7 @@ Status ModelWriter::begin(Task& task) {
 Status ModelWriter::open_relation(Task& task, const pg::RelTag& rel) {
   next_relation_ = std::max(next_relation_, rel.node.rel + 1);
   TRY_ASSIGN(std::optional<uint32_t> blocks, open_table(task, rel));
-  if (blocks) relations_.push_back(rel);
+  if (blocks && rel.fork == pg::Fork::Main) relations_.push_back(rel);
   return {};
 }
 
@@ -145,6 +150,7 @@ Status ModelWriter::truncate(Task& task, Random& random) {
   uint32_t blocks = blocks_[rel];
   if (blocks == 0) return {};
   auto left = static_cast<uint32_t>(blocks - random.between(1, blocks / 4 + 1));
+  if (blocks_of(map_of(rel)) > 0) TRY(pin_map(task, rel));
   pages_.forget(rel, left);
   blocks_[rel] = left;
   return write(task, pg::smgr_truncate(pg::kInvalidXid, rel.node, left), {Lsn(), {}, {{rel, left}}, {}});
@@ -174,6 +180,8 @@ Result<Lsn> ModelWriter::end_transaction(Task& task, pg::Xid xid, bool commit) {
 // What servers write now and then beside transactions.
 Status ModelWriter::housekeeping(Task& task, Random& random) {
   if (random.chance({1, 150})) TRY(truncate(task, random));
+  if (random.chance({1, 40})) TRY(set_visible(task, random));
+  pages_.unpin();
   if (random.chance({1, 40})) {
     auto next = static_cast<pg::Xid>(next_xid_);
     TRY(write(task, pg::running_xacts(next, {})));
@@ -203,21 +211,60 @@ Status ModelWriter::write(Task& task, const pg::RecordBuilder& builder, RecordEf
 Status ModelWriter::tell(const pg::DecodedRecord& record, RecordEffect effect) {
   effect.end = record.end_lsn;
   effect.xid = record.xid;
-  for (const pg::DecodedBlock& block : record.blocks()) {
-    pg::BlockTag tag = block.tag();
-    Bytes* page = pages_.find(tag);
-    CHECK(page != nullptr, "page " + to_string(tag) + " is pinned for the record");
-    pg::redo::RedoSettings settings;
-    settings.data_checksums = start_.control.data_checksums();
-    TRY(pg::redo::apply(record, block, *page, settings));
-    pg::redo::canonicalize(tag, *page, settings, true);  // as the pageserver gives it back
-    pages_.changed(tag, record.end_lsn);
-    effect.pages.emplace_back(tag, hash128(*page));
-    if (tag.block < blocks_[tag.rel]) continue;
-    blocks_[tag.rel] = tag.block + 1;
-    effect.sizes.emplace_back(tag.rel, tag.block + 1);
-  }
+  for (const pg::DecodedBlock& block : record.blocks()) TRY(tell_block(record, block, effect));
+  TRY(tell_maps(record, effect));
   context_.reference.add(context_.term, std::move(effect));
+  return {};
+}
+
+uint32_t ModelWriter::blocks_of(const pg::RelTag& rel) const {
+  auto found = blocks_.find(rel);
+  return found == blocks_.end() ? 0 : found->second;
+}
+
+Status ModelWriter::tell_block(const pg::DecodedRecord& record, const pg::DecodedBlock& block,
+                               RecordEffect& effect) {
+  pg::BlockTag tag = block.tag();
+  Bytes* page = pages_.find(tag);
+  CHECK(page != nullptr, "page " + to_string(tag) + " is pinned for the record");
+  pg::redo::RedoSettings settings;
+  settings.data_checksums = start_.control.data_checksums();
+  TRY(pg::redo::apply(record, block, *page, settings));
+  pg::redo::canonicalize(tag, *page, settings, true);  // as the pageserver gives it back
+  pages_.changed(tag, record.end_lsn);
+  effect.pages.emplace_back(tag, hash128(*page));
+  if (tag.block < blocks_of(tag.rel)) return {};
+  blocks_[tag.rel] = tag.block + 1;
+  effect.sizes.emplace_back(tag.rel, tag.block + 1);
+  return {};
+}
+
+// What the record does to the visibility map beside its blocks. There is no other fork here.
+Status ModelWriter::tell_maps(const pg::DecodedRecord& record, RecordEffect& effect) {
+  pg::redo::RedoSettings settings;
+  settings.data_checksums = start_.control.data_checksums();
+  std::vector<pg::redo::Effect> all;
+  TRY(pg::redo::nonblock_effects(record, settings, all));
+  for (const pg::redo::Effect& one : all) {
+    if (const auto* change = std::get_if<pg::redo::BlockMutation>(&one)) {
+      if (change->block.block >= blocks_of(change->block.rel)) continue;
+      Bytes* page = pages_.find(change->block);
+      CHECK(page != nullptr, "page " + to_string(change->block) + " is pinned for the record");
+      TRY(pg::redo::apply_mutation(change->mutation, *page));
+      pg::redo::canonicalize(change->block, *page, settings, true);
+      pages_.changed(change->block, record.end_lsn);
+      effect.pages.emplace_back(change->block, hash128(*page));
+    } else if (const auto* cut = std::get_if<pg::redo::RelationTruncate>(&one)) {
+      if (cut->rel.fork == pg::Fork::Main || cut->blocks >= blocks_of(cut->rel)) continue;
+      pages_.forget(cut->rel, cut->blocks);
+      blocks_[cut->rel] = cut->blocks;
+      effect.sizes.emplace_back(cut->rel, cut->blocks);
+    } else if (const auto* drop = std::get_if<pg::redo::RelationDrop>(&one)) {
+      pg::RelTag map{drop->rel, pg::Fork::Vm};
+      pages_.forget(map, 0);
+      if (blocks_.erase(map) > 0) effect.sizes.emplace_back(map, std::nullopt);
+    }
+  }
   return {};
 }
 

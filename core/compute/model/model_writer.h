@@ -64,12 +64,23 @@ class ModelWriter {
   // dropped.
   Status rewrite(Task& task, Random& random, pg::Xid xid, bool abort);
   Status truncate(Task& task, Random& random);
+  // As VACUUM: sets bits of the visibility map for some pages. Who is in progress does not count here, as
+  // nobody reads by the map.
+  Status set_visible(Task& task, Random& random);
+  // Its page of the visibility map, made if need be, and pinned.
+  Status pin_map(Task& task, const pg::RelTag& rel);
+  // `flag` where the page counts as all-visible, so that the record has to clear that; the map is then
+  // pinned.
+  Result<uint8_t> clear_flag(Task& task, const pg::BlockTag& tag, uint8_t flag);
   Status housekeeping(Task& task, Random& random);
   // Lays the record into the WAL, redoes it on the cached pages (which must be there), tells the reference
   // and the proposer.
   // `effect` says what the record does beside its blocks.
   Status write(Task& task, const pg::RecordBuilder& builder, RecordEffect effect = {});
   Status tell(const pg::DecodedRecord& record, RecordEffect effect);
+  Status tell_block(const pg::DecodedRecord& record, const pg::DecodedBlock& block, RecordEffect& effect);
+  Status tell_maps(const pg::DecodedRecord& record, RecordEffect& effect);
+  uint32_t blocks_of(const pg::RelTag& rel) const;
 
   const ModelContext& context_;
   ModelStart start_;
