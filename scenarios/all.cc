@@ -9,6 +9,7 @@
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
 #include "scenarios/ledger.h"
+#include "scenarios/load.h"
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
 #include "scenarios/safekeeper_loss.h"
@@ -22,12 +23,31 @@
 namespace argon::scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> kAll = {
-      kCluster,          kDurableLog,     kElections,       kWalService,      kBank,
-      kLedger,           kSingleKey,      kBrokerLoss,      kClockTrouble,    kCompaction,
-      kControlApi,       kObjectStore,    kPageserverLoss,  kSafekeeperLoss,  kSlowDisk,
-      kTwoComputes,      kSelftestLeak,   kSelftestAddress, kSelftestGarbage, kSelftestForbidden,
-      kSelftestCareless, kSelftestCounter};
+  static const std::vector<Scenario> kAll = {kCluster,
+                                             kDurableLog,
+                                             kElections,
+                                             kWalService,
+                                             kBank,
+                                             kLedger,
+                                             kSingleKey,
+                                             kBrokerLoss,
+                                             kClockTrouble,
+                                             kCompaction,
+                                             kControlApi,
+                                             kObjectStore,
+                                             kPageserverLoss,
+                                             kSafekeeperLoss,
+                                             kSlowDisk,
+                                             kTwoComputes,
+                                             kIdle,
+                                             kSaturation,
+                                             kSelftestLeak,
+                                             kSelftestAddress,
+                                             kSelftestGarbage,
+                                             kSelftestForbidden,
+                                             kSelftestCareless,
+                                             kSelftestMemory,
+                                             kSelftestCounter};
   return kAll;
 }
 

@@ -189,6 +189,8 @@ void Cluster::add_compute(Line& line, Duration supervise) {
     config->row_clients = static_cast<uint32_t>(run_.limited("clients", random.between(2, 5)));
     config->row_pause = pause(random, config->row_clients, 6000, 30'000);
   }
+  config->think = knobs_.pause.value_or(config->think);
+  config->read_pause = knobs_.pause.value_or(config->read_pause);
   compute::ModelComputeConfig& kept = *config;
   computes_.push_back(std::move(config));
   sim::Machine& machine = add(kept.name);

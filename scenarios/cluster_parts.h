@@ -38,6 +38,7 @@ struct Line {
 struct ClusterKnobs {
   bool small_layers = false;              // flushes and compactions all the time
   std::optional<Duration> store_latency;  // mean of each half of an object store's call
+  std::optional<Duration> pause;          // mean, of each task of a compute between what it does
 };
 
 class Cluster {

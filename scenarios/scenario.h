@@ -154,7 +154,7 @@ struct Scenario {
   std::string_view claim;
   void (*body)(Run& run);
   Work least_per_minute;  // of virtual time; a healthy run does many times that
-  bool selftest = false;  // not part of `explore all`
+  bool selftest = false;  // not part of `explore all`: fails on purpose, or is for figures
   bool sandbox = true;    // false: a run may ask anything of the operating system
 };
 

@@ -47,9 +47,9 @@ void address(Run& run) {
 void garbage(Run& run) {
   sleeps(run, [](int i) -> uint64_t {
     // Read through a volatile pointer: the compiler must not know that nothing was written.
-    volatile uint8_t* memory = static_cast<uint8_t*>(malloc(600));
+    volatile uint8_t* memory = static_cast<uint8_t*>(operator new(600));
     uint64_t found = i < 10 ? 5 : memory[300];
-    free(const_cast<uint8_t*>(memory));
+    operator delete(const_cast<uint8_t*>(memory));
     return found;
   });
 }
@@ -155,6 +155,21 @@ void forbidden(Run& run) {
   run.fail("forbidden", std::string("nobody stopped: ") + kForbidden[index].name);
 }
 
+// With an even seed in pieces of all sizes, with an odd one at once.
+void hoard(Run& run) {
+  sim::Machine& machine = run.world().add_machine("hoarder");
+  uint64_t least = run.options().seed % 2 == 0 ? 16 : 300ull << 20;
+  machine.boot([least](Task& task, Env& env) -> Status {
+    std::vector<Bytes> hoard;
+    for (;;) {
+      TRY(task.sleep(Duration::milliseconds(1)));
+      uint64_t size = env.random("hoard").log_uniform(least, least << 16);
+      hoard.emplace_back(size, 1);
+    }
+  });
+  run.run_for(run.options().length);
+}
+
 }  // namespace
 
 constinit const Scenario kSelftestLeak{
@@ -171,6 +186,13 @@ constinit const Scenario kSelftestForbidden{
     "selftest-forbidden",
     "asks the operating system what it must not, on purpose: the run must end there",
     forbidden,
+    {},
+    true};
+
+constinit const Scenario kSelftestMemory{
+    "selftest-memory",
+    "takes ever more memory, on purpose: the run must end before it has 256 MB",
+    hoard,
     {},
     true};
 

@@ -4,7 +4,8 @@
 // without sandbox; an address; uninitialised memory decides): `check-determinism` and `explore --twice` must
 // say so. selftest-forbidden asks the operating
 // system for what a simulated world must not know, another thing with each seed from 1 on, and nothing beyond
-// the last: the sandbox must end each run. selftest-counter is the guide's, in
+// the last: the sandbox must end each run. selftest-memory takes ever more memory, and must be ended before
+// it has 256 MB. selftest-counter is the guide's, in
 // sim/README.md, and fails. (selftest-careless is in durable_log.h.)
 
 #pragma once
@@ -17,6 +18,7 @@ extern const Scenario kSelftestLeak;
 extern const Scenario kSelftestAddress;
 extern const Scenario kSelftestGarbage;
 extern const Scenario kSelftestForbidden;
+extern const Scenario kSelftestMemory;
 extern const Scenario kSelftestCounter;
 
 }  // namespace argon::scenarios

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "sim/argon_sim/memory.h"
 #include "sim/argon_sim/report.h"
 #include "sim/argon_sim/sandbox.h"
 
@@ -53,15 +54,23 @@ void died(const std::string& scenario, const std::string& what) {
   }
   scenarios::Report report = current_run->report(scenario);
   report.ok = false;
-  report.oracle = what.starts_with("forbidden") ? "sandbox" : "crash";
+  report.oracle = what.starts_with("forbidden") ? "sandbox" : what.starts_with("memory") ? "memory" : "crash";
   report.failure = "at " + std::to_string(report.virtual_time.to_microseconds()) + " us: " + what;
   report.place = what;
   send(report);
 }
 
+const std::string* running_scenario = nullptr;
+
+void out_of_memory() {
+  died(*running_scenario, "memory: a run may have 256 MB, and wanted more");
+  _exit(1);
+}
+
 [[noreturn]] void start_apart(const Request& request) {
   // The first half of the filling is what malloc gives, the second what free leaves.
   setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=165", 1);
+  setenv("ARGON_SIM_FILL", "165", 1);
   const char* sanitizer = getenv("ASAN_OPTIONS");  // brings an allocator of its own
   std::string filled = std::string(sanitizer != nullptr ? sanitizer : "") + ":malloc_fill_byte=90";
   setenv("ASAN_OPTIONS", filled.c_str(), 1);
@@ -96,6 +105,9 @@ void died(const std::string& scenario, const std::string& what) {
     if (request.on_begin != nullptr) request.on_begin(run);
   };
   alarm(static_cast<unsigned>(request.seconds));
+  running_scenario = &request.what.scenario;
+  // Who wants to see every event keeps them all.
+  if (!request.keep_events) limit_memory(kRunMemory, out_of_memory);
   if (sandbox_available() && scenario->sandbox)
     enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
   scenarios::Report report = run_scenario(*scenario, options);
