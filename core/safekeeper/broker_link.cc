@@ -8,6 +8,8 @@ namespace {
 constexpr Duration kConnectTimeout = Duration::seconds(5);
 constexpr Duration kPauseFirst = Duration::milliseconds(100);
 constexpr Duration kPauseMax = Duration::seconds(5);
+// What has not changed is told again so much later: who has just subscribed waits for it.
+constexpr Duration kTellAgain = Duration::seconds(1);
 
 }  // namespace
 
@@ -70,13 +72,31 @@ std::vector<broker::TimelineInfo> BrokerLink::positions() const {
   return infos;
 }
 
+// The positions that moved since they were told, and those that were told long ago.
+std::vector<broker::TimelineInfo> BrokerLink::news(std::map<TenantTimelineId, Told>& told) const {
+  std::vector<broker::TimelineInfo> infos;
+  std::map<TenantTimelineId, Told> now;
+  for (broker::TimelineInfo& info : positions()) {
+    auto before = told.find(info.id);
+    bool known =
+        before != told.end() && before->second.info == info && env_.now() - before->second.at < kTellAgain;
+    now[info.id] = known ? before->second : Told{info, env_.now()};
+    if (!known) infos.push_back(std::move(info));
+  }
+  told = std::move(now);
+  return infos;
+}
+
 Status BrokerLink::publish_loop(Task& task, broker::BrokerClient& client) {
+  std::map<TenantTimelineId, Told> told;
+  std::optional<MonotonicTime> last;
   for (;;) {
-    {
+    auto infos = news(told);
+    // An empty message too, so that the broker knows this publisher is alive.
+    if (!infos.empty() || !last || env_.now() - *last >= kTellAgain) {
       Deadline deadline(task, kConnectTimeout);
-      // An empty message too, so that the broker knows this publisher is alive.
-      auto infos = positions();
       TRY(infos.empty() ? client.subscribe(task, std::nullopt) : client.publish(task, infos));
+      last = env_.now();
     }
     TRY(task.sleep(config_.broker_interval));
   }

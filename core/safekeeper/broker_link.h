@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <map>
+
 #include "core/broker/client.h"
 #include "core/safekeeper/timelines.h"
 
@@ -19,7 +21,12 @@ class BrokerLink {
   Status talk(Task& task, broker::BrokerClient& client);
   Status publish_loop(Task& task, broker::BrokerClient& client);
   Status receive_loop(Task& task, broker::BrokerClient& client);
+  struct Told {
+    broker::TimelineInfo info;
+    MonotonicTime at;
+  };
   std::vector<broker::TimelineInfo> positions() const;
+  std::vector<broker::TimelineInfo> news(std::map<TenantTimelineId, Told>& told) const;
 
   Env& env_;
   const SafekeeperConfig& config_;
