@@ -246,7 +246,7 @@ void Proposer::send_elected(NodeId to, Peer& peer, ProposerEffects& out) {
   }
   peer.link = Link::Streaming;
   peer.next = from;
-  peer.sent_commit = peer.sent_truncate = Lsn();
+  peer.sent_commit = Lsn();
   WalCheck check = from == start_ ? start_check_ : WalCheck{};
   out.push_back(Send{to, ProposerElected{config_.configuration.generation, term_, from, history_, check}});
 }
@@ -309,7 +309,7 @@ bool Proposer::has_append(NodeId member) const {
   auto found = peers_.find(member);
   if (!leading() || found == peers_.end() || found->second.link != Link::Streaming) return false;
   const Peer& peer = found->second;
-  return peer.next != wal_end_ || peer.sent_commit != commit_ || peer.sent_truncate != truncate_;
+  return peer.next != wal_end_ || peer.sent_commit != commit_;
 }
 
 std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
@@ -320,7 +320,6 @@ std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
   Append append{config_.configuration.generation, term_, peer.next, peer.next + bytes, commit_, truncate_};
   peer.next = append.end;
   peer.sent_commit = commit_;
-  peer.sent_truncate = truncate_;
   return append;
 }
 
@@ -358,7 +357,7 @@ void Proposer::fingerprint(Bytes& out) const {
   for (const auto& [id, peer] : peers_) {
     w.be(id.value).u8(static_cast<uint8_t>(peer.link)).be(peer.term.value).u8(peer.vote_given);
     w.be(peer.timeline_start.value).u8(peer.vote.has_value());
-    w.be(peer.next.value).be(peer.acked.value).be(peer.sent_commit.value).be(peer.sent_truncate.value);
+    w.be(peer.next.value).be(peer.acked.value).be(peer.sent_commit.value);
     if (!peer.vote) continue;
     w.be(peer.vote->flush.value).be(peer.vote->local_start.value).be(peer.vote->check.from.value);
     w.be(peer.vote->check.crc);

@@ -141,7 +141,8 @@ class Proposer {
 
   // ---- streaming
   std::optional<Append> next_append(NodeId member, size_t limit = kAppendBytesMax);
-  // Whether next_append() would return something.
+  // Whether next_append() would return something. That truncate() moved is not worth a message: it goes with
+  // the next one.
   bool has_append(NodeId member) const;
   std::optional<Append> heartbeat(NodeId member);
 
@@ -180,7 +181,6 @@ class Proposer {
     Lsn acked;                         // flushed, as acknowledged in term_; survives reconnects
     Lsn known_commit;                  // as answered in term_
     Lsn sent_commit;
-    Lsn sent_truncate;
   };
 
   void greeted(NodeId from, Peer& peer, const AcceptorGreeting& greeting, ProposerEffects& out);
