@@ -7,12 +7,13 @@
 namespace argon::wire {
 
 namespace {
-constexpr size_t kReadAhead = 64 * 1024;
+// A buffer grows while reads fill it: most connections carry little.
+constexpr size_t kReadAheadMax = 64 * 1024;
 }
 
 Result<size_t> BufferedReader::fill(Task& task, size_t wanted) {
   if (begin_ == end_) begin_ = end_ = 0;
-  size_t room = std::max(wanted, kReadAhead);
+  size_t room = std::max(wanted, read_ahead_);
   if (buffer_.size() - begin_ < wanted || end_ == buffer_.size()) {
     std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
               buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
@@ -22,6 +23,7 @@ Result<size_t> BufferedReader::fill(Task& task, size_t wanted) {
   }
   TRY_ASSIGN(size_t n, stream_.read(task, ByteSpan(buffer_).subspan(end_)));
   end_ += n;
+  if (end_ == buffer_.size()) read_ahead_ = std::min(read_ahead_ * 2, kReadAheadMax);
   return n;
 }
 

@@ -34,6 +34,7 @@ class BufferedReader {
   Bytes buffer_;
   size_t begin_ = 0;
   size_t end_ = 0;
+  size_t read_ahead_ = 4 * 1024;  // what a fill makes room for, at least
 };
 
 // Collects bytes and sends them by flush(). The caller bounds what it collects: see pending().
