@@ -52,7 +52,7 @@ void SimEnv::arm(Timer& timer, MonotonicTime due) {
   }
   timers_.arm(timer, due);
   world_.note_armed(timer);
-  world_.next_due_ = std::min(world_.next_due_, due.ns - machine_.monotonic_offset_);
+  world_.note_due(machine_.index_, due.ns - machine_.monotonic_offset_);
 }
 
 Random& SimEnv::random(std::string_view stream) {
@@ -241,6 +241,7 @@ void Machine::stall_until(Duration time) {
 
 void Machine::end_stall() {
   stalled_until_ = 0;
+  world_.note_due(index_, world_.now_);
   post_parked();
 }
 

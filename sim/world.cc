@@ -68,6 +68,7 @@ Machine& World::add_machine(std::string name) {
   CHECK(find_machine(name) == nullptr, name);
   machines_.push_back(
       std::make_unique<Machine>(*this, static_cast<uint16_t>(machines_.size() + 1), std::move(name)));
+  due_.push_back(INT64_MAX);
   return *machines_.back();
 }
 
@@ -111,7 +112,7 @@ void World::reseed(uint64_t salt) {
 void World::arm(Timer& timer, int64_t due) {
   note_armed(timer);
   timers_.arm(timer, {due});
-  next_due_ = std::min(next_due_, due);
+  note_due(0, due);
 }
 
 void World::post(SimEnv& env, Runnable& task) {
@@ -130,15 +131,21 @@ void World::drop_ready(const SimEnv& env) {
   std::erase_if(ready_, [&](const Ready& r) { return r.env == &env; });
 }
 
+int64_t World::next_due_of(size_t owner) const {
+  if (owner == 0) return timers_.empty() ? INT64_MAX : timers_.next_due().ns;
+  const Machine& machine = *machines_[owner - 1];
+  if (machine.env_ == nullptr || machine.env_->timers_.empty()) return INT64_MAX;
+  return std::max(machine.env_->timers_.next_due().ns - machine.monotonic_offset_, machine.stalled_until_);
+}
+
 // When the earliest timer is due, INT64_MAX where there is none.
 int64_t World::next_due() {
-  int64_t due = timers_.empty() ? INT64_MAX : timers_.next_due().ns;
-  for (auto& machine : machines_) {
-    if (machine->env_ == nullptr || machine->env_->timers_.empty()) continue;
-    int64_t theirs = machine->env_->timers_.next_due().ns - machine->monotonic_offset_;
-    due = std::min(due, std::max(theirs, machine->stalled_until_));
+  for (;;) {
+    auto earliest = std::min_element(due_.begin(), due_.end());
+    int64_t due = next_due_of(static_cast<size_t>(earliest - due_.begin()));
+    if (due == *earliest) return due;
+    *earliest = due;  // a timer was disarmed
   }
-  return due;
 }
 
 void World::fire(TimerHeap& heap) {
@@ -154,20 +161,23 @@ void World::fire(TimerHeap& heap) {
 bool World::fire_due() {
   if (next_due_ > now_) return false;
   bool fired = false;
-  while (!timers_.empty() && timers_.next_due().ns <= now_) {
-    fire(timers_);
-    fired = true;
-  }
-  for (size_t i = 0; i < machines_.size(); i++) {
-    Machine& machine = *machines_[i];
-    if (machine.env_ == nullptr || machine.stalled_until_ > now_) continue;
-    TimerHeap& heap = machine.env_->timers_;
-    while (!heap.empty() && heap.next_due().ns - machine.monotonic_offset_ <= now_) {
+  auto fire_all = [&](TimerHeap& heap, int64_t now) {
+    while (!heap.empty() && heap.next_due().ns <= now) {
       fire(heap);
       fired = true;
     }
+  };
+  for (size_t owner = 0; owner < due_.size(); owner++) {
+    if (due_[owner] > now_) continue;
+    if (owner == 0) {
+      fire_all(timers_, now_);
+    } else if (Machine& machine = *machines_[owner - 1];
+               machine.env_ != nullptr && machine.stalled_until_ <= now_) {
+      fire_all(machine.env_->timers_, now_ + machine.monotonic_offset_);
+    }
+    due_[owner] = next_due_of(owner);
   }
-  next_due_ = next_due();
+  next_due_ = *std::min_element(due_.begin(), due_.end());
   return fired;
 }
 

@@ -185,6 +185,13 @@ class World {
   void run_at_events();
   bool fire_due();
   int64_t next_due();
+  int64_t next_due_of(size_t owner) const;
+  // No timer of the owner (0: the world; else the machine's index) is due before the earlier of this and what
+  // was.
+  void note_due(size_t owner, int64_t due) {
+    due_[owner] = std::min(due_[owner], due);
+    next_due_ = std::min(next_due_, due);
+  }
   void run_one();
   Schedule schedule() const;
   size_t pick_ready();
@@ -207,7 +214,8 @@ class World {
   Random root_;
   Random schedule_;
   int64_t now_ = 0;
-  int64_t next_due_ = INT64_MAX;  // no timer is due before
+  int64_t next_due_ = INT64_MAX;            // no timer is due before
+  std::vector<int64_t> due_ = {INT64_MAX};  // the same of each owner
   uint64_t priority_epoch_ = 0;
   std::map<uint64_t, uint64_t> demoted_;  // under Pct: priority by task key, lower than all others
   uint64_t runs_to_change_ = 0;           // under Pct

@@ -12,6 +12,7 @@ Fiber::Fiber(Runtime& runtime, Scope& scope, std::string name, std::function<Sta
 }
 
 Fiber::~Fiber() {
+  if (armed()) runtime_.reactor_.disarm(*this);
   runtime_.remove(*this);
 }
 
@@ -26,11 +27,18 @@ void Fiber::check_alive() const {
   throw NodeKilled{};
 }
 
-[[gnu::always_inline]] inline void Fiber::suspend() {
+// A timer that a former wait has armed stays: most waits end long before their deadline, and the next one's
+// is no earlier. It fires for nothing now and then, and is armed anew then.
+[[gnu::always_inline]] inline void Fiber::suspend(MonotonicTime until) {
+  if (until != MonotonicTime::max() && (!armed() || due() > until)) {
+    if (armed()) runtime_.reactor_.disarm(*this);
+    runtime_.reactor_.arm(*this, until);
+  }
+  until_ = until;
   suspended_ = true;
   context_.switch_out();
   suspended_ = false;
-  if (armed()) runtime_.reactor_.disarm(*this);
+  until_ = MonotonicTime::max();
   check_alive();
 }
 
@@ -44,8 +52,7 @@ Status Fiber::wait(Waiter& waiter) {
     if (limited && runtime_.reactor_.now() >= deadline_)
       return Error(Code::TimedOut, name_ + " reached its deadline");
     waiting_ = &waiter;
-    if (limited) runtime_.reactor_.arm(*this, deadline_);
-    suspend();
+    suspend(deadline_);
     waiting_ = nullptr;
     if (waiter.woken()) return {};
   }
@@ -56,7 +63,7 @@ Status Fiber::yield() {
   if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
   ready_ = true;
   runtime_.reactor_.post(*this);
-  suspend();
+  suspend(MonotonicTime::max());
   return {};
 }
 
@@ -67,8 +74,7 @@ Status Fiber::sleep(Duration duration) {
   MonotonicTime until = std::min(end, deadline_);
   while (runtime_.reactor_.now() < until) {
     if (cancelled()) return Error(Code::Cancelled, name_ + " was told to stop");
-    runtime_.reactor_.arm(*this, until);
-    suspend();
+    suspend(until);
   }
   if (until < end) return Error(Code::TimedOut, name_ + " reached its deadline");
   return {};
@@ -85,7 +91,11 @@ void Fiber::woken(Waiter& waiter) {
 }
 
 void Fiber::fire() {
-  make_ready();
+  if (!suspended_ || ready_ || until_ == MonotonicTime::max()) return;
+  if (runtime_.reactor_.now() < until_)
+    runtime_.reactor_.arm(*this, until_);
+  else
+    make_ready();
 }
 
 void Fiber::run() {

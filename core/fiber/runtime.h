@@ -45,14 +45,14 @@ class Fiber final : public Task, public Runnable, public Timer, public CancelNod
   friend class argon::Scope;
 
   void run() override;   // from the reactor: start or continue
-  void fire() override;  // the deadline or the end of a sleep
+  void fire() override;  // at until_, or earlier where a former wait's timer is still armed
   void woken(Waiter& waiter) override;
   void set_deadline(MonotonicTime deadline) override { deadline_ = deadline; }
   void add_shield(int by) override { shields_ += by; }
   void on_cancelled() override { make_ready(); }
 
   void make_ready();
-  void suspend();
+  void suspend(MonotonicTime until);
   void check_alive() const;
   void body();
   void unwind();
@@ -66,6 +66,7 @@ class Fiber final : public Task, public Runnable, public Timer, public CancelNod
   Stack stack_;
   Waiter* waiting_ = nullptr;
   MonotonicTime deadline_ = MonotonicTime::max();
+  MonotonicTime until_ = MonotonicTime::max();  // when the present wait ends at the latest
   int shields_ = 0;
   bool started_ = false;
   bool suspended_ = false;  // parked: make_ready() may post it
