@@ -9,7 +9,7 @@ namespace argon::wire {
 namespace {
 // A buffer grows while reads fill it: most connections carry little.
 constexpr size_t kReadAheadMax = 64 * 1024;
-}
+}  // namespace
 
 Result<size_t> BufferedReader::fill(Task& task, size_t wanted) {
   if (begin_ == end_) begin_ = end_ = 0;
