@@ -264,16 +264,13 @@ void Cluster::heal_core() {
   run_.heal_core(core, rest, rivals);
 }
 
-bool Cluster::is_uploaded_layer(const std::string& path) const {
+bool Cluster::is_layer_that_can_be_made_anew(const std::string& path) const {
   constexpr std::string_view kRoot = "/layers/";
   if (!path.starts_with(kRoot)) return false;
   size_t slash = path.rfind('/');
-  std::string key = layers_.last_key(path.substr(kRoot.size(), slash + 1 - kRoot.size()) + "index-");
-  if (key.empty()) return false;
-  auto index = pageserver::decode_index(layers_.find(key)->bytes(), key);
-  std::string name = path.substr(slash + 1);
-  return index.ok() && std::any_of(index->layers.begin(), index->layers.end(),
-                                   [&](const auto& layer) { return to_string(layer.name) == name; });
+  std::string folder = path.substr(kRoot.size(), slash + 1 - kRoot.size());
+  return pageserver::parse_layer_name(path.substr(slash + 1)).ok() &&
+         !layers_.last_key(folder + "index-").empty();
 }
 
 std::string Cluster::wal_folder(const Line& line) const {

@@ -74,8 +74,9 @@ class Cluster {
   std::string wal_folder(const Line& line) const;
   // Heals a majority of safekeepers, broker, pageserver and one compute a line, and breaks the rest for good.
   void heal_core();
-  // A layer file on the pageserver's disk that the newest index in the object store names.
-  bool is_uploaded_layer(const std::string& path) const;
+  // A layer file on the pageserver's disk, of a timeline that has an index in the object store: what is not
+  // there comes from WAL again.
+  bool is_layer_that_can_be_made_anew(const std::string& path) const;
 
  private:
   sim::Machine& add(const std::string& name);

@@ -1,6 +1,8 @@
 // The pageserver in a small cluster: it loses power, its disk, its layers; a model compute compares what it
 // reads.
 
+#include <set>
+
 #include "sim/small_cluster.h"
 
 namespace argon::sim {
@@ -151,6 +153,84 @@ Result<int> damage_layers(Task& task, Disk& disk, const std::string& folder) {
   }
   return damaged;
 }
+
+// Flips a bit in each layer that the object store does not name, or in some; the number of files.
+Result<int> rot_what_is_not_uploaded(Task& task, Random& random) {
+  Disk& disk = task.env().disk();
+  std::string timeline = "/tenants/" + to_string(kMain.tenant) + "/timelines/" + to_string(kMain.timeline);
+  TRY_ASSIGN(std::vector<DirEntry> stored, disk.list(task, "/store/objects" + timeline));
+  std::string newest;
+  for (const DirEntry& entry : stored)
+    if (entry.name.starts_with("index-")) newest = std::max(newest, entry.name);
+  std::string path = "/store/objects" + timeline + "/" + newest;
+  TRY_ASSIGN(Bytes bytes, read_file(task, disk, path));
+  TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(bytes, path));
+  std::set<std::string> named;
+  for (const auto& layer : index.layers) named.insert(to_string(layer.name));
+  TRY_ASSIGN(std::vector<DirEntry> local, disk.list(task, "/data" + timeline));
+  bool all = random.chance({1, 2});
+  int rotten = 0;
+  for (const DirEntry& entry : local) {
+    if (!pageserver::parse_layer_name(entry.name).ok() || named.contains(entry.name)) continue;
+    if (!all && random.chance({1, 2})) continue;
+    TRY_ASSIGN(auto file, disk.open(task, "/data" + timeline + "/" + entry.name, OpenMode::ReadWrite));
+    TRY_ASSIGN(uint64_t size, file->size(task));
+    uint64_t at = random.below(size);
+    Bytes byte(1);
+    TRY(read_exact_at(task, *file, at, byte));
+    byte[0] ^= static_cast<uint8_t>(1u << random.below(8));
+    TRY(write_all_at(task, *file, at, byte));
+    TRY(file->fdatasync(task));
+    rotten++;
+  }
+  return rotten;
+}
+
+class PageserverRot : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(PageserverRot, ALayerThatRotsBeforeItsUploadIsMadeAnewFromWal) {
+  Cluster cluster(100 + GetParam());
+  Random random = Random(GetParam()).fork("rot");
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(random.between(1_s, 8_s));
+  auto on_disk = [&](auto body) {
+    Status done = cluster.world_.run(*cluster.pageserver_, body);
+    EXPECT_TRUE(done.ok()) << done.error().to_string();
+  };
+  int rotten = 0;
+  for (int round = 0; round < 3; round++) {
+    // Without its folder of incoming objects the store takes none.
+    on_disk([](Task& task) { return task.env().disk().rename(task, "/store/incoming", "/store/away"); });
+    cluster.world_.run_for(random.between(3_s, 8_s));
+    on_disk([&](Task& task) -> Status {
+      TRY_ASSIGN(int n, rot_what_is_not_uploaded(task, random));
+      rotten += n;
+      return task.env().disk().rename(task, "/store/away", "/store/incoming");
+    });
+    if (random.chance({1, 2})) {
+      cluster.world_.run_for(random.between(0_ms, 3_s));
+      cluster.pageserver_->power_loss();
+      cluster.pageserver_->restart();
+    }
+    cluster.world_.run_for(random.between(3_s, 6_s));
+  }
+  EXPECT_GT(rotten, 0);
+  auto checkpoint = cluster.call("PUT", cluster.main_target() + "/checkpoint", json::object());
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.error().to_string();
+  auto pages = cluster.verify(kMain, cluster.model_, cluster.model_.last_acknowledged());
+  EXPECT_TRUE(pages.ok()) << pages.error().to_string();
+  // What the object store has is whole, too.
+  cluster.pageserver_->power_loss();
+  cluster.empty_disk_ = true;
+  cluster.pageserver_->restart();
+  cluster.world_.run_for(3_s);
+  pages = cluster.verify(kMain, cluster.model_, cluster.model_.last_acknowledged());
+  EXPECT_TRUE(pages.ok()) << pages.error().to_string();
+  expect_quiet(cluster);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PageserverRot, testing::Range<uint64_t>(1, 9));
 
 TEST(Pageserver, BadInputAFlippedBitInALayerIsRepairedOrAnErrorThatNamesTheFile) {
   Cluster cluster(3);

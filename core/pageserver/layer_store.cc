@@ -293,23 +293,25 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
   return write_index(task);
 }
 
+Result<LayerStore::LayerPtr> LayerStore::write_memory(Task& task, const MemoryLayer& memory) {
+  if (memory.empty()) return LayerPtr();
+  LayerName name = new_name(LayerKind::Delta, KeyRange::all(), memory.begin(), memory.end());
+  Bytes content;
+  env_.offload(task, [&] {
+    LayerBuilder builder(index_.id, name);
+    for (const auto& [key, versions] : memory.entries())
+      for (const MemoryLayer::Entry& entry : versions) builder.add(key, entry.lsn, entry.value);
+    content = builder.finish();
+  });
+  return write_layer(task, name, content);
+}
+
 Result<bool> LayerStore::flush_one(Task& task) {
   if (frozen_.empty()) return false;
   Frozen frozen = frozen_.front();
-  const MemoryLayer& memory = *frozen.layer;
   std::vector<LayerPtr> added;
-  if (!memory.empty()) {
-    LayerName name = new_name(LayerKind::Delta, KeyRange::all(), memory.begin(), memory.end());
-    Bytes content;
-    env_.offload(task, [&] {
-      LayerBuilder builder(index_.id, name);
-      for (const auto& [key, versions] : memory.entries())
-        for (const MemoryLayer::Entry& entry : versions) builder.add(key, entry.lsn, entry.value);
-      content = builder.finish();
-    });
-    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
-    added.push_back(std::move(layer));
-  }
+  TRY_ASSIGN(LayerPtr layer, write_memory(task, *frozen.layer));
+  if (layer) added.push_back(std::move(layer));
   TRY(replace(task, {}, std::move(added), std::pair(frozen.last, frozen.prev)));
   return true;
 }
@@ -333,6 +335,70 @@ Status LayerStore::write_images(Task& task, Lsn lsn, const std::vector<std::pair
     begin = name.keys.end;
   }
   return replace(task, {}, std::move(added));
+}
+
+// ---- Made anew
+
+std::unique_ptr<LayerStore> LayerStore::as_uploaded(const TimelineIndex& uploaded,
+                                                    const LayerFile::Fetch& fetch) {
+  CHECK(uploaded.id == index_.id);
+  auto anew = std::make_unique<LayerStore>(env_, index_.id, folder_, options_, cache_);
+  anew->index_ = uploaded;
+  anew->index_.layers.clear();
+  anew->index_.generation = index_.generation;
+  anew->ancestor_ = ancestor_;
+  anew->prev_record_ = uploaded.prev_record;
+  anew->last_record_ = Watermark<Lsn>(uploaded.disk_consistent);
+  anew->open_ = std::make_shared<MemoryLayer>(uploaded.disk_consistent + 1);
+  for (const TimelineIndex::Layer& wanted : uploaded.layers) {
+    auto named = [&](const LayerPtr& layer) { return layer->name() == wanted.name; };
+    LayerPtr layer;
+    if (auto here = std::ranges::find_if(layers_, named); here != layers_.end()) layer = *here;
+    // One that compaction replaced is not to be removed any more.
+    if (auto left = std::ranges::find_if(doomed_, named); left != doomed_.end()) {
+      layer = *left;
+      doomed_.erase(left);
+    }
+    if (!layer)
+      layer = std::make_shared<LayerFile>(index_.id, wanted.name, join_path(folder_, to_string(wanted.name)),
+                                          wanted.size, cache_);
+    layer->set_uploaded(fetch);
+    anew->layers_.insert(std::ranges::upper_bound(anew->layers_, layer, by_name), layer);
+  }
+  return anew;
+}
+
+Status LayerStore::flush_unnamed(Task& task) {
+  while (!frozen_.empty()) {
+    TRY_ASSIGN(LayerPtr layer, write_memory(task, *frozen_.front().layer));
+    if (layer) layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+    index_.disk_consistent = frozen_.front().last;
+    index_.prev_record = frozen_.front().prev;
+    frozen_.pop_front();
+  }
+  return {};
+}
+
+Status LayerStore::adopt(Task& task, LayerStore& anew) {
+  Lsn end = anew.index_.disk_consistent;
+  CHECK(end == anew.last_record_.value() && end <= index_.disk_consistent);
+  std::vector<LayerPtr> remove;
+  std::vector<LayerPtr> add;
+  for (const LayerPtr& layer : layers_) {
+    if (layer->name().begin > end || std::ranges::find(anew.layers_, layer) != anew.layers_.end()) continue;
+    CHECK(layer->name().end <= end + 1);
+    remove.push_back(layer);
+  }
+  for (const LayerPtr& layer : anew.layers_)
+    if (std::ranges::find(layers_, layer) == layers_.end()) add.push_back(layer);
+  anew.layers_.clear();
+  return replace(task, std::move(remove), std::move(add));
+}
+
+void LayerStore::drop(LayerStore& anew) {
+  for (const LayerPtr& layer : anew.layers_)
+    if (std::ranges::find(layers_, layer) == layers_.end()) doomed_.push_back(layer);
+  anew.layers_.clear();
 }
 
 Status LayerStore::sweep(Task& task) {

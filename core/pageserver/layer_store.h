@@ -118,6 +118,20 @@ class LayerStore {
   Status sweep(Task& task);
   bool has_doomed() const { return !doomed_.empty(); }
 
+  // ---- Making anew what rotted before it was in the object store.
+  // A second store of the timeline as `uploaded` says, an index of the object store: it shares the layers
+  // that are here, and fetches the others. It ends at the index's disk-consistent LSN; WAL from there on is
+  // ingested again. Its files lie in the same folder, its index is never written. Give it to adopt() or
+  // drop().
+  std::unique_ptr<LayerStore> as_uploaded(const TimelineIndex& uploaded, const LayerFile::Fetch& fetch);
+  // Of such a store: makes L0 layers of all frozen memory.
+  Status flush_unnamed(Task& task);
+  // Takes its layers in place of all that end where it ends, or before. REQUIRES: it ends at an LSN that a
+  // flush of this store ended at; nothing compacts meanwhile.
+  Status adopt(Task& task, LayerStore& anew);
+  // Its files that are not this store's go with the next sweep.
+  void drop(LayerStore& anew);
+
   // ---- What the uploader needs.
   TimelineIndex index() const;
   // The same under a sequence number of its own.
@@ -133,6 +147,8 @@ class LayerStore {
   LayerPtr add_layer(const LayerName& name, uint64_t size);
   LayerName new_name(LayerKind kind, const KeyRange& keys, Lsn begin, Lsn end);
   Result<LayerPtr> write_layer(Task& task, const LayerName& name, const Bytes& content);
+  // Null where the memory is empty.
+  Result<LayerPtr> write_memory(Task& task, const MemoryLayer& memory);
   Status replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
                  std::optional<std::pair<Lsn, Lsn>> consistent = {});
   Status doom(const Status& failed, std::vector<LayerPtr>& outputs);

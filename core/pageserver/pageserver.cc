@@ -69,9 +69,11 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     Scope scope(task);
     tenants.emplace(services, options, config.data_dir, [&](std::shared_ptr<Timeline> timeline) {
       scope.spawn("timeline", [timeline](Task& t) { return timeline->run(t); });
-      if (config.broker)
-        scope.spawn("receiver",
-                    [&, timeline](Task& t) { return receive_wal(t, *timeline, news, config.receiver); });
+      if (!config.broker) return;
+      scope.spawn("receiver",
+                  [&, timeline](Task& t) { return receive_wal(t, *timeline, news, config.receiver); });
+      scope.spawn("rebuild",
+                  [&, timeline](Task& t) { return rebuild_layers(t, *timeline, news, config.receiver); });
     });
     Status attached = tenants->attach_all(task);
     if (!attached.ok()) {

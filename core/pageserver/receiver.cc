@@ -67,6 +67,23 @@ Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news,
 
 namespace {
 
+// A stream of the timeline's WAL from `start` on.
+Result<std::unique_ptr<wire::PgClient>> connect(Task& task, const Address& address,
+                                                const TenantTimelineId& id, Lsn start,
+                                                const ReceiverOptions& options) {
+  Deadline deadline(task, options.connect_timeout);
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
+             wire::PgClient::connect(
+                 task, address,
+                 {{"user", "pageserver"},
+                  {"database", "replication"},
+                  {"replication", "true"},
+                  {"application_name", "pageserver"}},
+                 {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}}));
+  TRY(client->start_copy_both(task, wire::to_string(wire::StartReplication{"", start, {}})));
+  return client;
+}
+
 // One connection to one safekeeper.
 class Session {
  public:
@@ -78,18 +95,7 @@ class Session {
     Lsn start = timeline_.last_record();
     TRY_ASSIGN(pg::ControlFile control, timeline_.catalog().control(task, start));
     decoder_.emplace(start, pg::WalIdentity{control.system_id});
-    {
-      Deadline deadline(task, options_.connect_timeout);
-      TenantTimelineId id = timeline_.id();
-      TRY_ASSIGN(client_, wire::PgClient::connect(task, address,
-                                                  {{"user", "pageserver"},
-                                                   {"database", "replication"},
-                                                   {"replication", "true"},
-                                                   {"application_name", "pageserver"}},
-                                                  {{"tenant_id", to_string(id.tenant)},
-                                                   {"timeline_id", to_string(id.timeline)}}));
-      TRY(client_->start_copy_both(task, wire::to_string(wire::StartReplication{"", start, {}})));
-    }
+    TRY_ASSIGN(client_, connect(task, address, timeline_.id(), start, options_));
     timeline_.log().debug("receiving from safekeeper {} at {}", safekeeper_.value, to_string(start));
     heard_ = task.env().now();
     Scope scope(task);
@@ -184,7 +190,64 @@ class Session {
   bool progressed_ = false;
 };
 
+// WAL from `from` until a record ends at or above `to`.
+Status read_again(Task& task, const Address& address, const TenantTimelineId& id, uint64_t system_id,
+                  Lsn from, Lsn to, const ReceiverOptions& options, const Timeline::Apply& apply) {
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client, connect(task, address, id, from, options));
+  pg::WalStreamDecoder decoder(from, pg::WalIdentity{system_id});
+  for (;;) {
+    std::optional<ByteView> body;
+    {
+      Deadline deadline(task, options.silence_timeout);
+      TRY_ASSIGN(body, client->read_copy(task));
+    }
+    if (!body) return Error(Code::Disconnected, "the safekeeper ended the stream");
+    TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
+    if (std::holds_alternative<wire::Keepalive>(message)) continue;
+    const auto& data = std::get<wire::XLogData>(message);
+    if (data.start != decoder.position())
+      return Error(Code::Corrupt, "WAL of " + to_string(data.start) + " came where " +
+                                      to_string(decoder.position()) + " was to come");
+    decoder.feed(data.data);
+    pg::WalRecord record;
+    for (;;) {
+      TRY_ASSIGN(bool found, decoder.next(record));
+      if (!found) break;
+      TRY(apply(task, record));
+      if (record.end >= to) return {};
+    }
+  }
+}
+
 }  // namespace
+
+Status rebuild_layers(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options) {
+  while (!task.cancelled()) {
+    if (!timeline.wants_rebuild()) {
+      TRY(timeline.rebuild_wanted().wait(task));
+      continue;
+    }
+    const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now(), options.info_lifetime);
+    Status made = Error(Code::Unavailable, "no safekeeper has the timeline's WAL");
+    if (best != nullptr) {
+      NodeId safekeeper = best->safekeeper;
+      auto address = parse_address(best->wal_address);
+      made = address.ok() ? Status() : Status(address.error());
+      if (made.ok())
+        made = timeline.rebuild(task, [&](Task& t, Lsn from, Lsn to, const Timeline::Apply& apply) {
+          return read_again(t, *address, timeline.id(), timeline.store().index().system_id, from, to, options,
+                            apply)
+              .with("safekeeper " + to_string(safekeeper));
+        });
+      if (!made.ok()) news.avoid(timeline.id(), safekeeper, task.env().now() + options.connect_timeout);
+    }
+    if (made.ok()) continue;
+    if (!task.cancelled())
+      timeline.log().warn("make damaged layers anew, will try again: {}", made.error().to_string());
+    TRY(task.sleep(options.retry_delay_max));
+  }
+  return {};
+}
 
 Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options) {
   Duration pause = options.retry_delay;

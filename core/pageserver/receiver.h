@@ -55,5 +55,8 @@ Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news, co
 // Receives WAL of one timeline, for ever. Ends with the task. Errors of connections and of the WAL
 // itself are logged and tried again, with another safekeeper where there is one.
 Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options);
+// Makes layers anew that were damaged before they were uploaded (Timeline::rebuild), whenever the timeline
+// wants it. Ends with the task. Errors are logged and tried again.
+Status rebuild_layers(Task& task, Timeline& timeline, SafekeeperNews& news, const ReceiverOptions& options);
 
 }  // namespace argon::pageserver

@@ -124,6 +124,7 @@ Status Remote::upload_layer(Task& task, LayerFile& layer) {
     Semaphore& semaphore;
   } release{uploads_};
   auto bytes = read_file(task, task.env().disk(), layer.path());
+  if (bytes.is(Code::NotFound)) bytes = Error(Code::Corrupt, "it is not there");
   if (!bytes.ok()) return bytes.error().with("upload layer " + layer.path());
   if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
     return good.error().with("upload layer " + layer.path());
@@ -164,6 +165,12 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
   else
     task.env().probe("pageserver.garbage-stayed"_probe);
   return index;
+}
+
+Result<TimelineIndex> Remote::uploaded_index(Task& task) {
+  if (!has_index())
+    return Error(Code::Corrupt, "timeline " + to_string(id_) + " is not in the object store yet");
+  return get_index(task, store_, index_key_, id_);
 }
 
 LayerFile::Fetch Remote::fetch() {

@@ -42,8 +42,13 @@ class Remote {
   void set_present(const TimelineIndex& index, const std::string& key);
   const std::set<LayerName>& present() const { return present_; }
   // Uploads layers and index of `store` as they are now, then removes what the last upload named and
-  // this one does not. Returns the index uploaded; everything in it is durable.
+  // this one does not. Returns the index uploaded; everything in it is durable. Corrupt: a layer that is not
+  // in the object store yet is damaged here, or gone.
   Result<TimelineIndex> upload(Task& task, LayerStore& layers);
+  // The newest index that is known to be in the object store; all it names is there. Corrupt: none, as of a
+  // timeline whose creation did not end.
+  Result<TimelineIndex> uploaded_index(Task& task);
+  bool has_index() const { return !index_key_.empty(); }
   // Downloads one layer to its place on disk, checked.
   LayerFile::Fetch fetch();
   // Something in the layers is not in the object store.

@@ -133,9 +133,52 @@ Status Timeline::flush_loop(Task& task) {
 Status Timeline::upload(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
-  TRY_ASSIGN(TimelineIndex index, remote_.upload(task, store_));
-  remote_consistent_.advance(index.disk_consistent);
+  Result<TimelineIndex> index = remote_.upload(task, store_);
+  if (index.is(Code::Corrupt) && remote_.has_index()) {
+    wants_rebuild_ = true;
+    rebuild_wanted_.notify_all();
+  }
+  TRY(index);
+  remote_consistent_.advance(index->disk_consistent);
   return {};
+}
+
+Status Timeline::rebuild(Task& task, const ReadWal& read_wal) {
+  Lock uploading;
+  TRY(uploading.acquire(task, uploading_));
+  Lock compacting;
+  TRY(compacting.acquire(task, compacting_));
+  TRY_ASSIGN(TimelineIndex uploaded, remote_.uploaded_index(task));
+  std::unique_ptr<LayerStore> anew = store_.as_uploaded(uploaded, remote_.fetch());
+  Status made = rebuild_from(task, *anew, read_wal);
+  if (!made.ok()) {
+    store_.drop(*anew);
+    return made;
+  }
+  Lsn end = anew->disk_consistent();
+  wants_rebuild_ = false;
+  TRY(store_.adopt(task, *anew));
+  log_.warn("a layer was damaged before it was uploaded: made anew from {} to {}",
+            to_string(uploaded.disk_consistent), to_string(end));
+  return {};
+}
+
+Status Timeline::rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_wal) {
+  Lsn from = anew.disk_consistent();
+  Lsn to = store_.disk_consistent();
+  if (from == to) return {};
+  Catalog catalog(anew);
+  TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, from));
+  Ingest ingest(anew, catalog, state);
+  TRY(read_wal(task, from, to, [&](Task& t, const pg::WalRecord& record) -> Status {
+    TRY(ingest.apply(t, record));
+    return anew.flush_unnamed(t);
+  }));
+  anew.freeze();
+  TRY(anew.flush_unnamed(task));
+  if (anew.disk_consistent() == to) return {};
+  return Error(Code::Corrupt, "WAL from " + to_string(from) + " has a record that ends at " +
+                                  to_string(anew.disk_consistent()) + ", but none at " + to_string(to));
 }
 
 Status Timeline::upload_loop(Task& task) {

@@ -80,11 +80,23 @@ class Timeline {
   // Uploads what is not in the object store yet, once.
   Status upload(Task& task);
 
+  // A layer was damaged on the disk before it was uploaded. What the object store does not have is then made
+  // anew from WAL, which safekeepers hold from remote_consistent() on.
+  bool wants_rebuild() const { return wants_rebuild_; }
+  WaitList& rebuild_wanted() { return rebuild_wanted_; }
+  // Gives `apply` the WAL of the timeline from `from` on, record by record, until one ends at or above `to`.
+  using Apply = std::function<Status(Task&, const pg::WalRecord&)>;
+  using ReadWal = std::function<Status(Task&, Lsn from, Lsn to, const Apply& apply)>;
+  // Uploads and compactions wait meanwhile; reads, ingest and flushes do not. After an error nothing has
+  // changed.
+  Status rebuild(Task& task, const ReadWal& read_wal);
+
  private:
   Status flush_loop(Task& task);
   Status compact_loop(Task& task);
   Status upload_loop(Task& task);
   Status make_images(Task& task);
+  Status rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_wal);
 
   TimelineOptions options_;
   std::shared_ptr<Timeline> ancestor_;
@@ -98,6 +110,8 @@ class Timeline {
   Mutex compacting_;
   Mutex uploading_;
   Lsn images_failed_at_;
+  bool wants_rebuild_ = false;
+  WaitList rebuild_wanted_;
   Counter& flushes_;
   Counter& compactions_;
   Counter& images_;
