@@ -64,8 +64,9 @@ void maybe_branch(Cluster& cluster, size_t most_lines) {
 
 void live_with_branches(Cluster& cluster) {
   Run& run = cluster.run();
-  run.start_faults(cluster.nodes(), run.options().length, {}, {"pageserver"},
-                   [&](sim::Machine&, const std::string& path) { return cluster.is_uploaded_layer(path); });
+  run.start_faults(
+      cluster.nodes(), run.options().length, {}, {"pageserver"},
+      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
   now_and_then(run, run.options().length / 6, [&] { maybe_branch(cluster, kMostLines); });
   run.heal();
   Line& root = *cluster.lines().front();
