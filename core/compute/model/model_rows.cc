@@ -11,28 +11,17 @@ constexpr size_t kFillingMax = 1'000;
 
 }  // namespace
 
-class ModelRows::KeyLocks {
- public:
-  explicit KeyLocks(ModelRows& rows) : rows_(rows) {}
-  ~KeyLocks() {
-    for (uint64_t key : held_) rows_.locked_.erase(key);
-    if (!held_.empty()) rows_.released_.notify_all();
-  }
-  KeyLocks(const KeyLocks&) = delete;
-  KeyLocks& operator=(const KeyLocks&) = delete;
+Status ModelRows::lock(Task& task, const std::vector<uint64_t>& keys) {
+  auto taken = [this](uint64_t key) { return locked_.contains(key); };
+  while (std::ranges::any_of(keys, taken)) TRY(released_.wait(task));
+  locked_.insert(keys.begin(), keys.end());
+  return {};
+}
 
-  Status acquire(Task& task, const std::vector<uint64_t>& keys) {
-    auto taken = [this](uint64_t key) { return rows_.locked_.contains(key); };
-    while (std::ranges::any_of(keys, taken)) TRY(rows_.released_.wait(task));
-    held_ = keys;
-    rows_.locked_.insert(keys.begin(), keys.end());
-    return {};
-  }
-
- private:
-  ModelRows& rows_;
-  std::vector<uint64_t> held_;
-};
+void ModelRows::unlock(const std::vector<uint64_t>& keys) {
+  for (uint64_t key : keys) locked_.erase(key);
+  released_.notify_all();
+}
 
 Status ModelRows::open(Task& task, Lsn start) {
   TRY_ASSIGN(std::optional<uint32_t> blocks, writer_.open_table(task, rows_relation()));
@@ -61,8 +50,7 @@ Status ModelRows::find_rows(Task& task, uint32_t blocks, const CommitLog& log) {
 }
 
 Result<RowOutcome> ModelRows::run(Task& task, Random& random, const RowTransaction& transaction) {
-  KeyLocks locks(*this);
-  TRY(locks.acquire(task, transaction.keys));
+  TRY(lock(task, transaction.keys));
   RowValues before;
   for (uint64_t key : transaction.keys) {
     auto row = rows_.find(key);
@@ -79,6 +67,7 @@ Result<RowOutcome> ModelRows::run(Task& task, Random& random, const RowTransacti
   }
   TRY(context_.still_writer());
   if (!changed.empty()) TRY(commit(task, random, std::move(changed), outcome));
+  unlock(transaction.keys);
   return outcome;
 }
 

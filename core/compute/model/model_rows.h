@@ -1,8 +1,8 @@
 // The table of rows of a model compute: where the newest version of each row lies, and transactions on them.
 //
 // Strict two-phase locking: a transaction takes the locks of all its keys at once and keeps them until a
-// quorum has its commit record, so nobody reads what may still be lost. An aborted one leaves its tuples on
-// the pages, as a server does.
+// quorum has its commit record, so nobody reads what may still be lost. Where that is never known, as the
+// compute ends, the keys stay locked. An aborted one leaves its tuples on the pages, as a server does.
 
 #pragma once
 
@@ -30,9 +30,8 @@ class ModelRows {
     uint64_t value = 0;
     pg::HeapPlace place;
   };
-  // Holds keys until the end of the block.
-  class KeyLocks;
-
+  Status lock(Task& task, const std::vector<uint64_t>& keys);
+  void unlock(const std::vector<uint64_t>& keys);
   Status find_rows(Task& task, uint32_t blocks, const CommitLog& log);
   Status write_rows(Task& task, Random& random, pg::Xid xid, std::map<uint64_t, Kept>& rows);
   Status commit(Task& task, Random& random, std::map<uint64_t, Kept> rows, RowOutcome& outcome);
