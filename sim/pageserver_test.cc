@@ -270,6 +270,38 @@ TEST(Pageserver, BadInputAFlippedBitInALayerIsRepairedOrAnErrorThatNamesTheFile)
   EXPECT_TRUE(cluster.call("GET", cluster.main_target(), nullptr).ok());
 }
 
+// Safekeepers say that what they have is another tenant's: nothing of it is taken, whatever its pages say.
+TEST(Pageserver, BadInputWalThatSafekeepersSayIsOfAnotherSystemIsNotRead) {
+  Cluster cluster(6);
+  ASSERT_TRUE(cluster.create_main().ok());
+  json members = json::array();
+  for (int i = 1; i <= kSafekeepers; i++)
+    members.push_back({{"id", i}, {"host", node_name(i)}, {"pg_port", 5454}});
+  auto detail = cluster.call("GET", cluster.main_target(), nullptr);
+  ASSERT_TRUE(detail.ok());
+  Status made = cluster.world_.run(*cluster.client_, [&](Task& task) -> Status {
+    for (int i = 1; i <= kSafekeepers; i++)
+      TRY(http::fetch_json(task, Address::tcp(node_name(i), 7676), "POST", "/v1/tenant/timeline",
+                           {{"tenant_id", to_string(kMain.tenant)},
+                            {"timeline_id", to_string(kMain.timeline)},
+                            {"mconf", {{"generation", 1}, {"members", members}}},
+                            {"pg_version", 150000},
+                            {"system_id", "4711"},
+                            {"start_lsn", (*detail)["initdb_lsn"]}}));
+    return {};
+  });
+  ASSERT_TRUE(made.ok()) << made.error().to_string();
+  cluster.start_compute();
+  cluster.world_.run_for(10_s);
+  auto after = cluster.call("GET", cluster.main_target(), nullptr);
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ((*after)["last_record_lsn"], (*detail)["last_record_lsn"]);
+  bool said = false;
+  for (const std::string& line : cluster.world_.log_lines())
+    said = said || line.find("the safekeeper has WAL of system 4711") != std::string::npos;
+  EXPECT_TRUE(said);
+}
+
 TEST(Pageserver, BadInputUnknownTimelinesAndMalformedRequestsAreErrors) {
   Cluster cluster(4);
   ASSERT_TRUE(cluster.create_main().ok());

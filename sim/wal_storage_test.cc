@@ -95,6 +95,39 @@ TEST(WalStorage, EndsAtTheLastWholeRecord) {
                }).ok());
 }
 
+// A page in the middle of a segment does not say whose it is; the first of each does.
+TEST(WalStorage, BadInputWalOfAnotherSystemIsRefused) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({7}, kStart, Lsn());
+                 TRY(fill(task, disk, 1, storage, writer));
+                 storage->expect_system(8);
+                 Lsn border = pg::segment_start(kStart) + pg::kWalSegmentSize;
+                 while (writer.position() < border + pg::kWalBlockSize) writer.append(record(8000, 7));
+                 Status written = storage->write(task, writer.begin(), writer.bytes());
+                 EXPECT_TRUE(written.is(Code::Corrupt));
+                 std::string said = written.ok() ? "" : written.error().message();
+                 EXPECT_NE(said.find("system"), std::string::npos) << said;
+                 EXPECT_LE(storage->record_end(), border);
+
+                 // What was written before anybody knew is found at the next start.
+                 TRY(remove_tree(task, disk, kDirectory));
+                 pg::WalWriter other({7}, kStart, Lsn());
+                 TRY(fill(task, disk, 1, storage, other));
+                 while (other.position() < border + pg::kWalBlockSize) other.append(record(8000, 7));
+                 TRY(storage->write(task, other.begin(), other.bytes()));
+                 TRY(storage->flush(task));
+                 consensus::AcceptorState state = with_wal();
+                 state.commit = other.position();
+                 state.server.system_id = 7;
+                 EXPECT_TRUE(open(task, disk, state).ok());
+                 state.server.system_id = 8;
+                 EXPECT_TRUE(open(task, disk, state).is(Code::Corrupt));
+                 return {};
+               }).ok());
+}
+
 // A switch record ends with its segment. Its zeros come later than it, and until then it is no record.
 // At a start only the last segment is looked at, and that begins with the rest of a record.
 TEST(WalStorage, ACommittedRecordMayReachJustIntoTheNextSegment) {

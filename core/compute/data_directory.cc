@@ -148,7 +148,7 @@ std::string pg_hba_conf() {
          "host replication all ::1/128 trust\n";
 }
 
-Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at) {
+Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at) {
   if (env.processes() == nullptr)
     return Error(Code::Unsupported, "this world has no processes to unpack with");
   std::string path = join_path(config.directory, "pgdata");
@@ -162,16 +162,18 @@ Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfi
   TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) {
         return fetch_basebackup(t, request, [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); });
       }).with("base backup of " + to_string(config.id) + " at " + to_string(at)));
+  TRY_ASSIGN(Bytes file,
+             read_file(task, env.disk(), join_path(path, "global/pg_control"), pg::kControlFileSize));
+  TRY_ASSIGN(pg::ControlFile control, pg::decode_control_file(file));
+  if (config.system_id != 0 && control.system_id != config.system_id)
+    return Error(Code::Invalid, "the base backup of " + to_string(config.id) + " is of system " +
+                                    std::to_string(control.system_id) + ", but the timeline is of " +
+                                    std::to_string(config.system_id));
   std::string further;
-  if (config.mode != EndpointMode::Primary) {
-    TRY_ASSIGN(Bytes file,
-               read_file(task, env.disk(), join_path(path, "global/pg_control"), pg::kControlFileSize));
-    TRY_ASSIGN(pg::ControlFile control, pg::decode_control_file(file));
-    further = standby_settings(control.settings, config.settings);
-  }
+  if (config.mode != EndpointMode::Primary) further = standby_settings(control.settings, config.settings);
   TRY(unpack(task, env, config, path,
              [&](Task& t, Stream& in) { return write_own_files(t, config, path, further, extension, in); }));
-  return path;
+  return DataDirectory{path, control.system_id};
 }
 
 }  // namespace argon::compute

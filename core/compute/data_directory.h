@@ -12,8 +12,13 @@ namespace argon::compute {
 
 // Replaces DIRECTORY/pgdata by a base backup at `at` and the endpoint's own files: postgresql.conf,
 // pg_hba.conf, the extension. Unpacked by a `tar` child as the server's user, so that the files are
-// its own whoever runs the sidecar. Returns the path. Errors: the pageserver's; Io.
-Result<std::string> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at);
+// its own whoever runs the sidecar. Errors: the pageserver's; Io; Invalid where the backup is of another
+// system than the configuration says.
+struct DataDirectory {
+  std::string path;
+  uint64_t system_id = 0;
+};
+Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at);
 
 // What postgresql.conf says; Argon's own settings first (DESIGN: the local disk is only a buffer).
 std::string postgresql_conf(const ComputeConfig& config, const std::string& data_directory);

@@ -158,14 +158,15 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
     return end;
   };
 
-  Result<std::string> data_directory = make_data_directory(task, env_, config_, at);
+  Result<DataDirectory> data_directory = make_data_directory(task, env_, config_, at);
   if (!data_directory.ok()) return finish(data_directory.error());
   // The server refuses to start where nobody listens, so that comes first.
   if (Status listening = link.listen(task, socket_path(config_)); !listening.ok())
     return finish(listening.error());
+  link.expect_system(data_directory->system_id);
   serving.spawn("worker link", [&](Task& t) { return link.serve(t); });
   Result<std::unique_ptr<PostgresServer>> server =
-      PostgresServer::start(task, env_, log_, config_, *data_directory);
+      PostgresServer::start(task, env_, log_, config_, data_directory->path);
   if (!server.ok()) return finish(server.error());
   Status ready = (*server)->wait_ready(task);
   if (!ready.ok()) {

@@ -82,7 +82,7 @@ Status WorkerLink::greet(Task& task, Stream& stream, ByteView hello) {
         "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (1)";
   else if (version < kOldestServer || version > kNewestServer)
     problem = "server version " + std::to_string(version) + " is not PostgreSQL 15.13 or a newer 15";
-  else if (config_.system_id != 0 && system_id != config_.system_id)
+  else if (system_id != system_id_)
     problem = "the server's system identifier " + std::to_string(system_id) + " is not the timeline's";
   else if (driver_ != nullptr && !driver_->lost().ok())
     problem = "this endpoint may not write any more: " + driver_->lost().error().message();

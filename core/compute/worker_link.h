@@ -21,6 +21,8 @@ class WorkerLink {
   WorkerLink(Env& env, Logger log, const ComputeConfig& config, ProposerDriver* driver)
       : env_(env), log_(std::move(log)), config_(config), driver_(driver) {}
 
+  // The server must be of this system: its data directory's. REQUIRES: before serve().
+  void expect_system(uint64_t system_id) { system_id_ = system_id; }
   // From its success on the server can connect to `path`; it is answered once serve() runs.
   Status listen(Task& task, const std::string& path);
   // Until cancelled. REQUIRES: listen() succeeded.
@@ -42,6 +44,7 @@ class WorkerLink {
   const ComputeConfig& config_;
   ProposerDriver* driver_;
   std::unique_ptr<Listener> listener_;
+  uint64_t system_id_ = 0;
   Lsn received_;
   bool greeted_ = false;
 };

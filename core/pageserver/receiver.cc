@@ -67,9 +67,9 @@ Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news,
 
 namespace {
 
-// A stream of the timeline's WAL from `start` on.
+// A stream of the timeline's WAL from `start` on. Corrupt where the safekeeper has WAL of another system.
 Result<std::unique_ptr<wire::PgClient>> connect(Task& task, const Address& address,
-                                                const TenantTimelineId& id, Lsn start,
+                                                const TenantTimelineId& id, uint64_t system_id, Lsn start,
                                                 const ReceiverOptions& options) {
   Deadline deadline(task, options.connect_timeout);
   TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
@@ -80,6 +80,14 @@ Result<std::unique_ptr<wire::PgClient>> connect(Task& task, const Address& addre
                   {"replication", "true"},
                   {"application_name", "pageserver"}},
                  {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}}));
+  // Within a segment no page tells whose WAL it is.
+  TRY_ASSIGN(wire::QueryResult identity, client->query(task, "IDENTIFY_SYSTEM", 1));
+  if (identity.rows.empty() || identity.rows[0].empty() || !identity.rows[0][0])
+    return Error(Code::Corrupt, "the safekeeper does not tell whose WAL it has");
+  TRY_ASSIGN(uint64_t theirs, parse_u64(*identity.rows[0][0]));
+  if (system_id != 0 && theirs != 0 && theirs != system_id)
+    return Error(Code::Corrupt, "the safekeeper has WAL of system " + std::to_string(theirs) +
+                                    ", but the timeline is of " + std::to_string(system_id));
   TRY(client->start_copy_both(task, wire::to_string(wire::StartReplication{"", start, {}})));
   return client;
 }
@@ -95,7 +103,7 @@ class Session {
     Lsn start = timeline_.last_record();
     TRY_ASSIGN(pg::ControlFile control, timeline_.catalog().control(task, start));
     decoder_.emplace(start, pg::WalIdentity{control.system_id});
-    TRY_ASSIGN(client_, connect(task, address, timeline_.id(), start, options_));
+    TRY_ASSIGN(client_, connect(task, address, timeline_.id(), control.system_id, start, options_));
     timeline_.log().debug("receiving from safekeeper {} at {}", safekeeper_.value, to_string(start));
     heard_ = task.env().now();
     Scope scope(task);
@@ -193,7 +201,7 @@ class Session {
 // WAL from `from` until a record ends at or above `to`.
 Status read_again(Task& task, const Address& address, const TenantTimelineId& id, uint64_t system_id,
                   Lsn from, Lsn to, const ReceiverOptions& options, const Timeline::Apply& apply) {
-  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client, connect(task, address, id, from, options));
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client, connect(task, address, id, system_id, from, options));
   pg::WalStreamDecoder decoder(from, pg::WalIdentity{system_id});
   for (;;) {
     std::optional<ByteView> body;

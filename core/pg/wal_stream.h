@@ -48,6 +48,8 @@ class WalStreamDecoder {
   // before, which the first one must name; none if unknown.
   explicit WalStreamDecoder(Lsn start, WalIdentity identity = {}, std::optional<Lsn> previous = {});
 
+  // What page headers are held to from here on.
+  void identify(WalIdentity identity) { identity_ = identity; }
   // Borrows `bytes` until next() has said false. REQUIRES: the bytes fed before are used up.
   void feed(ByteView bytes);
 

@@ -157,6 +157,7 @@ Status Timeline::apply(Task& task, AcceptorEffects effects) {
 Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
   if (auto* persist_state = std::get_if<consensus::PersistState>(&effect)) {
     control_.acceptor = persist_state->state;
+    storage_->expect_system(control_.acceptor.server.system_id);
     return persist(task);
   }
   if (auto* write = std::get_if<consensus::WriteWal>(&effect)) {

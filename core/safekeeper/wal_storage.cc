@@ -65,7 +65,7 @@ Result<std::vector<uint64_t>> WalStorage::list(Task& task) const {
 }
 
 void WalStorage::restart_decoder(Lsn at) {
-  decoder_.emplace(at);
+  decoder_.emplace(at, pg::WalIdentity{system_id_});
   written_ = record_end_ = at;
 }
 
@@ -73,6 +73,7 @@ void WalStorage::restart_decoder(Lsn at) {
 
 Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
   local_start_ = state.local_start;
+  system_id_ = state.server.system_id;
   if (!local_start_.valid()) {
     // A crash between making the first segment and persisting that there is WAL leaves one behind.
     TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
@@ -107,7 +108,7 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
                     pg::page_start(Lsn(commit.value - std::min(commit.value, kScanBack))));
     from = std::max(from, local_start_);
   }
-  pg::WalStreamDecoder decoder(from);
+  pg::WalStreamDecoder decoder(from, pg::WalIdentity{system_id_});
   Bytes chunk(kScanChunk);
   Lsn at = from;
   end_reason_ = "no more segments";
@@ -222,8 +223,14 @@ Status WalStorage::initialise(Task& task, Lsn start, uint64_t system_id) {
   segment->dirty = segment->name_dirty = false;
   local_start_ = oldest_ = start;
   ++epoch_;
+  system_id_ = system_id;
   restart_decoder(start);
   return {};
+}
+
+void WalStorage::expect_system(uint64_t system_id) {
+  system_id_ = system_id;
+  if (decoder_) decoder_->identify({system_id});
 }
 
 Status WalStorage::decode(ByteView wal) {

@@ -9,6 +9,7 @@
 //  1. Nothing but zeros lies at or beyond the end of what was written; no later segment exists.
 //     So the end of valid WAL, found by decoding at start, is never beyond what one proposer wrote.
 //  2. What is written has been decoded: record_end() is the end of the last whole, checked record.
+//     Where the state names a system identifier, WAL of another system is refused.
 //  3. A file's name is durable before a flush that covers bytes in it returns.
 //
 // One caller at a time for write(), truncate() and initialise(); flush() may overlap with write(),
@@ -47,7 +48,10 @@ class WalStorage {
 
   // The first WAL of the timeline on this node begins at `start`. REQUIRES: there is none.
   Status initialise(Task& task, Lsn start, uint64_t system_id);
-  // REQUIRES: at == written(). Corrupt where the bytes are not WAL.
+  // WAL that is written from now on must be of this system; 0: of any.
+  void expect_system(uint64_t system_id);
+  // REQUIRES: at == written(). Corrupt where the bytes are not WAL, or not of this system (which the first
+  // page of each segment tells).
   Status write(Task& task, Lsn at, ByteView wal);
   // Makes everything written so far durable. One at a time; further calls wait.
   Result<Flushed> flush(Task& task);
@@ -93,6 +97,7 @@ class WalStorage {
   Disk& disk_;
   std::string directory_;
   Logger log_;
+  uint64_t system_id_ = 0;
   Lsn local_start_;
   Lsn written_;
   Lsn oldest_;

@@ -100,12 +100,14 @@ TEST_F(CliFiles, EndpointsAreReadBack) {
   endpoint.static_lsn = Lsn(0x16F9A00);
   endpoint.listen = Address::tcp("127.0.0.1", 55432);
   endpoint.listen_http = Address::tcp("127.0.0.1", 56432);
+  endpoint.system_id = UINT64_MAX;
   endpoint.settings = {"work_mem = 8MB"};
   ASSERT_TRUE(make_folders(config_.endpoint_dir("e")).ok());
   ASSERT_TRUE(save_endpoint(config_, endpoint).ok());
   Result<Endpoint> read = load_endpoint(config_, "e");
   ASSERT_TRUE(read.ok()) << read.error().message();
   EXPECT_EQ(read->static_lsn, endpoint.static_lsn);
+  EXPECT_EQ(read->system_id, endpoint.system_id);
   EXPECT_EQ(read->settings, endpoint.settings);
   EXPECT_EQ(endpoint_status(config_, *read), "stopped");
   EXPECT_THAT(load_endpoint(config_, "f").error().message(),

@@ -48,6 +48,7 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   compute.endpoint = endpoint.name;
   compute.id = endpoint.id;
   compute.mode = endpoint.mode;
+  compute.system_id = endpoint.system_id;
   compute.static_lsn = endpoint.static_lsn;
   compute.directory = config.endpoint_dir(name);
   compute.postgres_bin = config.postgres_bin;

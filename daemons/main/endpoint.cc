@@ -101,12 +101,17 @@ Background sidecar(const Config& config, const Endpoint& endpoint) {
           .state = "running"};
 }
 
-// A safekeeper that was down when the timeline was made hears of it now.
-Status prepare_safekeepers(Task& task, Session& session, const Endpoint& endpoint) {
-  if (endpoint.mode != compute::EndpointMode::Primary) return {};
+// The sidecar is told whose WAL it may write; a safekeeper that was down when the timeline was made hears of
+// it now.
+Status prepare_storage(Task& task, Session& session, Endpoint& endpoint) {
   TRY_ASSIGN(nlohmann::json details, session.pageserver(task, "GET",
                                                         "/v1/tenant/" + to_string(endpoint.id.tenant) +
                                                             "/timeline/" + to_string(endpoint.id.timeline)));
+  std::string system_id = details.is_object() ? details.value("system_id", "") : "";
+  TRY_ASSIGN(endpoint.system_id,
+             parse_u64(system_id).with("the pageserver's details of " + to_string(endpoint.id)));
+  TRY(save_endpoint(session.config(), endpoint));
+  if (endpoint.mode != compute::EndpointMode::Primary) return {};
   return create_on_safekeepers(task, session, endpoint.id, details);
 }
 
@@ -175,7 +180,7 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
     TRY(stop_orphan_server(task, data_directory(config, endpoint)));
     for (const Address& address : {endpoint.listen, endpoint.listen_http})
       TRY(wait_for_port(task, daemon.name, address, session.progress()));
-    TRY(prepare_safekeepers(task, session, endpoint));
+    TRY(prepare_storage(task, session, endpoint));
   }
   TRY(start_background(task, env, daemon, timeout, session.progress()));
   std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));

@@ -54,6 +54,9 @@ Result<Endpoint> parse_endpoint(const json& j) {
   }
   TRY_ASSIGN(endpoint.listen, parse_address(j.at("listen").get<std::string>()));
   TRY_ASSIGN(endpoint.listen_http, parse_address(j.at("listen_http").get<std::string>()));
+  if (j.contains("system_id")) {
+    TRY_ASSIGN(endpoint.system_id, parse_u64(j.at("system_id").get<std::string>()));
+  }
   endpoint.settings = j.at("settings").get<std::vector<std::string>>();
   return endpoint;
 }
@@ -157,6 +160,7 @@ Status save_endpoint(const Config& config, const Endpoint& endpoint) {
             {"listen", to_string(endpoint.listen)},
             {"listen_http", to_string(endpoint.listen_http)},
             {"settings", endpoint.settings}};
+  if (endpoint.system_id != 0) j["system_id"] = std::to_string(endpoint.system_id);
   if (endpoint.static_lsn.valid()) j["lsn"] = to_string(endpoint.static_lsn);
   return write_text(endpoint_file(config, endpoint.name), j.dump(2) + "\n");
 }

@@ -39,6 +39,7 @@ struct Endpoint {
   std::string name;
   TenantTimelineId id;
   std::string branch;
+  uint64_t system_id = 0;  // the timeline's, as the pageserver said at the last start; 0: not started yet
   compute::EndpointMode mode = compute::EndpointMode::Primary;
   Lsn static_lsn;
   Address listen;

@@ -302,6 +302,38 @@ def basebackup_of_an_endpoint():
         c.still_works()
 
 
+def other_system():
+    """A sidecar that is told of another tenant's system identifier neither writes nor reads this one's WAL."""
+    with Cluster().start(endpoint=True) as c:
+        assert c.sql("create table t as select 7 as n").returncode == 0
+        c.good("endpoint", "create", "static", "--lsn", c.sql("select pg_current_wal_flush_lsn()").stdout.strip())
+        c.good("endpoint", "start", "static")
+        for endpoint, says in (("main", "system identifier 4711, but the timeline's is"),
+                               ("static", "but the timeline is of 4711")):
+            c.good("endpoint", "stop", endpoint)
+            path = c.dir / "endpoints" / endpoint / "endpoint.json"
+            right = path.read_text()
+            path.write_text(re.sub('"system_id": "[0-9]+"', '"system_id": "4711"', right))
+            sidecar = subprocess.Popen([BIN / "argon", "--dir", c.dir, "compute", "--endpoint", endpoint], stderr=subprocess.PIPE,
+                                       text=True)
+            ends_by_itself = endpoint == "static"
+            seen = ""
+            for line in sidecar.stderr:
+                seen += line
+                assert "ready for connections" not in line, seen
+                if says in line and not ends_by_itself:
+                    break
+            if not ends_by_itself:
+                sidecar.terminate()
+            sidecar.stderr.close()
+            assert sidecar.wait(60) != 0 or not ends_by_itself, seen
+            assert says in seen, seen
+            path.write_text(right)
+        c.good("endpoint", "start", "main")
+        assert c.sql("select n from t").stdout.strip() == "7"
+        c.still_works()
+
+
 def unknown_object_over_http():
     with Cluster().start() as c:
         text = (c.dir / "argon.toml").read_text()
@@ -409,7 +441,7 @@ def truncated_index():
 CASES = [no_cluster, usage, init_twice, own_ports, unknown_tenant, no_default_tenant, unknown_timeline, unknown_endpoint,
          malformed_lsn, port_taken, second_primary, other_server_version, damaged_configuration, damaged_state,
          daemon_started_twice, stale_pid_file, crashed_endpoint, server_by_hand, basebackup_of_an_endpoint,
-         unknown_object_over_http, flipped_bits, damaged_wal, truncated_index]
+         other_system, unknown_object_over_http, flipped_bits, damaged_wal, truncated_index]
 
 if __name__ == "__main__":
     chosen = [case for case in CASES if case.__name__ in sys.argv[1:]]
