@@ -18,7 +18,37 @@ uint64_t spread(uint64_t coins, size_t sectors) {
   return out;
 }
 
+constexpr std::array<uint8_t, kSectorSize> kZeros{};
+
 }  // namespace
+
+void PageBytes::read(size_t from, ByteSpan into) const {
+  size_t there = from < kept_.size() ? std::min(into.size(), kept_.size() - from) : 0;
+  if (there > 0) std::memcpy(into.data(), kept_.data() + from, there);
+  if (there < into.size()) std::memset(into.data() + there, 0, into.size() - there);
+}
+
+void PageBytes::write(size_t from, ByteView bytes) {
+  size_t end = from + bytes.size();
+  size_t keep = std::max(kept_.size(), kSectorSize);
+  if (end > keep && !all_zeros(bytes.subspan(std::max(from, keep) - from))) keep = kPageSize;
+  if (from >= keep) return;
+  if (kept_.size() < keep) kept_.resize(keep);
+  std::memcpy(kept_.data() + from, bytes.data(), std::min(end, keep) - from);
+}
+
+void PageBytes::clear_from(size_t from) {
+  if (from < kept_.size()) std::memset(kept_.data() + from, 0, kept_.size() - from);
+}
+
+bool PageBytes::zeros_from(size_t from) const {
+  return from >= kept_.size() || all_zeros(ByteView(kept_).subspan(from));
+}
+
+const uint8_t* PageBytes::sector(size_t number) const {
+  size_t at = number * kSectorSize;
+  return at < kept_.size() ? kept_.data() + at : kZeros.data();
+}
 
 Inode::Inode(uint64_t id, bool is_directory, uint64_t& pages_in_use)
     : id_(id), is_directory_(is_directory), pages_in_use_(pages_in_use) {}
@@ -37,7 +67,7 @@ size_t Inode::read(uint64_t offset, ByteSpan into) const {
     size_t part = std::min(n - done, kPageSize - from);
     const Page* page = index < pages_.size() ? pages_[index].get() : nullptr;
     if (page != nullptr)
-      std::memcpy(into.data() + done, page->data.data() + from, part);
+      page->data.read(from, into.subspan(done, part));
     else
       std::memset(into.data() + done, 0, part);
     done += part;
@@ -68,7 +98,7 @@ void Inode::clean(Page& page, uint8_t sectors) {
 
 // Keeps what the medium holds of a sector that is about to change.
 void Inode::remember(Page& page, size_t sector) {
-  const uint8_t* now = page.data.data() + sector * kSectorSize;
+  const uint8_t* now = page.data.sector(sector);
   if (page.medium == nullptr) {
     if (all_zeros({now, kSectorSize})) return;
     page.medium = std::make_unique<std::array<uint8_t, kPageSize>>();
@@ -76,7 +106,8 @@ void Inode::remember(Page& page, size_t sector) {
   std::memcpy(page.medium->data() + sector * kSectorSize, now, kSectorSize);
 }
 
-// Changes bytes [from, to) of a page to the given ones, or to zeros where `bytes` is null.
+// Changes bytes [from, to) of a page to the given ones, or where `bytes` is null to zeros; then `to` is its
+// end.
 void Inode::change(size_t index, size_t from, size_t to, const uint8_t* bytes) {
   bool zeros = bytes == nullptr;
   if (!zeros && (index >= pages_.size() || pages_[index] == nullptr)) zeros = all_zeros({bytes, to - from});
@@ -92,9 +123,9 @@ void Inode::change(size_t index, size_t from, size_t to, const uint8_t* bytes) {
   }
   page.epoch = epoch_;
   if (bytes != nullptr)
-    std::memcpy(page.data.data() + from, bytes, to - from);
+    page.data.write(from, {bytes, to - from});
   else
-    std::memset(page.data.data() + from, 0, to - from);
+    page.data.clear_from(from);
   if (!page.listed) {
     page.listed = true;
     dirty_pages_.push_back(static_cast<uint32_t>(index));
@@ -129,7 +160,7 @@ bool Inode::may_hold_beyond(uint64_t offset) const {
     if (pages_[index] == nullptr) continue;
     const Page& page = *pages_[index];
     size_t from = index == offset / kPageSize ? offset % kPageSize : 0;
-    if (holds(page.data.data() + from, page.data.data() + kPageSize)) return true;
+    if (!page.data.zeros_from(from)) return true;
     if (page.medium == nullptr) continue;
     for (size_t sector = from / kSectorSize; sector < kPageSize / kSectorSize; sector++) {
       if (((page.dirty | page.dropped) >> sector & 1) == 0) continue;
@@ -194,14 +225,13 @@ void Inode::trim() {
 
 // Sets sectors back to what the medium holds. How many of them changed by it.
 uint32_t Inode::restore(Page& page, uint8_t sectors) {
-  static constexpr std::array<uint8_t, kSectorSize> kZeros{};
   uint32_t changed = 0;
   for (size_t sector = 0; sector < kPageSize / kSectorSize; sector++) {
     if ((sectors >> sector & 1) == 0) continue;
-    uint8_t* now = page.data.data() + sector * kSectorSize;
+    const uint8_t* now = page.data.sector(sector);
     const uint8_t* old = page.medium != nullptr ? page.medium->data() + sector * kSectorSize : kZeros.data();
     if (std::memcmp(now, old, kSectorSize) == 0) continue;
-    std::memcpy(now, old, kSectorSize);
+    page.data.write(sector * kSectorSize, {old, kSectorSize});
     changed++;
   }
   return changed;
@@ -237,13 +267,13 @@ void Inode::crash(Random& random, const CrashRules& rules, CrashLoss& loss) {
       size_ = durable_size_;
       for (size_t index = size_ / kPageSize; index < pages_.size(); index++) {
         size_t from = index == size_ / kPageSize ? size_ % kPageSize : 0;
-        if (pages_[index] != nullptr) std::memset(pages_[index]->data.data() + from, 0, kPageSize - from);
+        if (pages_[index] != nullptr) pages_[index]->data.clear_from(from);
       }
     }
   }
   // Whatever the medium gave back beyond the end is not part of the file.
   if (size_ % kPageSize != 0 && size_ / kPageSize < pages_.size() && pages_[size_ / kPageSize] != nullptr)
-    std::memset(pages_[size_ / kPageSize]->data.data() + size_ % kPageSize, 0, kPageSize - size_ % kPageSize);
+    pages_[size_ / kPageSize]->data.clear_from(size_ % kPageSize);
   durable_size_ = size_;
   trim();
   loss.sectors += lost;
@@ -272,7 +302,10 @@ bool Inode::flip(uint64_t offset, unsigned bit) {
   Page& page = page_for_write(offset / kPageSize);
   size_t at = offset % kPageSize;
   if (((page.dirty | page.dropped) >> (at / kSectorSize) & 1) != 0) return false;
-  page.data[at] ^= static_cast<uint8_t>(1u << bit);
+  uint8_t byte = 0;
+  page.data.read(at, {&byte, 1});
+  byte ^= static_cast<uint8_t>(1u << bit);
+  page.data.write(at, {&byte, 1});
   return true;
 }
 

@@ -41,6 +41,21 @@ struct CrashLoss {
   uint32_t names = 0;
 };
 
+// The bytes of a page. Most pages of a WAL segment hold a header and nothing else, so zeros after the first
+// sector take no memory.
+class PageBytes {
+ public:
+  // REQUIRES, here and below: within the page.
+  void read(size_t from, ByteSpan into) const;
+  void write(size_t from, ByteView bytes);
+  void clear_from(size_t from);
+  bool zeros_from(size_t from) const;
+  const uint8_t* sector(size_t number) const;
+
+ private:
+  Bytes kept_;  // nothing, one sector, or all
+};
+
 class Inode {
  public:
   Inode(uint64_t id, bool is_directory, uint64_t& pages_in_use);
@@ -88,7 +103,7 @@ class Inode {
 
  private:
   struct Page {
-    std::array<uint8_t, kPageSize> data{};
+    PageBytes data;
     uint8_t dirty = 0;                                       // sectors written since the last sync
     uint8_t dropped = 0;                                     // sectors that a failed sync has dropped
     bool listed = false;                                     // in dirty_pages_

@@ -76,7 +76,8 @@ Result<Bytes> LayerFile::read_blocks_local(Task& task, uint32_t first, uint32_t 
   std::shared_ptr<File> file = file_;
   Bytes blocks(size_t{count} * kLayerBlock);
   uint64_t offset = uint64_t{first} * kLayerBlock;
-  TRY(read_exact_at(task, *file, offset, blocks).with("read at offset " + std::to_string(offset)));
+  if (Status whole = read_exact_at(task, *file, offset, blocks); !whole.ok())
+    return whole.error().with("read at offset " + std::to_string(offset));
   for (uint32_t i = 0; i < count; i++) {
     if (!check_layer_block(ByteView(&blocks[i * kLayerBlock], kLayerBlock), name_.file_id, first + i))
       return Error(Code::Corrupt, "block " + std::to_string(first + i) + " (offset " +
