@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "core/pageserver/tenants.h"
 #include "sim/small_cluster.h"
 
 namespace argon::sim {
@@ -300,6 +301,41 @@ TEST(Pageserver, BadInputWalThatSafekeepersSayIsOfAnotherSystemIsNotRead) {
   for (const std::string& line : cluster.world_.log_lines())
     said = said || line.find("the safekeeper has WAL of system 4711") != std::string::npos;
   EXPECT_TRUE(said);
+}
+
+TEST(Pageserver, CreationsThatCannotEndAreBounded) {
+  Cluster cluster(7);
+  ASSERT_TRUE(cluster.create_main().ok());
+  auto move_store = [&](const char* from, const char* to) {
+    Status moved = cluster.world_.run(*cluster.pageserver_,
+                                      [&](Task& task) { return task.env().disk().rename(task, from, to); });
+    EXPECT_TRUE(moved.ok()) << moved.error().to_string();
+  };
+  auto branch = [&](size_t n) {
+    TimelineId id{{0x44, static_cast<uint8_t>(n)}};
+    return cluster.call(
+        "POST", cluster.timelines(),
+        {{"new_timeline_id", to_string(id)}, {"ancestor_timeline_id", to_string(kMain.timeline)}});
+  };
+  constexpr size_t kMost = pageserver::Tenants::kUndecidedMax;
+  // Without its folder of incoming objects the store takes none.
+  move_store("/store/incoming", "/store/away");
+  for (size_t n = 0; n < kMost + 3; n++) {
+    auto made = branch(n);
+    ASSERT_FALSE(made.ok());
+    bool refused =
+        made.error().message().find("64 creations of timelines could not be finished") != std::string::npos;
+    EXPECT_EQ(refused, n >= kMost) << n << ": " << made.error().message();
+  }
+  move_store("/store/away", "/store/incoming");
+  for (size_t n = kMost + 3; n-- > 0;) {
+    auto made = branch(n);
+    EXPECT_TRUE(made.ok()) << n << ": " << made.error().to_string();
+  }
+  auto list = cluster.call("GET", cluster.timelines(), nullptr);
+  ASSERT_TRUE(list.ok());
+  EXPECT_EQ(list->size(), 1 + kMost + 3);
+  expect_quiet(cluster);
 }
 
 TEST(Pageserver, BadInputUnknownTimelinesAndMalformedRequestsAreErrors) {

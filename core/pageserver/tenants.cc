@@ -66,6 +66,22 @@ Status Tenants::finish_creation(Task& task, const TenantTimelineId& id) {
   return begin(task, found->second).with("finish an earlier creation of timeline " + to_string(id));
 }
 
+Status Tenants::make_room(Task& task) {
+  if (undecided_.size() < kUndecidedMax) return {};
+  std::vector<std::shared_ptr<Timeline>> begun;
+  for (const auto& [id, timeline] : undecided_) begun.push_back(timeline);
+  Status last;
+  for (const std::shared_ptr<Timeline>& timeline : begun) {
+    last = begin(task, timeline);
+    if (last.ok() || last.is(Code::Cancelled)) return last;
+  }
+  return Error(Code::Unavailable,
+               std::to_string(undecided_.size()) +
+                   " creations of timelines could not be finished, no other is begun before one "
+                   "is: " +
+                   last.error().message());
+}
+
 // ---- Attaching
 
 Status Tenants::attach_all(Task& task) {
@@ -180,6 +196,7 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
 
 Result<std::shared_ptr<Timeline>> Tenants::import(Task& task, const TenantTimelineId& id,
                                                   const std::string& data, uint64_t system_id) {
+  TRY(make_room(task));
   TRY_ASSIGN(Import imported, import_data_directory(task, services_.env.disk(), data, system_id));
   TimelineIndex index;
   index.id = id;
@@ -225,6 +242,7 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
     return Error(Code::Invalid, "branch at " + to_string(at) + ": timeline " + to_string(ancestor) +
                                     " is only at " + to_string(parent->last_record()));
   if (at < parent->store().disk_consistent()) services_.env.probe("pageserver.branch-below-flushed"_probe);
+  TRY(make_room(task));
   TimelineIndex index;
   index.id = id;
   index.generation = tenants_[id.tenant].generation;

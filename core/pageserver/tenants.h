@@ -17,6 +17,9 @@ namespace argon::pageserver {
 
 class Tenants {
  public:
+  // Creations whose end is not known, at most. Where there are as many, one is finished before another
+  // begins.
+  static constexpr size_t kUndecidedMax = 64;
   // Called for each timeline that comes to life, in the task that made it; starts its fibers.
   using Started = std::function<void(std::shared_ptr<Timeline>)>;
 
@@ -61,6 +64,8 @@ class Tenants {
   std::shared_ptr<Timeline> make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor);
   Status begin(Task& task, std::shared_ptr<Timeline> timeline);
   Status finish_creation(Task& task, const TenantTimelineId& id);
+  // Unavailable while there is no room for another creation, and none of those begun can be finished.
+  Status make_room(Task& task);
   Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
                                            uint64_t system_id);
 
@@ -72,7 +77,7 @@ class Tenants {
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded
   // Whose first upload has failed: the object store may have them, or may get them late, so that an id is
-  // theirs.
+  // theirs. At most kUndecidedMax.
   std::map<TenantTimelineId, std::shared_ptr<Timeline>> undecided_;
   Mutex changing_;
 };
