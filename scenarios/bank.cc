@@ -91,7 +91,7 @@ class Branch final : public compute::RowWorkload {
 
 class Bank {
  public:
-  explicit Bank(Cluster& cluster) : cluster_(cluster), run_(cluster.run()) {
+  explicit Bank(Cluster& cluster) : run_(cluster.run()) {
     accounts_ = std::max<uint64_t>(2, run_.limited("accounts", run_.random().between(4, 24)));
     cluster.on_line([this](const Line& line) { return add(line); });
   }
@@ -114,7 +114,6 @@ class Bank {
     return (branches_[line.name] = std::make_unique<Branch>(run_, accounts_, open_by)).get();
   }
 
-  Cluster& cluster_;
   Run& run_;
   uint64_t accounts_ = 0;
   std::map<std::string, std::unique_ptr<Branch>> branches_;  // by the line's name

@@ -3,6 +3,7 @@
 namespace argon::scenarios {
 
 void PageOracle::elected(const std::string& compute, Term term, Lsn start) {
+  elected_at_ = std::max(elected_at_, start);
   if (!run_.world().traced()) return;
   run_.remark(compute, "elected",
               "timeline=" + timeline_ + " term " + to_string(term) + " lsn=" + to_string(start));

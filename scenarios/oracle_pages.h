@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -26,12 +27,16 @@ class PageOracle final : public compute::ModelEvents {
 
   // Ends of acknowledged commits, ascending.
   const std::vector<Lsn>& commits() const { return commits_; }
+  // Up to here WAL is known to be durable: the latest acknowledged commit, or where a compute was elected.
+  // Not valid before there is either.
+  Lsn durable() const { return commits_.empty() ? elected_at_ : std::max(elected_at_, commits_.back()); }
   size_t pages_checked() const { return pages_checked_; }
 
  private:
   Run& run_;
   std::string timeline_;  // for traces
   std::vector<Lsn> commits_;
+  Lsn elected_at_;
   size_t pages_checked_ = 0;
 };
 
