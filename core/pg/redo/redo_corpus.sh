@@ -4,7 +4,8 @@
 # Proves native redo on WAL that this script makes: a private stock server with
 # wal_consistency_checking = all runs the SQL; redo_verify replays all of it from the data directory
 # as it was before, comparing every page with the image in each record, and what is left over with
-# the data files of the server's own crash recovery. Then two negative controls, which must fail.
+# the data files of the server's own crash recovery. Then two negative controls, which must fail. A server whose own
+# recovery finds its WAL inconsistent is named with its words; images and controls are held to the same all the same.
 # The server runs as the user postgres when started by root; it listens on no port.
 # KEEP=1 leaves the folder. WORKLOAD is a shell command to run instead of the SQL, with PGHOST and PGUSER set and
 # an empty folder `out` to write to; PG_BIN the server's programs. For PostgreSQL's regression tests, built in SRC:
@@ -82,12 +83,25 @@ step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
 run cp -a seed recovered
 run rm -rf recovered/pg_wal
 run cp -a data/pg_wal recovered/pg_wal
-start recovered
-stop_server recovered fast
-step "stock recovery is done"
+# Recovery holds each page to its image, too. A server that refuses its own WAL leaves no data files to compare with.
+compare=(--data "$work/recovered")
+server_failed=false
+if run "$bin/pg_ctl" -D recovered -w -t 60 -l recovered.log start >/dev/null 2>&1; then
+  stop_server recovered fast
+  step "stock recovery is done"
+elif grep -q 'FATAL:  inconsistent page found' "$work/recovered.log"; then
+  server_failed=true
+  compare=()
+  step "the stock server's own recovery refuses the WAL that it wrote:"
+  "$bin/postgres" --version
+  grep -A 1 'FATAL:  inconsistent page found' "$work/recovered.log"
+else
+  tail -20 "$work/recovered.log"
+  exit 1
+fi
 
 status=0
-"$verify" "$work/seed" "$work/data/pg_wal" --data "$work/recovered" --min "${MIN:-20000}" --types "${TYPES:-75}" || status=1
+"$verify" "$work/seed" "$work/data/pg_wal" "${compare[@]}" --min "${MIN:-20000}" --types "${TYPES:-75}" || status=1
 step "native redo is done"
 for control in --flip-bit --without-vm-clears; do
   if [ "${CONTROLS:-1}" = 1 ] && "$verify" "$work/seed" "$work/data/pg_wal" --min 1 $control >/dev/null 2>&1; then
@@ -96,4 +110,8 @@ for control in --flip-bit --without-vm-clears; do
   fi
 done
 step "controls are done"
+if $server_failed; then
+  echo "redo_corpus: every image was compared, the data files after recovery were not, since this server cannot recover:" \
+    "Debian's 15.18 is known for it (plain bookworm), 15.20 of bookworm-security is not"
+fi
 exit $status
