@@ -50,6 +50,10 @@ if(ARGON_SANITIZE)
 endif()
 if(ARGON_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
+  if(NOT ARGON_SANITIZE)
+    # For programs that are not fuzz targets: a sanitizer's runtime has the coverage callbacks that objects now call.
+    add_link_options(-fsanitize=undefined)
+  endif()
 endif()
 
 include_directories(${CMAKE_SOURCE_DIR})
