@@ -147,7 +147,7 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
   status_.state = "preparing";
   status_.driver = driver;
   MonotonicTime began = env_.now();
-  WorkerLink link(env_, log_, config_, driver);
+  WorkerLink link(env_, log_, driver);
   Scope serving(scope);
   struct ClearStatus {
     ~ClearStatus() { status.driver = nullptr; }

@@ -8,7 +8,6 @@
 
 #include <memory>
 
-#include "core/compute/config.h"
 #include "core/compute/proposer_driver.h"
 #include "core/env/env.h"
 #include "core/fiber/scope.h"
@@ -18,8 +17,8 @@ namespace argon::compute {
 class WorkerLink {
  public:
   // driver: null for an endpoint that does not write. Everything outlives the link.
-  WorkerLink(Env& env, Logger log, const ComputeConfig& config, ProposerDriver* driver)
-      : env_(env), log_(std::move(log)), config_(config), driver_(driver) {}
+  WorkerLink(Env& env, Logger log, ProposerDriver* driver)
+      : env_(env), log_(std::move(log)), driver_(driver) {}
 
   // The server must be of this system: its data directory's. REQUIRES: before serve().
   void expect_system(uint64_t system_id) { system_id_ = system_id; }
@@ -41,7 +40,6 @@ class WorkerLink {
 
   Env& env_;
   Logger log_;
-  const ComputeConfig& config_;
   ProposerDriver* driver_;
   std::unique_ptr<Listener> listener_;
   uint64_t system_id_ = 0;
