@@ -11,6 +11,7 @@
 #include "common/controldata_utils.h"
 #include "common/file_perm.h"
 #include "miscadmin.h"
+#include "nodes/replnodes.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
@@ -41,6 +42,7 @@ uint64 argon_system_id;
 
 static ClientAuthentication_hook_type next_authentication;
 static GucStringCheckHook next_application_name;
+static emit_log_hook_type next_log;
 static const PQcommMethods* server_messages;
 
 bool argon_version_is_supported(int version) {
@@ -124,8 +126,21 @@ static void refuse_physical(int level) {
 }
 
 // A logical walsender, too, knows BASE_BACKUP and physical START_REPLICATION, and no hook is called for
-// them; so the first message of their answer is stopped. A backup has its own state by then, and
-// replication announces itself by CopyBoth, with its logical slot acquired if it is logical.
+// them. A backup begins with a switch of WAL and a checkpoint; what comes before those is the log's line that
+// tells of the command, which log_replication_commands is pinned for. An error raised there takes the line's
+// place.
+static void on_log(ErrorData* line) {
+  if (next_log != NULL) next_log(line);
+  if (!am_walsender || line->message_id == NULL ||
+      strcmp(line->message_id, "received replication command: %s") != 0)
+    return;
+  if (replication_parse_result != NULL && IsA(replication_parse_result, BaseBackupCmd))
+    refuse_physical(ERROR);
+}
+
+// For the rest, and where log_min_messages leaves out even the log's own lines, the first message of the
+// answer is stopped. A backup has its own state by then, and replication announces itself by CopyBoth, with
+// its logical slot acquired if it is logical.
 static bool answers_physical_command(char type) {
   if (type == 'E' || type == 'N' || MyWalSnd == NULL) return false;
   if (MyWalSnd->state == WALSNDSTATE_BACKUP) return true;
@@ -178,5 +193,7 @@ static void guard_application_name(void) {
 void argon_install_guard(void) {
   next_authentication = ClientAuthentication_hook;
   ClientAuthentication_hook = on_authentication;
+  next_log = emit_log_hook;
+  emit_log_hook = on_log;
   guard_application_name();
 }

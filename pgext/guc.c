@@ -146,6 +146,8 @@ void argon_pin_settings(void) {
 
   // Shared memory knows which pages live here: after a crash the sidecar makes a fresh directory.
   pin("restart_after_crash", "off");
+  // The guard sees replication commands by the log's lines of them.
+  pin("log_replication_commands", "on");
   if (argon_mode != ARGON_PRIMARY) return;
   if (wal_level < WAL_LEVEL_REPLICA)
     ereport(FATAL, (errmsg("argon: wal_level = minimal leaves out WAL that the pageserver needs"),

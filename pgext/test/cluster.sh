@@ -553,6 +553,15 @@ case_walsenders() {
   refused "is the synchronous standby's name" "$bindir/psql" "$to replication=database dbname=postgres" -v ON_ERROR_STOP=1 \
     -c "set application_name = 'argon'"
   local command logical="$to replication=database dbname=postgres"
+  # Before anything of it is done: a backup begins with a checkpoint.
+  local checkpoint='select checkpoint_lsn from pg_control_checkpoint()' before
+  before=$(ask "$checkpoint")
+  refused 'Run pg_basebackup against the pageserver' "$bindir/psql" "$logical" -v ON_ERROR_STOP=1 -c 'BASE_BACKUP'
+  refused 'Run pg_basebackup against the pageserver' "$bindir/psql" "$logical options='-c log_replication_commands=off'" \
+    -v ON_ERROR_STOP=1 -c "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast')"
+  equal 'the last checkpoint' "$(ask "$checkpoint")" "$before"
+  refused 'Run pg_basebackup against the pageserver' "$bindir/psql" "$logical options='-c log_min_messages=panic'" \
+    -v ON_ERROR_STOP=1 -c 'BASE_BACKUP'
   for command in 'BASE_BACKUP' "BASE_BACKUP (LABEL 'x', CHECKPOINT 'fast')" 'START_REPLICATION 0/0' \
     'START_REPLICATION PHYSICAL 0/1000000 TIMELINE 1'; do
     refused 'Run pg_basebackup against the pageserver' "$bindir/psql" "$logical" -v ON_ERROR_STOP=1 -c "$command"
