@@ -15,11 +15,12 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
 
-IDLE_SECONDS, SATURATION_SECONDS = 3600, 5
+IDLE_SECONDS, SATURATION_SECONDS = 3600, 2
 SEEDS_OF_EXTREMES, SEEDS_OF_PARTS = 9, 20
 
 # (name, unit, better, wanted)
@@ -50,7 +51,7 @@ FILES = [("kernel", "kernel.kallsyms"), ("process start", "ld-linux"), ("hash an
 
 
 def run(build, scenario, seed, seconds=60):
-    """The run's report, with `wall` seconds and `memory` MiB of its processes."""
+    """The run's report, with `wall` seconds and `memory` MiB of its processes; `ok` where it held."""
     began = time.perf_counter()
     process = subprocess.Popen([build / "bin" / "argon-sim", "run", scenario, "--seed", str(seed), "--seconds",
                                 str(seconds), "--json"], stdout=subprocess.PIPE, text=True)
@@ -58,20 +59,24 @@ def run(build, scenario, seed, seconds=60):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - began
-    if process.returncode != 0:
-        raise RuntimeError(f"argon-sim run {scenario} --seed {seed} --seconds {seconds}: {said}")
-    return json.loads(said.splitlines()[-1]) | {"wall": wall, "memory": usage.ru_maxrss / 1024}
+    report = json.loads(said.splitlines()[-1]) | {"wall": wall, "memory": usage.ru_maxrss / 1024}
+    report["ok"] = process.returncode == 0 and report["ok"]
+    if not report["ok"]:
+        print(f"argon-sim run {scenario} --seed {seed} --seconds {seconds}: {report.get('failure')}", file=sys.stderr)
+    return report
 
 
 def measure(build, name, seeds):
-    """Yields (figure, value) of those whose names begin so."""
+    """Yields (figure, value) of those whose names begin so. Runs that failed do not count; where there are any, ends
+    with RuntimeError."""
     wanted = [figure for figure in FIGURES if figure[0].startswith(name)]
     names = {figure[0] for figure in wanted}
-    memory = []
+    memory, failed = [], set()
 
     def median_of(runs, of):
         memory.append(max(run["memory"] for run in runs))
-        return statistics.median(of(run) for run in runs)
+        failed.update((run["scenario"], run["seed"]) for run in runs if not run["ok"])
+        return statistics.median(of(run) for run in runs if run["ok"])
 
     values = {}
     if names & {"sim.cluster", "sim.commits", "sim.pages", "sim.memory"}:
@@ -89,6 +94,8 @@ def measure(build, name, seeds):
     values["sim.memory"] = max(memory)
     for figure in wanted:
         yield figure, values[figure[0]]
+    if failed:
+        raise RuntimeError("failed: " + ", ".join(f"{scenario} --seed {seed}" for scenario, seed in sorted(failed)))
 
 
 def part_of(stack):

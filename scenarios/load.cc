@@ -10,6 +10,8 @@ namespace {
 
 // Longer than any run.
 constexpr Duration kNever = Duration::seconds(1'000'000);
+// What waits for nothing (a reader, before there is anything to read) must not turn round without end.
+constexpr Duration kNone = Duration::microseconds(100);
 
 ClusterKnobs pausing(Duration pause) {
   ClusterKnobs knobs;
@@ -37,7 +39,7 @@ void idle_body(Run& run) {
 }
 
 void saturation_body(Run& run) {
-  Cluster cluster(run, pausing(Duration()));
+  Cluster cluster(run, pausing(kNone));
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
   watch_remote(cluster);

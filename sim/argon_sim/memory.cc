@@ -14,7 +14,7 @@
 namespace argon::sim {
 namespace {
 
-constexpr size_t kReserve = 4 << 20;  // what telling of it may take
+constexpr size_t kReserve = 16 << 20;  // what telling of it may take
 
 void* reserve = nullptr;
 void (*on_exceeded)() = nullptr;
@@ -122,7 +122,7 @@ char* take_slab() {
   size_t size = size_of(number);
   if (static_cast<size_t>(from.fresh_end - from.fresh) < size) {
     char* slab = take_slab();
-    if (slab == nullptr) return nullptr;
+    if (slab == nullptr) return malloc(size);  // which may have some left
     arena.slabs[static_cast<size_t>(slab - arena.begin) / kSlab] = static_cast<unsigned char>(number);
     from.fresh = slab;
     from.fresh_end = slab + kSlab;
