@@ -10,7 +10,7 @@
 namespace argon::scenarios {
 namespace {
 
-constexpr size_t kMostLines = 4;
+constexpr size_t kMostLines = 3;
 
 void stop_computes(Cluster& cluster) {
   Run& run = cluster.run();

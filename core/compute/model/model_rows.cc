@@ -7,7 +7,7 @@ namespace argon::compute {
 namespace {
 
 constexpr size_t kFillingMin = 8;
-constexpr size_t kFillingMax = 1'000;
+constexpr size_t kFillingMax = 300;
 
 }  // namespace
 
