@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <sstream>
 
 #include "core/fiber/scope.h"
 #include "daemons/main/commands.h"
@@ -96,6 +97,23 @@ std::vector<Address> addresses_of(const Config& config, const Background& one) {
   return {};
 }
 
+// What a daemon that is gone said last: the last line of its log that tells of an error, or nothing.
+std::string last_error(const std::string& log_file) {
+  constexpr size_t kTail = 256 * 1024;
+  std::string found;
+  std::istringstream log(tail_of(log_file, kTail));
+  for (std::string line; std::getline(log, line);)
+    if (line.find("Z error ") != std::string::npos) found = line;
+  return found;
+}
+
+// An orderly stop empties the pid file; what is left in it died.
+bool has_died(const Background& one) {
+  std::error_code error;
+  auto size = std::filesystem::file_size(one.pid_file, error);
+  return !error && size > 0 && posix::pid_file_holder(one.pid_file) == 0;
+}
+
 // Before it is started: whether somebody else has its ports.
 Status check_free(Task& task, const Session& session, const Background& one) {
   if (posix::pid_file_holder(one.pid_file) != 0) return {};
@@ -183,6 +201,9 @@ Status stop(Task& task, Env& env, const Globals& globals, const StopOptions& opt
   for (const Background& one : all) {
     Status stopped = stop_background(task, one.name, one.pid_file, mode, 60_s, session.progress());
     if (!stopped.ok()) result = stopped;
+    // From here on it is stopped, not crashed.
+    std::error_code ignored;
+    if (stopped.ok()) std::filesystem::remove(one.pid_file, ignored);
   }
   if (globals.json) globals.answer({{"stopped", result.ok()}});
   return result;
@@ -193,6 +214,7 @@ Status status(Task& task, Env& env, const Globals& globals) {
   std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "PROCESS", "STATUS"}};
   nlohmann::json list = nlohmann::json::array();
   bool all_run = true;
+  std::string deaths;
   auto add = [&](const std::string& name, const std::string& address, int pid, const std::string& state) {
     rows.push_back({name, address, pid > 0 ? std::to_string(pid) : "-", state});
     list.push_back({{"node", name}, {"address", address}, {"status", state}});
@@ -201,7 +223,13 @@ Status status(Task& task, Env& env, const Globals& globals) {
   for (const Background& one : nodes(session.config())) {
     int pid = posix::pid_file_holder(one.pid_file);
     all_run = all_run && pid > 0;
-    add(one.name, to_string(one.http), pid, pid > 0 ? "running" : "stopped");
+    bool died = has_died(one);
+    add(one.name, to_string(one.http), pid, pid > 0 ? "running" : died ? "crashed" : "stopped");
+    if (!died) continue;
+    std::string why = last_error(one.log_file);
+    list.back()["last_error"] = why;
+    deaths += fmt::format("{} ended by itself; its log's last error (of {}): {}\n", one.name, one.log_file,
+                          why.empty() ? "none, so it was killed" : why);
   }
   TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
   for (const Endpoint& endpoint : endpoints)
@@ -211,7 +239,7 @@ Status status(Task& task, Env& env, const Globals& globals) {
   if (globals.json)
     globals.answer({{"dir", session.config().dir}, {"running", all_run}, {"nodes", list}});
   else
-    fmt::print("{}", table(rows));
+    fmt::print("{}{}", table(rows), deaths);
   if (!all_run)
     return Error(Code::Unavailable, "not every part of the cluster runs: `argon start` starts the rest");
   return {};

@@ -280,6 +280,33 @@ def crashed_endpoint():
         c.still_works()
 
 
+def crashed_daemon():
+    """`status` tells which daemon died, and what it said last."""
+    with Cluster().start() as c:
+        node = lambda name: next(n for n in json.loads(c.argon("--json", "status").stdout)["nodes"] if n["node"] == name)
+        os.kill(int((c.dir / "safekeepers/sk2/safekeeper.pid").read_text()), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while node("safekeeper 2")["status"] == "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert node("safekeeper 2")["status"] == "crashed"
+        assert "safekeeper 2 ended by itself" in c.refused("status", says="not every part of the cluster runs")
+        c.good("stop")
+        assert node("safekeeper 2")["status"] == "stopped"
+        # One that ends itself says why.
+        store = c.dir / "object_store"
+        store.rename(c.root / "away")
+        store.write_text("no folder")
+        c.refused("start", says="did not start")
+        died = node("pageserver 1")
+        assert died["status"] == "crashed" and "object_store" in died["last_error"], died
+        assert died["last_error"] in c.refused("status", says="pageserver 1 ended by itself")
+        store.unlink()
+        (c.root / "away").rename(store)
+        c.good("start")
+        c.still_works()
+
+
 def server_by_hand():
     """A data directory started without its sidecar refuses."""
     with Cluster().start(endpoint=True) as c:
@@ -440,7 +467,7 @@ def truncated_index():
 
 CASES = [no_cluster, usage, init_twice, own_ports, unknown_tenant, no_default_tenant, unknown_timeline, unknown_endpoint,
          malformed_lsn, port_taken, second_primary, other_server_version, damaged_configuration, damaged_state,
-         daemon_started_twice, stale_pid_file, crashed_endpoint, server_by_hand, basebackup_of_an_endpoint,
+         daemon_started_twice, stale_pid_file, crashed_endpoint, crashed_daemon, server_by_hand, basebackup_of_an_endpoint,
          other_system, unknown_object_over_http, flipped_bits, damaged_wal, truncated_index]
 
 if __name__ == "__main__":
