@@ -47,7 +47,9 @@ const std::vector<Scenario>& all_scenarios() {
                                              kSelftestForbidden,
                                              kSelftestCareless,
                                              kSelftestMemory,
-                                             kSelftestCounter};
+                                             kSelftestCounter,
+                                             kSelftestRareTwo,
+                                             kSelftestRareThree};
   return kAll;
 }
 

@@ -117,6 +117,7 @@ Report Run::report(std::string_view scenario) {
   r.faults = world_.counters;
   r.probes = world_.probes();
   r.rare_branches = world_.rare_branches();
+  r.features = world_.coverage().features();
   r.plan = plan_;
   r.broken_rest = broken_rest_;
   r.log_lines.assign(world_.log_lines().begin(), world_.log_lines().end());

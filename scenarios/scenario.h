@@ -78,6 +78,7 @@ struct Report {
   faults::Counters faults;
   std::vector<uint64_t> probes;         // hits of each, and how often each rare branch was taken: in the
   std::vector<uint64_t> rare_branches;  // order of core/env/points.h
+  std::vector<sim::Feature> features;   // Coverage
   faults::Plan plan;
   faults::Plan broken_rest;  // while only a core was healed; drawn from the seed
   std::vector<std::string> log_lines;

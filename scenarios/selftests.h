@@ -6,7 +6,8 @@
 // system for what a simulated world must not know, another thing with each seed from 1 on, and nothing beyond
 // the last: the sandbox must end each run. selftest-memory takes ever more memory, and must be ended before
 // it has 256 MB. selftest-counter is the guide's, in
-// sim/README.md, and fails. (selftest-careless is in durable_log.h.)
+// sim/README.md, and fails. selftest-rare-two and
+// -three fail after two and three rare events in a row. (selftest-careless is in durable_log.h.)
 
 #pragma once
 
@@ -20,5 +21,7 @@ extern const Scenario kSelftestGarbage;
 extern const Scenario kSelftestForbidden;
 extern const Scenario kSelftestMemory;
 extern const Scenario kSelftestCounter;
+extern const Scenario kSelftestRareTwo;
+extern const Scenario kSelftestRareThree;
 
 }  // namespace argon::scenarios

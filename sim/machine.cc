@@ -72,6 +72,7 @@ void SimEnv::offload(Task& task, const std::function<void()>& work) {
 void SimEnv::probe(Probe probe) {
   if (dead_) return;
   world_.probes_[static_cast<size_t>(probe)]++;
+  world_.coverage_.hit(static_cast<size_t>(probe), world_.now(), world_.log_.count(), world_.counters);
   if (world_.traced()) world_.remark(machine_.index(), "probe", std::string(info(probe).name));
 }
 

@@ -18,6 +18,7 @@
 #include "core/env/timer_heap.h"
 #include "core/fiber/context.h"
 #include "faults/kind.h"
+#include "sim/coverage.h"
 #include "sim/event_log.h"
 
 namespace argon::sim {
@@ -155,6 +156,7 @@ class World {
   // How often each rare path was hit, and each rare branch taken; in the order of core/env/points.h.
   const std::vector<uint64_t>& probes() const { return probes_; }
   const std::vector<uint64_t>& rare_branches() const { return rare_branches_; }
+  const Coverage& coverage() const { return coverage_; }
   // Called at each durable_claim, from inside the claiming task; must not suspend.
   std::function<void(std::string_view key, uint64_t value)> on_claim;
   // What was last claimed to be durable, by key.
@@ -237,6 +239,7 @@ class World {
   std::deque<std::string> log_lines_;
   std::vector<uint64_t> probes_;
   std::vector<uint64_t> rare_branches_;
+  Coverage coverage_;
   std::vector<BuggifySite> buggify_sites_;
   std::map<std::string, uint64_t, std::less<>> claims_;
 };

@@ -8,6 +8,8 @@
 // in the code, and a rare branch in one place only, since each draws from a stream of its own. Both cost
 // production a virtual call with a small number.
 //
+// Those of "selftest" are of the scenarios that test the simulator itself.
+//
 // A rare branch may only do what the same code could do in production without it: time, sizes, order, a
 // connection that ends. It must not keep the code from making progress when it is taken one time in sixteen.
 
@@ -94,6 +96,9 @@ inline constexpr NamedPoint kProbes[] = {
     {"safekeeper.upload-failed", "WAL could not be uploaded and is tried again"},
     {"safekeeper.vote-flushed-first", "a vote had to flush WAL first"},
     {"safekeeper.write-failed", "WAL could not be written"},
+    {"selftest.first", "a process died between making a new version of a file and putting it in place"},
+    {"selftest.second", "a disk refused a sync"},
+    {"selftest.third", "a peer was lost between a request and its answer"},
 };
 
 inline constexpr NamedPoint kRareBranches[] = {

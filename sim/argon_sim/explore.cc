@@ -10,6 +10,7 @@
 
 #include "core/env/points.h"
 #include "sim/argon_sim/failure.h"
+#include "sim/argon_sim/guide.h"
 #include "sim/argon_sim/report.h"
 
 namespace argon::sim {
@@ -69,7 +70,8 @@ struct Totals {
                                           const std::map<std::string, uint64_t>& hits) {
     std::vector<std::string> names;
     for (const NamedPoint& point : table)
-      if (!hits.contains(std::string(point.name))) names.emplace_back(point.name);
+      if (!point.name.starts_with("selftest.") && !hits.contains(std::string(point.name)))
+        names.emplace_back(point.name);
     return names;
   }
 
@@ -119,7 +121,9 @@ struct Totals {
 class Exploration {
  public:
   explicit Exploration(const ExploreOptions& options)
-      : options_(options), runs_(std::max(1u, options.jobs)), next_seed_(options.first_seed) {}
+      : options_(options), runs_(std::max(1u, options.jobs)), next_seed_(options.first_seed) {
+    if (options.guided) guide_.emplace(options.campaign_seed, options.first_seed, options.length);
+  }
 
   int run() {
     while (more() || !runs_.empty()) {
@@ -155,9 +159,7 @@ class Exploration {
       running = std::move(second_.back());
       second_.pop_back();
     } else {
-      running.request.what.scenario = options_.what[next_scenario_]->name;
-      running.request.what.seed = next_seed_;
-      running.request.what.length = options_.length;
+      running.request.what = next_case();
       if (++next_scenario_ == options_.what.size()) {
         next_scenario_ = 0;
         next_seed_++;
@@ -168,6 +170,16 @@ class Exploration {
     running_.emplace(tag, std::move(running));
   }
 
+  scenarios::Case next_case() {
+    std::string scenario(options_.what[next_scenario_]->name);
+    if (guide_) return guide_->next(scenario);
+    scenarios::Case what;
+    what.scenario = scenario;
+    what.seed = next_seed_;
+    what.length = options_.length;
+    return what;
+  }
+
   void ended(const Running& running, const Outcome& outcome) {
     const Request& request = running.request;
     if (request.apart) {
@@ -176,6 +188,7 @@ class Exploration {
       return;
     }
     totals_.runs++;
+    if (guide_) guide_->learn(request.what, outcome);
     if (outcome.report.is_object()) {
       totals_.add(outcome.report);
       if (options_.each) {
@@ -185,7 +198,9 @@ class Exploration {
         fmt::print("{}\n", shown.dump());
       }
     }
-    if (!outcome.ok) failed(request, outcome);
+    // A plan made heavier than any that is drawn may leave too little time for work; that is no failure.
+    bool overloaded = guide_ && request.what.plan.has_value() && outcome.signature.oracle == "minimum work";
+    if (!outcome.ok && !overloaded) failed(request, outcome);
     if (!options_.twice || !outcome.report.is_object()) return;
     Running again{request, outcome.hash()};
     again.request.apart = true;
@@ -204,10 +219,11 @@ class Exploration {
     clear_line();
     fmt::print("FAILED {} seed {}: {}: {}\n", request.what.scenario, request.what.seed,
                outcome.signature.oracle, outcome.failure);
-    if (first) fmt::print("  again: {}\n  kept:  {}\n", command(request.what), folder.string());
+    std::string again = guide_ ? "argon-sim replay " + folder.string() : command(request.what);
+    if (first) fmt::print("  again: {}\n  kept:  {}\n", again, folder.string());
     std::fflush(stdout);
-    Runs again(1);
-    keep_failure(folder, request, outcome, again);
+    Runs runs(1);
+    keep_failure(folder, request, outcome, runs);
   }
 
   void differs(const Request& request) {
@@ -230,15 +246,23 @@ class Exploration {
     if (!end && (!options_.progress || ms - shown_ms_ < (terminal ? 500 : 10'000))) return;
     shown_ms_ = ms;
     std::string line = totals_.line(ms, failures_.size());
+    if (guide_)
+      line += fmt::format(", {} went on from one of {} points", guide_->mutants(), guide_->features());
     clear_line();
     if (!end) {
       fmt::print(stderr, "{}: {}{}", line, totals_.top_faults(4), terminal ? "" : "\n");
       return;
     }
     if (options_.json)
-      fmt::print("{}\n", totals_.json(failures_.size()).dump());
+      print_json();
     else
       fmt::print("{}{}\n", totals_.table(), line);
+  }
+
+  void print_json() const {
+    nlohmann::ordered_json json = totals_.json(failures_.size());
+    if (guide_) json["guided"] = {{"mutants", guide_->mutants()}, {"points", guide_->features()}};
+    fmt::print("{}\n", json.dump());
   }
 
   const ExploreOptions& options_;
@@ -250,6 +274,7 @@ class Exploration {
   std::map<uint64_t, Running> running_;
   std::vector<Running> second_;
   Totals totals_;
+  std::optional<Guide> guide_;
   std::set<std::string> failures_;
   int64_t shown_ms_ = 0;
 };

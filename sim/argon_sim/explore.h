@@ -18,8 +18,12 @@ struct ExploreOptions {
   Duration length = Duration::seconds(60);
   std::string failures = "argon-sim-failures";  // folder for what was found
   bool progress = true;
-  bool json = false;           // at the end one JSON object instead of lines
-  bool each = false;           // print every seed's JSON line
+  bool json = false;  // at the end one JSON object instead of lines
+  bool each = false;  // print every seed's JSON line
+  // Goes on from runs that reached something new (guide.h), as this seed of the campaign says; the seeds
+  // above then count runs, and plain ones begin with the first.
+  bool guided = false;
+  uint64_t campaign_seed = 1;
   bool twice = false;          // run every seed a second time, with other addresses and other memory
   unsigned max_failures = 20;  // failed seeds; then it stops
 };

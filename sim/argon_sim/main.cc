@@ -41,6 +41,7 @@ struct Arguments {
   bool each = false;
   bool quiet = false;
   bool twice = false;
+  bool guided = false;
   std::string events;
   std::string plan;
   std::string seeds;
@@ -246,6 +247,10 @@ int explore_seeds(const Arguments& arguments) {
   options.progress = !arguments.quiet;
   options.each = arguments.each;
   options.json = arguments.json;
+  options.guided = arguments.guided;
+  options.campaign_seed = arguments.seed;
+  if (arguments.guided && arguments.twice)
+    return usage("--guided and --twice: a second run is one of a seed");
   options.max_failures = arguments.stop_after;
   options.twice = arguments.twice;
   return explore(options);
@@ -338,6 +343,8 @@ int main(int argc, char** argv) {
   explore_command->add_option("--stop-after", a.stop_after, "failures after which it stops")
       ->check(CLI::Range(1, 1'000'000));
   explore_command->add_flag("--each", a.each, "print every run's JSON object");
+  explore_command->add_flag("--guided", a.guided, "go on from runs that reached something new");
+  explore_command->add_option("--seed", a.seed, "with --guided: what it draws from (1)");
   explore_command->add_flag("--json", a.json, "print totals as one JSON object at the end");
   explore_command->add_flag("--quiet", a.quiet, "no progress line");
   explore_command->add_flag("--twice", a.twice,

@@ -41,6 +41,8 @@ void send(const scenarios::Report& report) {
   tool["sizes"] = report.sizes;
   auto& operations = tool["operations"] = nlohmann::ordered_json::array();
   for (Duration at : report.operations) operations.push_back(at.to_microseconds());
+  auto& features = tool["features"] = nlohmann::ordered_json::array();
+  for (const Feature& f : report.features) features.push_back({f.id, f.at.to_microseconds(), f.event});
   if (report.log != nullptr && !report.ok) tool["latest_events"] = latest_events(*report.log, 60);
   json[kToolOnly] = std::move(tool);
   write_all(1, text + json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
@@ -166,6 +168,15 @@ faults::Plan Outcome::plan() const {
 }
 std::map<std::string, uint64_t> Outcome::sizes() const {
   return tool_part(*this).value("sizes", std::map<std::string, uint64_t>());
+}
+std::vector<Feature> Outcome::features() const {
+  std::vector<Feature> all;
+  const auto& part = tool_part(*this);
+  auto found = part.find("features");
+  if (found == part.end()) return all;
+  for (const auto& f : *found)
+    all.push_back({f[0].get<uint32_t>(), Duration::microseconds(f[1].get<int64_t>()), f[2].get<uint64_t>()});
+  return all;
 }
 std::vector<Duration> Outcome::operations() const {
   std::vector<Duration> all;
