@@ -10,7 +10,7 @@ import tempfile
 
 NAMES = {"guided.two_rare_events": ("selftest-rare-two", 5), "guided.three_rare_events": ("selftest-rare-three", 20)}
 CAMPAIGNS = range(1, 8)
-MOST = 10_000
+MOST = 20_000
 
 
 def runs_to_failure(program, scenario, campaign, guided):
