@@ -141,17 +141,22 @@ class Cluster:
 
     def close(self, keep=False):
         self.argon("stop", "--mode", "immediate", check=False)
+        # What a configuration that a failed test has damaged does not let it stop.
+        for file in self.dir.rglob("*.pid"):
+            pid = int(file.read_text().strip() or 0)
+            if pid and is_process_of(pid, self.dir):
+                end_process(pid)
         for folder in (self.dir / "endpoints").glob("*"):
             pid = self.postgres_pid(folder.name)
-            if pid is not None and is_postgres_of(pid, folder):
+            if pid is not None and is_process_of(pid, folder):
                 end_process(pid)
         if not keep:
             shutil.rmtree(self.root, ignore_errors=True)
         self.ports_lock.close()
 
 
-def is_postgres_of(pid, folder):
-    """Whether pid is the server of that endpoint, and not a stranger with a recycled pid."""
+def is_process_of(pid, folder):
+    """Whether pid is a daemon or server of that folder, and not a stranger with a recycled pid."""
     try:
         return str(folder) in pathlib.Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
