@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "core/http/client.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/tree.h"
 
 namespace argon::cli {
 namespace {
+
+using namespace literals;
+
+constexpr Duration kAskTimeout = 2_s;
 
 Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
   if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
@@ -26,6 +31,45 @@ Result<TimelineId> new_timeline_id(Env& env, const std::string& option) {
 std::string text_of(const nlohmann::json& j, const char* key) {
   auto at = j.find(key);
   return at != j.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+// What an answer says under that key; not valid where there is no answer.
+Lsn lsn_in(const Result<nlohmann::json>& answer, const char* key) {
+  if (!answer.ok() || !answer->is_object()) return Lsn();
+  Result<Lsn> lsn = parse_lsn(text_of(*answer, key));
+  return lsn.ok() ? *lsn : Lsn();
+}
+
+std::string path_of(const TenantTimelineId& id) {
+  return "/v1/tenant/" + to_string(id.tenant) + "/timeline/" + to_string(id.timeline);
+}
+
+// Up to where a running primary knows its WAL to be committed, else safekeepers do; whoever answers. Not
+// valid where nobody does.
+Result<Lsn> told_committed(Task& task, const Session& session, const TenantTimelineId& id) {
+  TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
+  auto ask = [&](const Address& address, const std::string& path) {
+    Deadline deadline(task, kAskTimeout);
+    return lsn_in(http::fetch_json(task, address, "GET", path, nullptr), "commit_lsn");
+  };
+  Lsn committed;
+  for (const Endpoint& endpoint : endpoints) {
+    bool primary = endpoint.id == id && endpoint.mode == compute::EndpointMode::Primary;
+    if (primary && endpoint_status(session.config(), endpoint) == "running")
+      committed = std::max(committed, ask(endpoint.listen_http, "/status"));
+  }
+  if (committed.valid()) return committed;
+  for (const SafekeeperNode& node : session.config().safekeepers)
+    committed = std::max(committed, ask(node.listen_http, path_of(id)));
+  return committed;
+}
+
+// Where a branch begins that is to have all that was acknowledged until now: the pageserver, which does not
+// know yet what is on its way to it, waits for that WAL if it is told the LSN.
+Result<Lsn> end_of(Task& task, Session& session, const TenantTimelineId& id) {
+  TRY_ASSIGN(nlohmann::json details, session.pageserver(task, "GET", path_of(id)));
+  TRY_ASSIGN(Lsn committed, told_committed(task, session, id));
+  return std::max(committed, lsn_in(details, "last_record_lsn"));
 }
 
 }  // namespace
@@ -81,10 +125,9 @@ Status timeline_branch(Task& task, Env& env, const Globals& globals, const Timel
   nlohmann::json body = {{"new_timeline_id", to_string(timeline)},
                          {"mode", "branch"},
                          {"ancestor_timeline_id", to_string(ancestor)}};
-  if (!options.ancestor_start_lsn.empty()) {
-    TRY_ASSIGN(Lsn lsn, parse_lsn(options.ancestor_start_lsn));
-    body["ancestor_start_lsn"] = to_string(lsn);
-  }
+  TRY_ASSIGN(Lsn start, options.ancestor_start_lsn.empty() ? end_of(task, session, {tenant, ancestor})
+                                                           : parse_lsn(options.ancestor_start_lsn));
+  body["ancestor_start_lsn"] = to_string(start);
   TRY_ASSIGN(nlohmann::json made,
              session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body));
   session.state().tenants[tenant].branches[options.branch_name] = timeline;
