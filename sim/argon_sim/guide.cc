@@ -100,7 +100,7 @@ scenarios::Case Guide::mutant(const Known& from, Scenario& scenario) {
   if (random_.below(4) == 0) stretch(plan, from.at, scenario);
   if (random_.below(4) == 0) add(plan, from.at, scenario);
   for (uint64_t i = random_.below(4); i > 0; i--) splice(plan, from.at, choose(scenario));
-  std::stable_sort(plan.begin(), plan.end(), earlier);
+  std::ranges::sort(plan, earlier);
   if (plan.size() > kPlanMost && plan[kPlanMost].at > from.at) plan.resize(kPlanMost);
   return what;
 }
