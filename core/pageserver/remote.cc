@@ -107,12 +107,14 @@ std::string Remote::key_of(const LayerName& name) const {
 void Remote::set_present(const TimelineIndex& index, const std::string& key) {
   for (const TimelineIndex::Layer& layer : index.layers) present_.insert(layer.name);
   index_key_ = key;
+  uploaded_generation_ = index.generation;
   uploaded_consistent_ = index.disk_consistent;
 }
 
 bool Remote::behind(const LayerStore& layers) const {
   if (index_key_.empty() || layers.disk_consistent() != uploaded_consistent_) return true;
   TimelineIndex index = layers.index();
+  if (index.generation != uploaded_generation_) return true;
   if (index.layers.size() != present_.size()) return true;
   return !std::ranges::all_of(index.layers, [&](const auto& layer) { return present_.contains(layer.name); });
 }
@@ -145,6 +147,7 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
                     fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
   TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
   for (const LayerStore::LayerPtr& file : files) file->set_uploaded(fetch());
+  uploaded_generation_ = index.generation;
   uploaded_consistent_ = index.disk_consistent;
   if (!index_key_.empty()) garbage_.push_back(index_key_);
   index_key_ = key;

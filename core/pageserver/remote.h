@@ -2,9 +2,10 @@
 //
 // Objects below tenants/TENANT/timelines/TIMELINE/: each layer under its file name, and indexes
 // "index-GENERATION-SEQUENCE" (8 and 16 hex digits) of which the greatest is the truth. An object is
-// written once and never changed: a put that is carried out late, even by a former life of this
-// pageserver, makes at most garbage. Layers come before the index that names them, the index before
-// anything is told to anybody, and what it no longer names is removed only after it is durable.
+// written once and never changed. An index that is put late, by a former life of this pageserver, can be
+// the greatest until the present life has put one of its own generation: before that nothing is told to
+// anybody, after it what comes late is garbage. Layers come before the index that names them, the index
+// before anything is told to anybody, and what it no longer names is removed only after it is durable.
 //
 // Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
 // of a pageserver has one of its own.
@@ -38,7 +39,7 @@ class Remote {
   Remote(objstore::ObjectStore& store, const TenantTimelineId& id, Semaphore& uploads)
       : store_(store), id_(id), uploads_(uploads) {}
 
-  // What the object store has already.
+  // What the object store has already, by an earlier life.
   void set_present(const TimelineIndex& index, const std::string& key);
   const std::set<LayerName>& present() const { return present_; }
   // Uploads layers and index of `store` as they are now, then removes what the last upload named and
@@ -51,7 +52,7 @@ class Remote {
   bool has_index() const { return !index_key_.empty(); }
   // Downloads one layer to its place on disk, checked.
   LayerFile::Fetch fetch();
-  // Something in the layers is not in the object store.
+  // Something in the layers is not in the object store, or no index of this life is.
   bool behind(const LayerStore& layers) const;
 
  private:
@@ -64,6 +65,7 @@ class Remote {
   std::set<LayerName> present_;
   std::vector<std::string> garbage_;  // keys that may be removed
   std::string index_key_;
+  Generation uploaded_generation_;
   Lsn uploaded_consistent_;
 };
 

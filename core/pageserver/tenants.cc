@@ -1,6 +1,7 @@
 #include "core/pageserver/tenants.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/env/io.h"
 #include "core/env/points.h"
@@ -14,6 +15,16 @@ constexpr Duration kBranchWait = Duration::seconds(5);
 
 std::pair<Generation, uint64_t> order_of(const TimelineIndex& index) {
   return {index.generation, index.sequence};
+}
+
+// Not so, though it is newer, where the object store's came late, from a life before the one that wrote it:
+// then that may reach further, or be of another creation.
+bool goes_on_from(const TimelineIndex& local, const TimelineIndex& remote) {
+  auto history = [](const TimelineIndex& index) {
+    return std::tuple(index.id, index.ancestor, index.ancestor_lsn, index.start_lsn, index.system_id);
+  };
+  return history(local) == history(remote) && order_of(local) > order_of(remote) &&
+         local.disk_consistent >= remote.disk_consistent;
 }
 
 // Where a branch can begin: a record's start, or a page boundary.
@@ -130,13 +141,13 @@ Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const st
   return load(task, id, index, key, tenant.generation);
 }
 
-// The local index, where it is newer than the object store's and all it names is there; else the latter.
+// The local index, where it goes on from the object store's and all it names is there; else the latter.
 Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folder,
                                             const TimelineIndex& remote) {
   Disk& disk = services_.env.disk();
   auto local = LayerStore::read_index(task, disk, folder);
   if (local.is(Code::Cancelled)) return local.error();
-  if (!local.ok() || local->id != remote.id || order_of(*local) <= order_of(remote)) return remote;
+  if (!local.ok() || !goes_on_from(*local, remote)) return remote;
   std::set<LayerName> present;
   for (const TimelineIndex::Layer& layer : remote.layers) present.insert(layer.name);
   for (const TimelineIndex::Layer& layer : local->layers) {
@@ -189,6 +200,7 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
   } else {
     if ((*known)->ancestor())
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, as a branch");
+    TRY((*known)->settle(task));
     return *known;
   }
   return import(task, id, data, system_id);
@@ -234,6 +246,7 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
     if (!same)
       return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists, with another history");
     services_.env.probe("pageserver.branch-found-done"_probe);
+    TRY((*known)->settle(task));
     return *known;
   }
   Lsn at = branch_point(lsn.value_or(parent->last_record()));

@@ -42,7 +42,6 @@ Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTim
 void Timeline::set_remote(const TimelineIndex& index, const std::string& key) {
   remote_.set_present(index, key);
   store_.set_uploaded(remote_.present(), remote_.fetch());
-  remote_consistent_.advance(index.disk_consistent);
 }
 
 Status Timeline::run(Task& task) {

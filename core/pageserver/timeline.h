@@ -4,8 +4,8 @@
 // ingest(). A branch reads through to its ancestor's store and keeps the ancestor alive.
 //
 // LSNs, each at or above the next: last_record (ingested, in memory), disk_consistent (in layers on
-// disk), remote_consistent (in layers and index in the object store; only this one may make anybody
-// drop WAL).
+// disk), remote_consistent (in layers and an index of this life in the object store, 0 before there is
+// one; only this one may make anybody drop WAL).
 
 #pragma once
 
@@ -75,10 +75,13 @@ class Timeline {
   Status save(Task& task);
   // One round: L0 to L1, images where needed, files swept.
   Status compact(Task& task);
-  // After a start: everything in `index` is in the object store under `key`.
+  // After a start: everything in `index` is in the object store under `key`. Moves remote_consistent() not:
+  // until this life has put an index, one of an earlier life that comes late may take the place of `key`.
   void set_remote(const TimelineIndex& index, const std::string& key);
   // Uploads what is not in the object store yet, once.
   Status upload(Task& task);
+  // No index that comes late can take the place of this timeline any more.
+  Status settle(Task& task) { return remote_consistent().valid() ? Status() : upload(task); }
 
   // A layer was damaged on the disk before it was uploaded. What the object store does not have is then made
   // anew from WAL, which safekeepers hold from remote_consistent() on.
