@@ -141,18 +141,21 @@ class Cluster:
 
     def close(self, keep=False):
         self.argon("stop", "--mode", "immediate", check=False)
-        # What a configuration that a failed test has damaged does not let it stop.
+        # What that did not reach: servers that are ending, and all where a failed test has damaged the configuration.
         for file in self.dir.rglob("*.pid"):
-            pid = int(file.read_text().strip() or 0)
+            pid = first_number(file)
             if pid and is_process_of(pid, self.dir):
-                end_process(pid)
-        for folder in (self.dir / "endpoints").glob("*"):
-            pid = self.postgres_pid(folder.name)
-            if pid is not None and is_process_of(pid, folder):
                 end_process(pid)
         if not keep:
             shutil.rmtree(self.root, ignore_errors=True)
         self.ports_lock.close()
+
+
+def first_number(pid_file):
+    try:
+        return int(pid_file.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def is_process_of(pid, folder):
