@@ -162,15 +162,14 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
   return {};
 }
 
-// All WAL from the timeline's start, as a stock reader gets it.
-Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
-  Deadline deadline(task, 30_s);
+// Over one connection, what comes after `all`, until everything acknowledged is there.
+Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) const {
   TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
-  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(WalLedger::kStart)));
-  Bytes all;
+  TRY(client->start_copy_both(task,
+                              "START_REPLICATION PHYSICAL " + to_string(WalLedger::kStart + all.size())));
   while (WalLedger::kStart + all.size() < ledger_.acknowledged) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");
@@ -181,7 +180,20 @@ Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
       append(all, data->data);
     }
   }
-  return all;
+  return {};
+}
+
+// All WAL from the timeline's start, as a stock reader gets it: one that is cut off connects again and goes
+// on.
+Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
+  Deadline deadline(task, 30_s);
+  Bytes all;
+  for (;;) {
+    Status read = read_on(task, host, all);
+    if (read.ok()) return all;
+    if (!read.is(Code::Disconnected)) return read.error();
+    TRY(task.sleep(100_ms));
+  }
 }
 
 Status WalCluster::check(Task& task, const std::string& safekeeper) const {

@@ -53,6 +53,7 @@ class WalCluster {
   compute::ProposerDriverConfig proposer_config() const;
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
+  Status read_on(Task& task, const std::string& host, Bytes& all) const;
   Result<Bytes> read_all(Task& task, const std::string& host) const;
 
   WalLedger ledger_;
