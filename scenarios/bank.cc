@@ -11,6 +11,7 @@ namespace {
 
 constexpr const char* kOracle = "money is neither made nor lost";
 constexpr uint64_t kBalance = 1000;
+// A minute.
 constexpr uint64_t kLeastTransfers = 10;  // over two pages or more
 constexpr uint64_t kLeastReads = 10;      // while transfers go on
 
@@ -119,13 +120,6 @@ class Bank {
   std::map<std::string, std::unique_ptr<Branch>> branches_;  // by the line's name
 };
 
-void check_work(Run& run, const Bank& bank, const RowReaders& readers) {
-  if (run.failed() || !(run.options().limits == Limits())) return;
-  if (bank.transfers() < kLeastTransfers || readers.reads() < kLeastReads)
-    run.fail("minimum work", std::to_string(bank.transfers()) + " transfers over several pages, " +
-                                 std::to_string(readers.reads()) + " looks at the accounts");
-}
-
 void bank_body(Run& run) {
   Cluster cluster(run);
   Bank bank(cluster);
@@ -141,7 +135,8 @@ void bank_body(Run& run) {
   live_with_branches(cluster);
   readers.stop();
   readers.check_all("while computes go on");
-  check_work(run, bank, readers);
+  run.demand("transfers over several pages", bank.transfers(), kLeastTransfers);
+  run.demand("looks at the accounts", readers.reads(), kLeastReads);
   check_end(cluster);
   readers.check_all("after the pageserver was rebuilt");
 }

@@ -7,6 +7,7 @@ namespace argon::scenarios {
 namespace {
 
 constexpr const char* kOracle = "each row is there once";
+// A minute.
 constexpr uint64_t kLeastRows = 15;
 constexpr uint64_t kLeastReads = 10;
 constexpr unsigned kAttemptBits = 8;  // of a value: how often the row was written; the rest was drawn
@@ -124,13 +125,6 @@ class Books {
   std::map<std::string, std::unique_ptr<Book>> books_;  // by the line's name
 };
 
-void check_work(Run& run, const Books& books, const RowReaders& readers) {
-  if (run.failed() || !(run.options().limits == Limits())) return;
-  if (books.acknowledged() < kLeastRows || readers.reads() < kLeastReads)
-    run.fail("minimum work", std::to_string(books.acknowledged()) + " rows, " +
-                                 std::to_string(readers.reads()) + " looks at them");
-}
-
 void ledger_body(Run& run) {
   Cluster cluster(run);
   Books books(cluster);
@@ -143,7 +137,8 @@ void ledger_body(Run& run) {
   live_with_branches(cluster);
   readers.stop();
   readers.check_all("while computes go on");
-  check_work(run, books, readers);
+  run.demand("rows", books.acknowledged(), kLeastRows);
+  run.demand("looks at the rows", readers.reads(), kLeastReads);
   check_end(cluster);
   readers.check_all("after the pageserver was rebuilt");
 }

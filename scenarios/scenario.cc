@@ -125,6 +125,13 @@ Report Run::report(std::string_view scenario) {
   return r;
 }
 
+void Run::demand(const std::string& what, uint64_t had, uint64_t per_minute) {
+  uint64_t least = per_minute * static_cast<uint64_t>(options_.length.to_seconds()) / 60;
+  if (options_.limits == Limits() && had < least)
+    fail("minimum work",
+         what + ": " + std::to_string(had) + ", at least " + std::to_string(least) + " wanted");
+}
+
 const Scenario* find_scenario(std::string_view name) {
   for (const Scenario& scenario : all_scenarios())
     if (scenario.name == name) return &scenario;
@@ -135,18 +142,9 @@ Report run_scenario(const Scenario& scenario, const RunOptions& options) {
   Run run(options, world_options(options));
   scenario.body(run);
   const Work& done = run.work();
-  auto least = [&](uint64_t per_minute) {
-    return per_minute * static_cast<uint64_t>(options.length.to_seconds()) / 60;
-  };
-  bool limited = options.limits != Limits();
-  auto demand = [&](const char* what, uint64_t had, uint64_t per_minute) {
-    if (!limited && had < least(per_minute))
-      run.fail("minimum work", std::string(what) + ": " + std::to_string(had) + ", at least " +
-                                   std::to_string(least(per_minute)) + " wanted");
-  };
-  demand("commits acknowledged", done.commits_acked, scenario.least_per_minute.commits_acked);
-  demand("pages checked", done.pages_checked, scenario.least_per_minute.pages_checked);
-  demand("branches", done.branches, scenario.least_per_minute.branches);
+  run.demand("commits acknowledged", done.commits_acked, scenario.least_per_minute.commits_acked);
+  run.demand("pages checked", done.pages_checked, scenario.least_per_minute.pages_checked);
+  run.demand("branches", done.branches, scenario.least_per_minute.branches);
   return run.report(scenario.name);
 }
 

@@ -95,6 +95,8 @@ class Run {
   // The workload's and the configuration's own stream.
   Random& random() { return random_; }
   Work& work() { return work_; }
+  // Fails a run that had less of `what` than `per_minute` of the run's length; not one that was made smaller.
+  void demand(const std::string& what, uint64_t had, uint64_t per_minute);
 
   // Asked by a workload before each operation (a transaction, a request); where the answer is no it idles and
   // asks again later.
