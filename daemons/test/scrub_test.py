@@ -68,6 +68,19 @@ def committed(c, control):
     return lsn(value["local_start_lsn"]), lsn(value["commit_lsn"])
 
 
+def segments_of_one_timeline(stored):
+    """In order; of the one that has most. A gap is only what lies between two of the same timeline."""
+    timelines = {}
+    for path in sorted(p for p in stored if re.fullmatch("[0-9A-F]{24}", p.name)):
+        timelines.setdefault(path.parent, []).append(path)
+    return max(timelines.values(), key=len, default=[])
+
+
+def is_long_partial(path):
+    """Longer than the rest of a record of the segment before, which nothing in a partial segment can check."""
+    return path.name.endswith(".partial") and path.stat().st_size > 64 << 10
+
+
 def damage(c):
     store = c.dir / "object_store" / "objects"
     stored = [p for p in store.rglob("*") if p.is_file()]
@@ -83,16 +96,18 @@ def damage(c):
     control = random.choice(sorted(c.dir.glob("safekeepers/**/safekeeper.control")))
     flipped(c, control, random.randrange(12, control.stat().st_size))
 
-    segments = [p for p in stored if re.fullmatch("[0-9A-F]{24}", p.name)]
+    segments = segments_of_one_timeline(stored)
     cluster.expect(len(segments) >= 2, f"WAL in the object store: {segments}")
     # Where the WAL of the first segment begins, the node's control file says.
-    last = max(segments)
+    last = segments[-1]
     flipped(c, last, random.randrange(last.stat().st_size))
-    partial = random.choice([p for p in stored if p.name.endswith(".partial") and p.stat().st_size > 8192])
+    partial = random.choice([p for p in stored if is_long_partial(p)])
     flipped(c, partial, partial.stat().st_size - random.randrange(1, 4096))
     for control in sorted(c.dir.glob("safekeepers/sk2/**/safekeeper.control")):
         start, commit = committed(c, control)
-        at = random.randrange(max(start, commit - (1 << 20)), commit)
+        first = min(p.name for p in control.parent.iterdir() if re.fullmatch("[0-9A-F]{24}", p.name))
+        start = max(start, int(first[8:16], 16) << 32 | int(first[16:], 16) << 24)
+        at = random.randrange(max(start, commit - (1 << 20)), commit - 16)
         flipped(c, control.parent / f"00000001{at >> 32:08X}{at >> 24 & 255:08X}", at % (16 << 20))
 
     layer = random.choice([p for p in layers(stored) if p.name in named])
@@ -115,8 +130,8 @@ def damage(c):
     value = scrub(c)
     cluster.expect({f["file"] for f in value["findings"]} == {str(c.dir / "state.json")}, f"names of nothing: {value}")
     kept.rename(tenant_folder)
-    middle = sorted(segments)[-2]
     if len(segments) >= 3:
+        middle = segments[-2]
         kept = middle.read_bytes()
         middle.unlink()
         finds(c, middle.parent, says=f"{middle.name} is not")
@@ -139,11 +154,13 @@ def walk(c):
     failures = []
 
     def write(endpoint):
-        while writing and not failures:
-            done = c.sql(endpoint, "insert into t select i, repeat(md5(i::text), 20) from generate_series(1, 1000) i", check=False)
-            if done.returncode != 0:
-                failures.append(f"{endpoint}: {done.stderr}")
-            time.sleep(0.05)
+        try:
+            while writing and not failures:
+                c.sql(endpoint, "insert into t select i, repeat(md5(i::text), 20) from generate_series(1, 1000) i")
+                time.sleep(0.05)
+        except Exception as e:  # of a thread, which would go unseen
+            failures.append(f"{endpoint}: {e!r}")
+
     writers = [threading.Thread(target=write, args=(e,)) for e in ("main", "b")]
     for one in writers:
         one.start()
@@ -157,7 +174,7 @@ def walk(c):
             one.join()
     cluster.expect(not failures, f"could not be written to: {failures}")
     deadline = time.monotonic() + 60
-    while not any(p.stat().st_size > 8192 for p in (c.dir / "object_store").rglob("*.partial")):
+    while not any(is_long_partial(p) for p in (c.dir / "object_store").rglob("*.partial")):
         cluster.expect(time.monotonic() < deadline, "no partial segment was uploaded")
         time.sleep(0.5)
     clean(c, "running, at rest")
