@@ -6,12 +6,6 @@
 
 namespace argon::sim {
 
-bool all_zeros(ByteView bytes) {
-  // Bytes that all equal their successor equal the first one.
-  return bytes.empty() ||
-         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
-
 void Blob::append(ByteView more) {
   while (!more.empty()) {
     size_t at = size_ % kBlock;
@@ -25,6 +19,12 @@ void Blob::append(ByteView more) {
     more = more.subspan(n);
     size_ += n;
   }
+}
+
+void Blob::append_zeros(uint64_t count) {
+  // The rest of the last block is zeros already, kept or not.
+  size_ += count;
+  blocks_.resize((size_ + kBlock - 1) / kBlock, kZeros);
 }
 
 Bytes Blob::read(uint64_t offset, size_t length) const {

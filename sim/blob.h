@@ -10,19 +10,17 @@
 
 namespace argon::sim {
 
-// As quick as comparing gets.
-bool all_zeros(ByteView bytes);
-
 class Blob {
  public:
   uint64_t size() const { return size_; }
   void append(ByteView more);
+  void append_zeros(uint64_t count);
   // REQUIRES: offset + length <= size().
   Bytes read(uint64_t offset, size_t length) const;
   Bytes bytes() const { return read(0, size_); }
 
  private:
-  static constexpr size_t kBlock = 512;
+  static constexpr size_t kBlock = 4096;
   static constexpr uint32_t kZeros = UINT32_MAX;
 
   uint64_t size_ = 0;

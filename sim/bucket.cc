@@ -29,6 +29,10 @@ Result<std::shared_ptr<const Blob>> read_source(Task& task, objstore::Source& so
   auto blob = std::make_shared<Blob>();
   Bytes piece(std::min<uint64_t>(source.size(), kPiece));
   while (blob->size() < source.size()) {
+    if (uint64_t zeros = source.zeros_from(blob->size()); zeros > 0) {
+      blob->append_zeros(zeros);
+      continue;
+    }
     ByteSpan part = ByteSpan(piece).first(std::min<uint64_t>(piece.size(), source.size() - blob->size()));
     TRY(source.read(task, blob->size(), part));
     blob->append(part);

@@ -95,6 +95,25 @@ TEST(WalStorage, EndsAtTheLastWholeRecord) {
                }).ok());
 }
 
+// Before the first LSN there is a hole, but for the two headers that tools look at.
+TEST(WalStorage, BeforeItsFirstLsnTakesNoRoom) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 const Lsn start(3 * pg::kWalSegmentSize - 3 * pg::kWalBlockSize + 1000);
+                 TRY(make_dirs(task, disk, kDirectory));
+                 TRY_ASSIGN(auto storage, open(task, disk, {}));
+                 TRY(storage->initialise(task, start, 7));
+                 EXPECT_LT(d.machine->storage().bytes_in_use(), 64u * 1024);
+                 for (Lsn page : {pg::segment_start(start), pg::page_start(start)}) {
+                   Bytes header(pg::page_header_size(page));
+                   TRY_ASSIGN(size_t n, storage->read(task, page, header));
+                   EXPECT_EQ(n, header.size());
+                   EXPECT_TRUE(pg::read_page_header(header, page, {7}).ok());
+                 }
+                 return {};
+               }).ok());
+}
+
 // A page in the middle of a segment does not say whose it is; the first of each does.
 TEST(WalStorage, BadInputWalOfAnotherSystemIsRefused) {
   Disked d;

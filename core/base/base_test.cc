@@ -122,5 +122,16 @@ TEST(Time, PostgresEpoch) {
   EXPECT_EQ(WallTime{946684800000000000}.to_postgres(), 0);
 }
 
+TEST(Bytes, ZerosAreZerosUpToTheLastByte) {
+  Bytes bytes(1000);
+  EXPECT_TRUE(all_zeros(bytes));
+  EXPECT_TRUE(all_zeros({}));
+  for (size_t at : {0u, 1u, 500u, 999u}) {
+    bytes[at] = 1;
+    EXPECT_FALSE(all_zeros(bytes));
+    bytes[at] = 0;
+  }
+}
+
 }  // namespace
 }  // namespace argon

@@ -31,6 +31,12 @@ inline Bytes to_bytes(std::string_view text) {
 inline void append(Bytes& to, ByteView more) {
   to.insert(to.end(), more.begin(), more.end());
 }
+// As quick as comparing gets.
+inline bool all_zeros(ByteView bytes) {
+  // Bytes that all equal their successor equal the first one.
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "loads and stores assume a little-endian host");
 

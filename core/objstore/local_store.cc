@@ -34,11 +34,17 @@ Status LocalStore::write_incoming(Task& task, const std::string& path, Source& s
   TRY_ASSIGN(std::unique_ptr<File> file, disk_.open(task, path, OpenMode::Create));
   uint64_t size = source.size();
   Bytes chunk;
-  for (uint64_t at = 0; at < size; at += chunk.size()) {
+  for (uint64_t at = 0; at < size;) {
+    if (uint64_t zeros = source.zeros_from(at); zeros > 0) {  // a hole
+      at += zeros;
+      continue;
+    }
     chunk.resize(std::min<uint64_t>(kCopyBytes, size - at));
     TRY(source.read(task, at, chunk));
     TRY(write_all_at(task, *file, at, chunk).with("write " + path));
+    at += chunk.size();
   }
+  TRY(file->truncate(task, size).with("write " + path));
   return file->fdatasync(task).with("sync " + path);
 }
 

@@ -56,6 +56,12 @@ class Source {
   virtual uint64_t size() const = 0;
   // Fills `into` from offset. REQUIRES: offset + into.size() <= size().
   virtual Status read(Task& task, uint64_t offset, ByteSpan into) = 0;
+  // So many bytes from offset on are known to be zeros, so that nobody need read them; 0 where it is not
+  // known. Never beyond size().
+  virtual uint64_t zeros_from(uint64_t offset) const {
+    (void)offset;
+    return 0;
+  }
 };
 
 class MemorySource final : public Source {

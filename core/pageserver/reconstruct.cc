@@ -36,7 +36,7 @@ class Builder {
   Status image(ByteView body) {
     if (body.size() != pg::kBlockSize)
       return Error(Code::Corrupt, "an image of " + std::to_string(body.size()) + " bytes");
-    std::ranges::copy(body, page_.begin());
+    std::memcpy(page_.data(), body.data(), pg::kBlockSize);
     has_base_ = true;
     return {};
   }

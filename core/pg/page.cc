@@ -67,7 +67,7 @@ bool page_is_new(ByteView page) {
 }
 
 bool page_is_zero(ByteView page) {
-  return std::all_of(page.begin(), page.end(), [](uint8_t b) { return b == 0; });
+  return all_zeros(page);
 }
 
 void init_page(ByteSpan page, size_t special) {

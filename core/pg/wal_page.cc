@@ -1,5 +1,7 @@
 #include "core/pg/wal_page.h"
 
+#include <algorithm>
+
 #include <cstdio>
 
 #include "core/base/codec.h"
@@ -62,6 +64,18 @@ void append_page_header(Bytes& out, const WalPageHeader& header, uint64_t system
   w.le(kWalPageMagic).le(info).le(header.tli).le(header.address.value).le(header.rem_len).zeros(4);
   if (is_long)
     w.le(system_id).le(static_cast<uint32_t>(kWalSegmentSize)).le(static_cast<uint32_t>(kWalBlockSize));
+}
+
+void lay_empty_pages(Lsn at, ByteSpan into, Lsn end, uint64_t system_id) {
+  end = std::min(end, at + into.size());
+  Bytes header;
+  for (Lsn page = page_start(at); page < end; page += kWalBlockSize) {
+    header.clear();
+    append_page_header(header, {.address = page}, system_id);
+    Lsn from = std::max(page, at);
+    Lsn to = std::min(page + header.size(), end);
+    if (from < to) std::memcpy(into.data() + (from - at), header.data() + (from - page), to - from);
+  }
 }
 
 Result<WalPageHeader> read_page_header(ByteView raw, Lsn address, const WalIdentity& identity) {

@@ -74,6 +74,10 @@ Result<uint64_t> parse_segment_file_name(std::string_view name, uint32_t* tli = 
 // REQUIRES: page_offset(header.address) == 0.
 void append_page_header(Bytes& out, const WalPageHeader& header, uint64_t system_id);
 
+// Writes the headers of pages without records where they fall into the bytes of [at, end), of which `into`
+// holds the first ones or all.
+void lay_empty_pages(Lsn at, ByteSpan into, Lsn end, uint64_t system_id);
+
 // Checks the header of the page that should lie at `address`. REQUIRES: raw holds the whole header
 // (page_header_size(address) bytes). Code::Corrupt says what is wrong and where.
 Result<WalPageHeader> read_page_header(ByteView raw, Lsn address, const WalIdentity& identity);

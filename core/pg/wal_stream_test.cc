@@ -261,6 +261,28 @@ TEST(WalStream, ForeignPagesAndImpossibleStartsAreRefused) {
   EXPECT_TRUE(inside.next(r).is(Code::Invalid));
 }
 
+// Read in pieces that begin and end anywhere, also inside headers.
+TEST(WalPage, EmptyPagesAreLaidOverZerosUpToWhereWalBegins) {
+  const Lsn begin(2 * kWalSegmentSize);
+  const Lsn end = begin + 3 * kWalBlockSize + 1000;
+  Bytes whole(4 * kWalBlockSize);
+  for (size_t done = 0; done < whole.size();) {
+    ByteSpan piece = ByteSpan(whole).subspan(done, std::min<size_t>(whole.size() - done, 8001));
+    lay_empty_pages(begin + done, piece, end, 7);
+    done += piece.size();
+  }
+  for (Lsn page = begin; page < begin + whole.size(); page += kWalBlockSize) {
+    Bytes at = to_bytes(ByteView(whole).subspan(page - begin, kWalBlockSize));
+    ASSERT_TRUE(read_page_header(at, page, {7}).ok()) << to_string(page);
+    std::fill_n(at.begin(), page_header_size(page), 0);
+    EXPECT_TRUE(all_zeros(at)) << to_string(page);
+  }
+  // From the end on the bytes are somebody's.
+  Bytes later(2 * kWalBlockSize, 9);
+  lay_empty_pages(end, later, end, 7);
+  EXPECT_EQ(later, Bytes(2 * kWalBlockSize, 9));
+}
+
 TEST(WalPage, SegmentNamesGoBothWays) {
   EXPECT_EQ(segment_file_name(1), "000000010000000000000001");
   EXPECT_EQ(segment_file_name(0x1FF), "0000000100000001000000FF");

@@ -27,11 +27,21 @@ std::string hex16(uint64_t value) {
   return text;
 }
 
-// A range of local WAL as the bytes of a put.
+// A range of local WAL, from a segment's start on, as the bytes of a put. Between the segment's first page
+// and that of the timeline's first LSN there is nothing (wal_storage.h).
 class WalSource final : public objstore::Source {
  public:
-  WalSource(WalStorage& storage, Lsn from, Lsn to) : storage_(storage), from_(from), to_(to) {}
+  WalSource(WalStorage& storage, Lsn from, Lsn to, Lsn timeline_start)
+      : storage_(storage),
+        from_(from),
+        to_(to),
+        hole_(from + pg::kWalBlockSize),
+        wal_(pg::page_start(timeline_start)) {}
   uint64_t size() const override { return to_ - from_; }
+  uint64_t zeros_from(uint64_t offset) const override {
+    Lsn at = from_ + offset;
+    return hole_ <= at && at < wal_ ? std::min(wal_, to_) - at : 0;
+  }
   Status read(Task& task, uint64_t offset, ByteSpan into) override {
     while (!into.empty()) {
       TRY_ASSIGN(size_t n, storage_.read(task, from_ + offset, into));
@@ -46,6 +56,8 @@ class WalSource final : public objstore::Source {
   WalStorage& storage_;
   Lsn from_;
   Lsn to_;
+  Lsn hole_;
+  Lsn wal_;
 };
 
 }  // namespace
@@ -70,7 +82,7 @@ bool Timeline::is_uploader() const {
 
 Status Timeline::upload_range(Task& task, const std::string& key, Lsn from, Lsn to) {
   std::shared_ptr<WalStorage> storage = storage_;
-  WalSource source(*storage, from, to);
+  WalSource source(*storage, from, to, acceptor_->state().timeline_start);
   Deadline deadline(task, kStoreTimeout);
   Status put = store_->put(task, key, source, objstore::PutMode::Replace);
   if (!put.ok()) env_.probe("safekeeper.upload-failed"_probe);

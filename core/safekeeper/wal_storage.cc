@@ -10,23 +10,9 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr size_t kScanChunk = 128 * 1024;
-constexpr size_t kHeadersAtOnce = 256 * 1024;  // of a first segment; whole pages
+constexpr size_t kSector = 512;
 // So much WAL before the committed position is decoded at start, to see that what was committed is there.
 constexpr uint64_t kScanBack = 1u << 20;
-
-// WAL pages with nothing in them, from the page at `from` on. Invalid where `to` lies inside a page's header.
-Result<Bytes> empty_pages(Lsn from, Lsn to, uint64_t system_id) {
-  Bytes pages;
-  pages.reserve(to - from);
-  for (Lsn page = from; page < to; page += pg::kWalBlockSize) {
-    pages.resize(page - from);
-    pg::append_page_header(pages, {.info = 0, .tli = pg::kTimelineId, .address = page, .rem_len = 0},
-                           system_id);
-    if (pages.size() > to - from) return Error(Code::Invalid, to_string(to) + " lies inside a page header");
-  }
-  pages.resize(to - from);
-  return pages;
-}
 
 uint64_t segment_of(Lsn lsn) {
   return pg::segment_number(lsn);
@@ -143,7 +129,8 @@ Status WalStorage::write_again(Task& task, Lsn at, ByteView wal, Lsn from) {
     wal = wal.subspan(std::min<uint64_t>(wal.size(), from - at));
     at = from;
   }
-  while (!wal.empty() && wal.back() == 0) wal = wal.first(wal.size() - 1);
+  while (!wal.empty() && all_zeros(wal.last(std::min(wal.size(), kSector))))
+    wal = wal.first(wal.size() - std::min(wal.size(), kSector));
   if (wal.empty()) return {};
   TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(at), false));
   segment->dirty = true;
@@ -211,11 +198,14 @@ Status WalStorage::initialise(Task& task, Lsn start, uint64_t system_id) {
   TRY_ASSIGN(std::vector<uint64_t> stray, list(task));
   for (uint64_t segment : stray) TRY(disk_.unlink(task, path(segment)));
   TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(start), true));
-  for (Lsn at = pg::segment_start(start); at < start;) {
-    Lsn end = std::min(start, at + kHeadersAtOnce);
-    TRY_ASSIGN(Bytes pages, empty_pages(at, end, system_id));
-    TRY(write_all_at(task, *segment->file, pg::segment_offset(at), pages));
-    at = end;
+  // For tools that read the file: they look at the segment's first page, and at the one where they begin.
+  for (Lsn page : {pg::segment_start(start), pg::page_start(start)}) {
+    if (page == start) continue;
+    Bytes header;
+    pg::append_page_header(header, {.address = page}, system_id);
+    if (start < page + header.size())
+      return Error(Code::Invalid, to_string(start) + " lies inside a page header");
+    TRY(write_all_at(task, *segment->file, pg::segment_offset(page), header));
   }
   ++syncs_;
   TRY(segment->file->fdatasync(task));

@@ -2,8 +2,8 @@
 //
 // Layout: <directory>/0000000100000000000000NN, each 16 MiB from the moment it is made (zeros where
 // nothing was written yet); what is complete follows from the flush position, so there is no rename
-// when a segment is full. Before the timeline's first LSN the first segment holds made-up page
-// headers and zeros, so that tools and standbys may read from its start.
+// when a segment is full. Before the timeline's first LSN the first segment is a hole with the headers
+// of its first page and of that LSN's, where tools look for them.
 //
 // Invariants:
 //  1. Nothing but zeros lies at or beyond the end of what was written; no later segment exists.

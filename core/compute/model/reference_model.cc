@@ -184,10 +184,12 @@ Bytes ReferenceModel::expected_clog(Lsn lsn, size_t size) const {
 Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
   auto status_of = [](ByteView bytes, pg::Xid xid) { return bytes[xid / 4] >> (2 * (xid % 4)) & 3; };
   auto known = static_cast<pg::Xid>(std::min<size_t>(segment.size() * 4, UINT32_MAX));
-  for (const auto& [at, end] : ends_)
-    if (at <= lsn && end.first >= known && end.first < kClogSegmentXids)
+  for (const auto& [at, end] : ends_) {
+    if (at > lsn) break;
+    if (end.first >= known && end.first < kClogSegmentXids)
       return violation("pg_xact at " + to_string(lsn) + " ends before transaction " +
                        std::to_string(end.first));
+  }
   Bytes expected = expected_clog(lsn, segment.size());
   if (std::memcmp(segment.data(), expected.data(), expected.size()) == 0) return {};
   for (pg::Xid xid = pg::kFirstNormalXid; xid < known; xid++)

@@ -46,6 +46,37 @@ CONTRACT(ObjectStores, GiveBackWhatWasPut) {
   return {};
 }
 
+// Of its zeros it says so, and must not be asked for them.
+class SourceWithHoles final : public objstore::Source {
+ public:
+  explicit SourceWithHoles(ByteView bytes) : bytes_(bytes) {}
+  uint64_t size() const override { return bytes_.size(); }
+  Status read(Task&, uint64_t offset, ByteSpan into) override {
+    if (zeros_from(offset) > 0) return Error(Code::Invalid, "read within a hole");
+    std::ranges::copy(bytes_.subspan(offset, into.size()), into.begin());
+    return {};
+  }
+  uint64_t zeros_from(uint64_t offset) const override {
+    auto rest = bytes_.subspan(offset);
+    auto end = std::ranges::find_if(rest, [](uint8_t b) { return b != 0; });
+    return static_cast<uint64_t>(end - rest.begin());
+  }
+
+ private:
+  ByteView bytes_;
+};
+
+CONTRACT(ObjectStores, KeepHolesAsZeros) {
+  TRY_ASSIGN(auto store, open_store(test, task, env));
+  Bytes bytes(5'000'000);
+  for (size_t at : {size_t{3}, size_t{1'500'000}, size_t{1'500'001}}) bytes[at] = 7;
+  SourceWithHoles source(bytes);
+  TRY(store->put(task, "holes", source, PutMode::Replace));
+  EXPECT_EQ(*store->get(task, "holes"), bytes);
+  EXPECT_EQ(as_text(*store->get(task, "holes", {4'999'998, 9})), std::string_view("\0\0", 2));
+  return {};
+}
+
 CONTRACT(ObjectStores, GiveRanges) {
   TRY_ASSIGN(auto store, open_store(test, task, env));
   TRY(store->put(task, "k", as_bytes("0123456789")));
