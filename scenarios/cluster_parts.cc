@@ -182,8 +182,8 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->readers = static_cast<uint32_t>(run_.limited("readers", random.between(1, 4)));
   config->cache_pages = random.log_uniform(4, 32);
   // From lazy to busy: transactions and reads an hour, of the whole compute.
-  config->think = pause(random, config->backends, 6000, 23'000);
-  config->read_pause = pause(random, config->readers, 4500, 12'000);
+  config->think = pause(random, config->backends, 6500, 23'000);
+  config->read_pause = pause(random, config->readers, 4500, 8000);
   if (line.rows != nullptr) {
     config->rows = line.rows;
     config->row_clients = static_cast<uint32_t>(run_.limited("clients", random.between(2, 5)));

@@ -65,7 +65,7 @@ Status ProposerDriver::wait_committed(Task& task, Lsn lsn) {
 }
 
 Status ProposerDriver::finish(Task& task) {
-  if (lost_.ok() && !start_committed_) return Error(Code::Invalid, "finish: not elected yet");
+  TRY(elect(task));
   TRY(wait_committed(task, end()));
   for (auto& [id, link] : links_) link->ask = true;
   wake_links();

@@ -71,7 +71,8 @@ class ProposerDriver {
   Status wait_committed(Task& task, Lsn lsn);
   // For an orderly end, after the last append(): waits until everything is committed, and until a quorum of
   // safekeepers has answered that it knows so (else they, and the pageserver through them, learn of the last
-  // of it only from the next proposer). No limit of its own. Errors: as append(); Invalid where not elected.
+  // of it only from the next proposer). An election that goes on comes to its end first: whoever was deposed
+  // by it can tell nobody any more what of his was committed. No limit of its own. Errors: as append().
   Status finish(Task& task);
   // Waits until committed(), pageserver() or lost() changed since `seen` (a value of changes()).
   Status wait_change(Task& task, uint64_t seen);
