@@ -166,31 +166,23 @@ Lsn ReferenceModel::clog_changed_at(Lsn lsn) const {
   return entry == nullptr ? start_ : std::max(start_, entry->first);
 }
 
-// The bytes of a pg_xact segment of that size as of `lsn`: two bits a transaction, 0 in progress,
-// 1 committed, 2 aborted (clog.c). Of a transaction that ended twice, the later end.
-Bytes ReferenceModel::expected_clog(Lsn lsn, size_t size) const {
-  Bytes expected(size);
+Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
+  auto status_of = [](ByteView bytes, pg::Xid xid) { return bytes[xid / 4] >> (2 * (xid % 4)) & 3; };
+  auto known = static_cast<pg::Xid>(std::min<size_t>(segment.size() * 4, UINT32_MAX));
+  // Two bits a transaction: 0 in progress, 1 committed, 2 aborted (clog.c). Of one that ended twice, the
+  // later end.
+  Bytes expected(segment.size());
   for (const auto& [at, end] : ends_) {
     if (at > lsn) break;
     pg::Xid xid = end.first;
-    if (xid / 4 >= size) continue;
+    if (xid >= known) {
+      if (xid >= kClogSegmentXids) continue;
+      return violation("pg_xact at " + to_string(lsn) + " ends before transaction " + std::to_string(xid));
+    }
     unsigned shift = 2 * (xid % 4);
     unsigned others = expected[xid / 4] & ~(3u << shift);
     expected[xid / 4] = static_cast<uint8_t>(others | (end.second ? 1u : 2u) << shift);
   }
-  return expected;
-}
-
-Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
-  auto status_of = [](ByteView bytes, pg::Xid xid) { return bytes[xid / 4] >> (2 * (xid % 4)) & 3; };
-  auto known = static_cast<pg::Xid>(std::min<size_t>(segment.size() * 4, UINT32_MAX));
-  for (const auto& [at, end] : ends_) {
-    if (at > lsn) break;
-    if (end.first >= known && end.first < kClogSegmentXids)
-      return violation("pg_xact at " + to_string(lsn) + " ends before transaction " +
-                       std::to_string(end.first));
-  }
-  Bytes expected = expected_clog(lsn, segment.size());
   if (std::memcmp(segment.data(), expected.data(), expected.size()) == 0) return {};
   for (pg::Xid xid = pg::kFirstNormalXid; xid < known; xid++)
     if (status_of(segment, xid) != status_of(expected, xid))

@@ -76,7 +76,6 @@ class ReferenceModel {
   using History = std::vector<std::pair<Lsn, T>>;  // ascending
 
   void cut(Lsn at);
-  Bytes expected_clog(Lsn lsn, size_t size) const;
 
   Lsn start_;
   Lsn end_;
