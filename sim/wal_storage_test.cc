@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/env/io.h"
+#include "core/fiber/scope.h"
 #include "core/pg/wal_builder.h"
 #include "sim/machine.h"
 
@@ -225,6 +226,29 @@ TEST(WalStorage, WhatOnlyTheCacheHoldsAfterAFailedSyncIsWrittenAgain) {
   d.crash();
   EXPECT_TRUE(end(after).ok());
   EXPECT_EQ(after, told);
+}
+
+// It finds nothing dirty, since the one that failed took the marks; nothing is durable either.
+TEST(WalStorage, WhoWaitedForAFlushThatFailedFailsToo) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 10, storage, writer));
+                 d.machine->faults.begin(faults::Kind::SyncFailure, 1);
+                 Scope flushers(task);
+                 int failed = 0;
+                 for (const char* name : {"first", "waits for it"})
+                   flushers.spawn(name, [&](Task& t) -> Status {
+                     failed += storage->flush(t).is(Code::Io) ? 1 : 0;
+                     return {};
+                   });
+                 TRY(flushers.join(task));
+                 EXPECT_EQ(failed, 2);
+                 d.machine->faults.end(faults::Kind::SyncFailure);
+                 EXPECT_TRUE(storage->truncate(task, kStart).is(Code::Io));
+                 return {};
+               }).ok());
 }
 
 TEST(WalStorage, WhatWasFlushedSurvivesPowerLoss) {

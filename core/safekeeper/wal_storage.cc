@@ -258,6 +258,7 @@ Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
 Result<Flushed> WalStorage::flush(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, sync_));
+  TRY(sync_failure_);
   Flushed flushed{written_, record_end(), epoch_};
   std::vector<std::pair<uint64_t, std::shared_ptr<File>>> dirty;
   bool names = false;
@@ -268,9 +269,11 @@ Result<Flushed> WalStorage::flush(Task& task) {
   }
   for (auto& [number, file] : dirty) {
     ++syncs_;
-    TRY(file->fdatasync(task).with("sync " + path(number)));
+    sync_failure_ = file->fdatasync(task).with("sync " + path(number));
+    TRY(sync_failure_);
   }
-  if (names) TRY(disk_.sync_dir(task, directory_));
+  if (names) sync_failure_ = disk_.sync_dir(task, directory_);
+  TRY(sync_failure_);
   // Full and synced segments need no open file.
   std::erase_if(open_, [&](const auto& entry) {
     return !entry.second.dirty && segment_begin(entry.first + 1) <= flushed.durable;
@@ -282,11 +285,13 @@ Result<consensus::WalCheck> WalStorage::truncate(Task& task, Lsn to) {
   CHECK(local_start_.valid() && local_start_ <= to && to <= written_);
   Lock lock;
   TRY(lock.acquire(task, sync_));
+  TRY(sync_failure_);
   ++epoch_;
   uint64_t first = segment_of(to);
   for (const auto& [number, segment] : open_)
     if (segment.dirty) first = std::min(first, number);
-  TRY(clear_beyond(task, to, first).with("cut WAL at " + to_string(to)));
+  sync_failure_ = clear_beyond(task, to, first).with("cut WAL at " + to_string(to));
+  TRY(sync_failure_);
   restart_decoder(to);
   return check_at(task, to);
 }

@@ -14,7 +14,8 @@
 //
 // One caller at a time for write(), truncate() and initialise(); flush() may overlap with write(),
 // and read() with anything. After an error from any but read(), the object must be dropped:
-// the disk's state is then unknown, and may only be found out by open().
+// the disk's state is then unknown, and may only be found out by open(). Until it is, who waited for a
+// flush or cut that failed fails as well: what it would have synced is not dirty any more, nor durable.
 
 #pragma once
 
@@ -109,6 +110,7 @@ class WalStorage {
   Lsn record_end_;                    // never beyond written_, as the decoder's last_end() may be
   std::map<uint64_t, Segment> open_;  // segments with unsynced bytes, and the last one
   Mutex sync_;
+  Status sync_failure_;
 };
 
 }  // namespace argon::safekeeper
