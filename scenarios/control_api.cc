@@ -1,6 +1,7 @@
 #include "scenarios/control_api.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/http/client.h"
 #include "scenarios/cluster_run.h"
@@ -22,6 +23,19 @@ std::optional<std::string> step(const std::string& state, const Operation& o) {
   if (o.output == "another exists")
     return !state.empty() && state != o.input ? std::optional(state) : std::nullopt;
   return o.output == after ? std::optional(after) : std::nullopt;
+}
+
+// The same history without what only makes the search long, which doubles with each operation without an
+// answer. One that shows changes nothing. Of those that ask for the same branch, whatever a later one did,
+// the first may have done at the same moment, and a name is given once.
+std::vector<Operation> without_idle_unanswered(const std::vector<Operation>& history) {
+  std::vector<Operation> kept;
+  std::set<std::pair<std::string, std::string>> asked;
+  for (const Operation& o : history) {
+    bool answered = o.ret != Operation::kNever;
+    if (answered || (o.kind != "show" && asked.emplace(o.key, o.input).second)) kept.push_back(o);
+  }
+  return kept;
 }
 
 class Clients {
@@ -99,7 +113,7 @@ void control_api_body(Run& run) {
   run.run_for(Duration::seconds(20));
   clients.stop();
   if (run.failed()) return;
-  Linearizability result = check_linearizable(clients.history(), {"", step});
+  Linearizability result = check_linearizable(without_idle_unanswered(clients.history()), {"", step});
   if (!result.holds && result.decided) run.fail("the control API is linearizable", result.violation);
   if (run.options().limits == Limits() && clients.answered() < 10)
     run.fail("minimum work", "only " + std::to_string(clients.answered()) + " answers of the control API");

@@ -20,7 +20,7 @@ class Blob {
   Bytes bytes() const { return read(0, size_); }
 
  private:
-  static constexpr size_t kBlock = 4096;
+  static constexpr size_t kBlock = 512;
   static constexpr uint32_t kZeros = UINT32_MAX;
 
   uint64_t size_ = 0;
