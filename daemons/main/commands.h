@@ -83,6 +83,22 @@ struct InspectOptions {
 // Needs no cluster. Corrupt where a checksum is wrong, Unsupported for an unknown format or version.
 Status inspect(Task& task, Env& env, const Globals& globals, const InspectOptions& options);
 
+struct InspectWalOptions {
+  std::vector<std::string> files;
+  std::string start;
+  std::string end;
+  std::string relation;
+  std::optional<uint32_t> block;
+  std::optional<uint32_t> xid;
+  std::string rmgr;
+  uint64_t most = UINT64_MAX;
+  bool stats = false;
+  size_t relations = 20;
+};
+// Needs no cluster. Corrupt where WAL ends before the last of the segments, Invalid for files that do not
+// follow each other.
+Status inspect_wal(Task& task, Env& env, const Globals& globals, const InspectWalOptions& options);
+
 // Reads all that the state folder keeps, and checks it. Corrupt where anything was found; a line for each.
 Status scrub(Task& task, Env& env, const Globals& globals);
 

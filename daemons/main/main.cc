@@ -42,6 +42,7 @@ struct Commands {
   TimelineOptions timeline;
   EndpointOptions endpoint;
   InspectOptions inspect;
+  InspectWalOptions inspect_wal;
   uint64_t safekeeper_id = 0;
   std::function<int()> chosen;
 };
@@ -182,13 +183,40 @@ void add_endpoint(CLI::App& app, Commands& all) {
   on(list, all, endpoint_list, options);
 }
 
+void add_inspect_wal(CLI::App& inspect, Commands& all) {
+  InspectWalOptions& options = all.inspect_wal;
+  CLI::App* wal = inspect.add_subcommand("wal", "Show the records of WAL segments, or what they add up to");
+  wal->add_option("SEGMENT", options.files,
+                  "Segment files, in order: a server's, a safekeeper's, the object store's")
+      ->required();
+  wal->add_option("--start", options.start, "From this LSN on, where a record begins");
+  wal->add_option("--end", options.end, "Records that begin below this LSN");
+  wal->add_option(
+      "--relation", options.relation,
+      "Only records of this relation: TABLESPACE/DATABASE/RELATION, with _vm or another fork for that alone");
+  wal->add_option("--block", options.block, "Only records of a block of this number");
+  wal->add_option("--xid", options.xid, "Only records of this transaction");
+  wal->add_option("--rmgr", options.rmgr, "Only records of this resource manager, as it is printed");
+  wal->add_option("-n,--limit", options.most, "So many records at most")->check(CLI::PositiveNumber);
+  wal->add_flag("--stats", options.stats, "Sums by record type and by relation, instead of the records");
+  wal->add_option("--relations", options.relations, "So many relations in --stats")->capture_default_str();
+  on(wal, all, cli::inspect_wal, options);
+}
+
 void add_inspect(CLI::App& app, Commands& all) {
   CLI::App* inspect = app.add_subcommand("inspect", "Show what a file of the cluster says, and check it");
-  inspect
-      ->add_option("FILE", all.inspect.file,
-                   "safekeeper.control, a layer file, a timeline's index, pg_control")
-      ->required();
-  on(inspect, all, cli::inspect, all.inspect);
+  inspect->require_subcommand(0, 1);
+  inspect->add_option("FILE", all.inspect.file,
+                      "safekeeper.control, a layer file, a timeline's index, pg_control");
+  add_inspect_wal(*inspect, all);
+  // Called also where a subcommand was chosen.
+  inspect->callback([&all] {
+    if (all.inspect.file.empty()) return;
+    all.chosen = [&all] {
+      return run(all.globals,
+                 [&](Task& task, Env& env) { return cli::inspect(task, env, all.globals, all.inspect); });
+    };
+  });
   on(app.add_subcommand(
          "scrub",
          "Read and check all that the state folder keeps, the cluster running or not; exit status 1 "

@@ -60,10 +60,12 @@ class Walk:
 def without_a_cluster(w, all_verbs):
     needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
-                  "endpoint stop": ["e"], "inspect": [w.c.root / "none"]}
-    for verb in sorted(all_verbs - {"init", "inspect"}):
+                  "endpoint stop": ["e"]}
+    for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
     w.refused("inspect", w.c.root / "none", says="none")
+    w.refused("inspect wal", w.c.root / "none", says="not a WAL segment's")
+    w.refused("inspect wal", w.c.root / "000000010000000000000001", says="000000010000000000000001")
     for daemon in (["broker"], ["pageserver"], ["safekeeper", "--id", "1"], ["compute", "--endpoint", "e"]):
         w.refused(daemon[0], *daemon[1:], says="there is no cluster in")
 
@@ -117,6 +119,8 @@ def files_and_end(w):
     control = next(iter(sorted(c.dir.rglob("safekeeper.control"))))
     cluster.expect(w.good("inspect", control)["format"] == "safekeeper control file", "inspect")
     w.refused("inspect", c.dir / "argon.toml", says="not a format that argon knows")
+    segment = sorted((c.dir / "safekeepers").rglob("00000001????????????????"))[0]
+    cluster.expect(w.good("inspect wal", segment, "--stats")["total"]["records"] > 0, "inspect wal")
     # A document that nobody could read is no success.
     with open("/dev/full", "w") as full:
         done = subprocess.run([c.argon_program, "--json", "--dir", c.dir, "tenant", "list"], stdout=full)
@@ -132,7 +136,7 @@ def files_and_end(w):
 def walk(c):
     w = Walk(c)
     all_verbs = verbs(c)
-    cluster.expect({"init", "tenant create", "endpoint list", "inspect"} <= all_verbs, f"the help lists: {all_verbs}")
+    cluster.expect({"init", "tenant create", "endpoint list", "inspect wal"} <= all_verbs, f"the help lists: {all_verbs}")
     without_a_cluster(w, all_verbs)
     wrong_words(w)
     cluster_verbs(w)
