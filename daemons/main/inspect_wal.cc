@@ -66,13 +66,13 @@ class Listing {
 
  private:
   static std::string to_line(const pg::DecodedRecord& record) {
-    std::string line =
-        fmt::format("{:<11} prev {:<11} xid {:<8} len {:>6}  {} {}", to_string(record.start_lsn),
-                    to_string(record.prev), record.xid, record.raw.size(), pg::rmgr_name(record.rmid),
-                    pg::record_name(record.rmid, record.info));
+    std::string line = fmt::format(
+        "{:<11} prev {:<11} xid {:<8} len {:>6}  {} {}", to_string(record.start_lsn), to_string(record.prev),
+        record.xid, record.raw.size(), pg::rmgr_name(record.rmid), pg::record_name(record.rmid, record.info));
     for (const pg::DecodedBlock& block : record.blocks()) {
       line += fmt::format(", blk {} {}", block.id, pg::to_string(block.tag()));
-      if (block.has_image) line += fmt::format(" {} {}", block.apply_image ? "image" : "check image", block.image.size());
+      if (block.has_image)
+        line += fmt::format(" {} {}", block.apply_image ? "image" : "check image", block.image.size());
       if (block.will_init) line += " init";
     }
     return line;
@@ -125,7 +125,8 @@ class Statistics {
     }
     // A record of several relations counts whole for each; its images only where they belong.
     std::map<pg::RelTag, uint64_t> here;
-    for (const pg::DecodedBlock& block : record.blocks()) here[{block.rel, pg::Fork::Main}] += block.image.size();
+    for (const pg::DecodedBlock& block : record.blocks())
+      here[{block.rel, pg::Fork::Main}] += block.image.size();
     for (const auto& [relation, bytes] : here) {
       Sum& sum = relations_[relation];
       sum.records++;
@@ -185,7 +186,10 @@ class Statistics {
   }
   std::vector<std::pair<pg::RelTag, Sum>> by_bytes() const {
     std::vector<std::pair<pg::RelTag, Sum>> all(relations_.begin(), relations_.end());
-    std::ranges::stable_sort(all, std::greater(), [](const auto& r) { return r.second.record_bytes + r.second.image_bytes; });
+    auto bytes = [](const auto& r) { return r.second.record_bytes + r.second.image_bytes; };
+    std::ranges::sort(all, [&](const auto& a, const auto& b) {
+      return std::tuple(bytes(b), a.first) < std::tuple(bytes(a), b.first);
+    });
     return all;
   }
 
@@ -212,7 +216,8 @@ std::optional<Lsn> behind_empty_pages(ByteView segment, Lsn begin) {
   for (size_t page = first; page + pg::kWalBlockSize <= segment.size(); page += pg::kWalBlockSize) {
     ByteView rest = segment.subspan(page + header_of(page), pg::kWalBlockSize - header_of(page));
     if (all_zeros(rest)) continue;
-    size_t at = static_cast<size_t>(std::ranges::find_if(rest, [](uint8_t b) { return b != 0; }) - rest.begin());
+    size_t at =
+        static_cast<size_t>(std::ranges::find_if(rest, [](uint8_t b) { return b != 0; }) - rest.begin());
     return begin + page + header_of(page) + at / 8 * 8;
   }
   return {};
@@ -254,7 +259,8 @@ Result<bool> read_segment(ByteView segment, Lsn begin, const Filter& filter, Rea
 }
 
 template <typename Sink>
-Status read_all(Task& task, Env& env, const InspectWalOptions& options, const Filter& filter, Reading& reading, Sink& sink) {
+Status read_all(Task& task, Env& env, const InspectWalOptions& options, const Filter& filter,
+                Reading& reading, Sink& sink) {
   std::optional<uint64_t> before;
   for (const std::string& path : options.files) {
     TRY_ASSIGN(uint64_t number, segment_of(path));
@@ -293,11 +299,13 @@ Result<Filter> filter_of(const InspectWalOptions& options) {
 }
 
 template <typename Sink>
-Status inspect_into(Task& task, Env& env, const Globals& globals, const InspectWalOptions& options, Sink& sink) {
+Status inspect_into(Task& task, Env& env, const Globals& globals, const InspectWalOptions& options,
+                    Sink& sink) {
   TRY_ASSIGN(Filter filter, filter_of(options));
   Reading reading;
   TRY(read_all(task, env, options, filter, reading, sink));
-  if (!reading.decoder) return Error(Code::NotFound, "there is no WAL from " + options.start + " on in these files");
+  if (!reading.decoder)
+    return Error(Code::NotFound, "there is no WAL from " + options.start + " on in these files");
   json answer = sink.result();
   answer["end_lsn"] = to_string(reading.decoder->last_end());
   answer["end_reason"] = reading.end_reason;
