@@ -271,8 +271,12 @@ Status read_all(Task& task, Env& env, const InspectWalOptions& options, const Fi
     TRY_ASSIGN(Bytes segment, read_file(task, env.disk(), path, pg::kWalSegmentSize));
     Lsn begin(number * pg::kWalSegmentSize);
     TRY_ASSIGN(bool more, read_segment(segment, begin, filter, reading, sink));
-    if (more) continue;
     bool last = &path == &options.files.back();
+    if (more && !last && segment.size() < pg::kWalSegmentSize)
+      return Error(Code::Corrupt,
+                   fmt::format("{}: the segment is cut short after {} bytes, and others follow", path,
+                               segment.size()));
+    if (more) continue;
     bool ended = reading.decoder && reading.end_reason != Reading().end_reason;
     // Zeros and old bytes are how WAL ends; but nobody leaves a segment before its end.
     if (ended && !last) return Error(Code::Corrupt, path + ": " + reading.end_reason);

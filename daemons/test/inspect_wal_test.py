@@ -68,13 +68,17 @@ def walk(c):
 
     gone = c.argon("inspect", "wal", segments[0], segments[0], check=False)
     cluster.expect(gone.returncode == 1 and "does not follow" in gone.stderr, gone.stderr)
-    if len(segments) > 1:
-        damaged = c.root / segments[0].name
-        content = bytearray(segments[0].read_bytes())
-        content[-9000:-8000] = b"\xff" * 1000
-        damaged.write_bytes(content)
-        found = c.argon("inspect", "wal", damaged, segments[1], "--stats", check=False)
-        cluster.expect(found.returncode == 1 and str(damaged) in found.stderr, found.stderr)
+    cluster.expect(len(segments) > 1, f"hardly any WAL: {segments}")
+    cut = c.root / segments[0].name
+    cut.write_bytes(segments[0].read_bytes()[:12 << 20])
+    found = c.argon("inspect", "wal", cut, segments[1], "--stats", check=False)
+    cluster.expect(found.returncode == 1 and f"{cut}: the segment is cut short" in found.stderr, found.stderr)
+    damaged = c.root / segments[0].name
+    content = bytearray(segments[0].read_bytes())
+    content[-9000:-8000] = b"\xff" * 1000
+    damaged.write_bytes(content)
+    found = c.argon("inspect", "wal", damaged, segments[1], "--stats", check=False)
+    cluster.expect(found.returncode == 1 and str(damaged) in found.stderr, found.stderr)
 
 
 cluster.run("inspect_wal", walk)
