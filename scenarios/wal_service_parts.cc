@@ -13,6 +13,7 @@ using namespace argon::literals;
 constexpr uint64_t kSafekeepers = 3;
 constexpr uint16_t kWalPort = 5454;
 constexpr uint64_t kSystemId = 4711;
+constexpr Lsn kReadFrom = pg::segment_start(WalLedger::kStart);
 
 std::string node_name(uint64_t i) {
   return "sk" + std::to_string(i);
@@ -168,14 +169,13 @@ Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) cons
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
-  TRY(client->start_copy_both(task,
-                              "START_REPLICATION PHYSICAL " + to_string(WalLedger::kStart + all.size())));
-  while (WalLedger::kStart + all.size() < ledger_.acknowledged) {
+  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(kReadFrom + all.size())));
+  while (kReadFrom + all.size() < ledger_.acknowledged) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");
     TRY_ASSIGN(auto message, wire::parse_replication_server_message(*chunk));
     if (auto* data = std::get_if<wire::XLogData>(&message)) {
-      if (data->start != WalLedger::kStart + all.size())
+      if (data->start != kReadFrom + all.size())
         return Error(Code::Corrupt, "a gap at " + to_string(data->start));
       append(all, data->data);
     }
@@ -183,8 +183,8 @@ Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) cons
   return {};
 }
 
-// All WAL from the timeline's start, as a stock reader gets it: one that is cut off connects again and goes
-// on.
+// All WAL from the start of the timeline's first segment, where stock walreceivers begin: one that is cut off
+// connects again and goes on.
 Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
   Deadline deadline(task, 30_s);
   Bytes all;
@@ -196,8 +196,23 @@ Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
   }
 }
 
+// Before the timeline's first LSN there are pages without records.
+Status WalCluster::check_empty_pages(ByteView all) {
+  for (Lsn page = kReadFrom; page < WalLedger::kStart; page += pg::kWalBlockSize) {
+    size_t at = page - kReadFrom;
+    size_t header = pg::page_header_size(page);
+    TRY(pg::read_page_header(all.subspan(at, header), page, {kSystemId}));
+    size_t end = std::min<size_t>(at + pg::kWalBlockSize, WalLedger::kStart - kReadFrom);
+    if (!all_zeros(all.subspan(at + header, end - at - header)))
+      return Error(Code::Corrupt, "something lies before the first LSN, in the page at " + to_string(page));
+  }
+  return {};
+}
+
 Status WalCluster::check(Task& task, const std::string& safekeeper) const {
-  TRY_ASSIGN(Bytes wal, read_all(task, safekeeper));
+  TRY_ASSIGN(Bytes all, read_all(task, safekeeper));
+  TRY(check_empty_pages(all));
+  ByteView wal = ByteView(all).subspan(WalLedger::kStart - kReadFrom);
   auto wanted = static_cast<ptrdiff_t>(ledger_.acknowledged - WalLedger::kStart);
   if (std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin())) return {};
   return Error(Code::Corrupt, "other WAL than was acknowledged");

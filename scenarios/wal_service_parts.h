@@ -15,7 +15,7 @@ namespace argon::scenarios {
 
 // The compute's memory: it survives, since it is what the safekeepers are held to.
 struct WalLedger {
-  static constexpr Lsn kStart{0x1000028};
+  static constexpr Lsn kStart{0x1012B28};  // within a segment and a page, as a branch's
 
   Bytes log;  // from kStart: everything that may be in the WAL
   std::vector<pg::PlacedRecord> records;
@@ -54,6 +54,7 @@ class WalCluster {
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
   Status read_on(Task& task, const std::string& host, Bytes& all) const;
+  static Status check_empty_pages(ByteView all);
   Result<Bytes> read_all(Task& task, const std::string& host) const;
 
   WalLedger ledger_;

@@ -1,7 +1,6 @@
 #include "core/pg/wal_page.h"
 
 #include <algorithm>
-
 #include <cstdio>
 
 #include "core/base/codec.h"

@@ -278,19 +278,22 @@ Result<size_t> Timeline::read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into) 
   if (at >= limit) return size_t{0};
   ByteSpan wanted = into.first(std::min<uint64_t>(into.size(), limit - at));
   std::shared_ptr<WalStorage> storage = storage_;
-  const consensus::AcceptorState& state = acceptor_->state();
+  // Copies: the acceptor may be another one after a wait.
+  Lsn timeline_start = acceptor_->state().timeline_start;
+  Lsn local_start = acceptor_->state().local_start;
+  uint64_t system_id = acceptor_->state().server.system_id;
   // Before a node's first LSN there are only made-up bytes, which are right only where nothing ever was.
-  bool made_up = at < state.local_start && state.local_start != state.timeline_start;
+  bool made_up = at < local_start && local_start != timeline_start;
   Result<size_t> here = Error(Code::NotFound, "WAL at " + to_string(at) + " is not on this safekeeper");
   if (!made_up) here = storage->read(task, at, wanted);
-  if (here.ok()) pg::lay_empty_pages(at, wanted.first(*here), state.local_start, state.server.system_id);
+  if (here.ok()) pg::lay_empty_pages(at, wanted.first(*here), local_start, system_id);
   if (!here.is(Code::NotFound) || store_ == nullptr) return here;
   env_.probe("safekeeper.segment-from-store"_probe);
   std::string key = objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(at));
   uint64_t length = std::min<uint64_t>(wanted.size(), pg::kWalSegmentSize - pg::segment_offset(at));
   TRY_ASSIGN(Bytes bytes, store_->get(task, key, {pg::segment_offset(at), length}));
   std::copy(bytes.begin(), bytes.end(), into.begin());
-  pg::lay_empty_pages(at, into.first(bytes.size()), state.timeline_start, state.server.system_id);
+  pg::lay_empty_pages(at, into.first(bytes.size()), timeline_start, system_id);
   return bytes.size();
 }
 
