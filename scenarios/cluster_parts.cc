@@ -9,6 +9,7 @@
 #include "core/pageserver/timeline_index.h"
 #include "core/safekeeper/safekeeper.h"
 #include "scenarios/draw.h"
+#include "scenarios/oracle_local_layers.h"
 #include "scenarios/oracle_safekeeper_disk.h"
 
 namespace argon::scenarios {
@@ -121,10 +122,19 @@ void Cluster::add_pageserver() {
     config.timeline.store.compaction_limit = 4;
     config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
   }
-  add("pageserver").boot([this, config](Task& task, Env& env) {
+  sim::Machine& machine = add("pageserver");
+  machine.boot([this, &machine, config](Task& task, Env& env) {
+    if (run_.world().counters[faults::Kind::BitRot] == 0) check_local(machine);
     sim::BucketStore store(layers_, store_latency_);
     return pageserver::run_pageserver(task, env, config, &store);
   });
+}
+
+void Cluster::check_local(const sim::Machine& pageserver) {
+  for (const auto& line : lines_) {
+    Status whole = check_local_layers(pageserver, line->id, layers_);
+    if (!whole.ok()) run_.fail("a local index names whole layers", whole.error().message());
+  }
 }
 
 // Lays a data directory on the pageserver's disk and has it imported.

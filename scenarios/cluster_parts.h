@@ -82,6 +82,7 @@ class Cluster {
   sim::Machine& add(const std::string& name);
   void add_safekeeper(uint64_t number);
   void add_pageserver();
+  void check_local(const sim::Machine& pageserver);
   Status import_root(Task& task);
 
   Run& run_;

@@ -115,6 +115,7 @@ class Machine {
   // REQUIRES: up().
   SimEnv& env() { return *env_; }
   Storage& storage() { return storage_; }
+  const Storage& storage() const { return storage_; }
   uint32_t boots() const { return boots_; }
 
   FaultState faults;
