@@ -99,6 +99,19 @@ struct InspectWalOptions {
 // follow each other.
 Status inspect_wal(Task& task, Env& env, const Globals& globals, const InspectWalOptions& options);
 
+struct InspectPageOptions {
+  std::string file;
+  std::string relation;
+  std::string tenant_id;
+  std::string branch_name = "main";
+  std::string lsn;
+  uint32_t block = 0;
+  bool whole = false;
+};
+// A FILE needs no cluster. NotFound where the file ends before, Corrupt for a page that does not add up,
+// which is shown all the same; of a relation, what the pageserver answered.
+Status inspect_page(Task& task, Env& env, const Globals& globals, const InspectPageOptions& options);
+
 // Reads all that the state folder keeps, and checks it. Corrupt where anything was found; a line for each.
 Status scrub(Task& task, Env& env, const Globals& globals);
 

@@ -92,7 +92,7 @@ Result<json> look_at(ByteView file, const std::string& path) {
   if (path.ends_with("/pg_control")) return pg_control(file);
   return Error(Code::Unsupported,
                "not a format that argon knows (safekeeper.control, a layer file, a timeline's index, "
-               "pg_control); `argon inspect wal` reads WAL segments");
+               "pg_control); `argon inspect wal` reads WAL segments, `argon inspect page` pages");
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ struct Commands {
   EndpointOptions endpoint;
   InspectOptions inspect;
   InspectWalOptions inspect_wal;
+  InspectPageOptions inspect_page;
   uint64_t safekeeper_id = 0;
   std::function<int()> chosen;
 };
@@ -203,12 +204,30 @@ void add_inspect_wal(CLI::App& inspect, Commands& all) {
   on(wal, all, cli::inspect_wal, options);
 }
 
+void add_inspect_page(CLI::App& inspect, Commands& all) {
+  InspectPageOptions& options = all.inspect_page;
+  CLI::App* page =
+      inspect.add_subcommand("page", "Show one page: header, line pointers, tuples, special area");
+  page->add_option("PAGES", options.file, "A file of a data directory, such as base/5/1259 or 16384_vm.1");
+  page->add_option(
+      "--relation", options.relation,
+      "Instead of a file, of the pageserver: TABLESPACE/DATABASE/RELATION, with _vm, _fsm or _init "
+      "for another fork (`select pg_relation_filepath(...)` shows the last two)");
+  page->add_option("--block", options.block, "Its number, from 0 on")->capture_default_str();
+  page->add_option("--lsn", options.lsn, "As it was there (default: the last that the pageserver received)");
+  page->add_option("--branch-name", options.branch_name, "The timeline's name")->capture_default_str();
+  page->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
+  page->add_flag("--whole", options.whole, "Long values to their end");
+  on(page, all, cli::inspect_page, options);
+}
+
 void add_inspect(CLI::App& app, Commands& all) {
   CLI::App* inspect = app.add_subcommand("inspect", "Show what a file of the cluster says, and check it");
   inspect->require_subcommand(0, 1);
   inspect->add_option("FILE", all.inspect.file,
                       "safekeeper.control, a layer file, a timeline's index, pg_control");
   add_inspect_wal(*inspect, all);
+  add_inspect_page(*inspect, all);
   // Called also where a subcommand was chosen.
   inspect->callback([&all] {
     if (all.inspect.file.empty()) return;

@@ -3,6 +3,7 @@
 #include "core/pg/redo/context.h"
 #include "core/pg/redo/heap_tuple.h"
 #include "core/pg/redo/index_tuple.h"
+#include "core/pg/redo/page_ids.h"
 
 namespace argon::pg::redo {
 namespace {
@@ -10,9 +11,6 @@ namespace {
 constexpr uint8_t kInitPage = 0x80;  // XLOG_BRIN_INIT_PAGE
 constexpr uint8_t kOpMask = 0x70;
 constexpr size_t kSpecialBytes = 8;
-constexpr uint16_t kMetaPage = 0xF091;
-constexpr uint16_t kRevmapPage = 0xF092;
-constexpr uint16_t kRegularPage = 0xF093;
 constexpr uint32_t kMetaMagic = 0xA8109CFA;
 constexpr size_t kMetaBytes = 16;  // sizeof(BrinMetaPageData)
 constexpr size_t kLastRevmapPage = kPageHeaderBytes + 12;
@@ -33,7 +31,7 @@ void new_page(Page page, uint16_t type) {
 // brin_metapage_init.
 Status create_index(const Redo& r) {
   TRY(r.need_main(6));
-  new_page(r.page, kMetaPage);
+  new_page(r.page, kBrinMetaPage);
   r.page.set(kPageHeaderBytes, kMetaMagic);
   r.page.set(kPageHeaderBytes + 4, uint32_t{r.main_at<uint16_t>(4)});
   r.page.set(kPageHeaderBytes + 8, r.main_at<uint32_t>(0));
@@ -44,7 +42,7 @@ Status create_index(const Redo& r) {
 // brinSetHeapBlockItemptr.
 Status set_revmap(const Redo& r, uint32_t pages_per_range, BlockNumber heap_block, BlockNumber block,
                   uint16_t number) {
-  TRY(check_page_type(r.page, kRevmapPage));
+  TRY(check_page_type(r.page, kBrinRevmapPage));
   if (pages_per_range == 0) return corrupt("no pages per range");
   uint32_t index = heap_block / pages_per_range % kRevmapItems;
   store_item_pointer(r.page.data() + kPageHeaderBytes + index * kItemPointerBytes, block, number);
@@ -60,7 +58,7 @@ Status insert(const Redo& r, size_t at) {
     return set_revmap(r, r.main_at<uint32_t>(at + 4), r.main_at<uint32_t>(at), regular, number);
   }
   if (r.id() != 0) return r.unexpected_block();
-  if (r.record.info & kInitPage) new_page(r.page, kRegularPage);
+  if (r.record.info & kInitPage) new_page(r.page, kBrinRegularPage);
   TRY(r.need_data(1));
   TRY(page_add_item(r.page, r.data(), number, kAddOverwrite));
   return r.done();
@@ -85,10 +83,10 @@ Status update_in_place(const Redo& r) {
 Status extend_revmap(const Redo& r) {
   TRY(r.need_main(4));
   if (r.id() == 1) {
-    new_page(r.page, kRevmapPage);
+    new_page(r.page, kBrinRevmapPage);
     return r.done();
   }
-  TRY(check_page_type(r.page, kMetaPage));
+  TRY(check_page_type(r.page, kBrinMetaPage));
   r.page.set(kLastRevmapPage, r.main_at<uint32_t>(0));
   r.page.set_lower(kPageHeaderBytes + kMetaBytes);
   return r.done();

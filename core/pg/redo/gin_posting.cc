@@ -86,6 +86,17 @@ Result<ByteView> leading_gin_segment(ByteView bytes) {
   return bytes.first(size);
 }
 
+Result<Bytes> gin_segment_tids(ByteView segment) {
+  SegmentReader reader(segment);
+  Bytes tids;
+  for (auto value = reader.next(); value; value = reader.next()) {
+    tids.resize(tids.size() + kItemPointerBytes);
+    store_tid(&tids[tids.size() - kItemPointerBytes], *value);
+  }
+  if (reader.broken()) return corrupt("posting list segment with a broken number");
+  return tids;
+}
+
 Status GinSegments::append(ByteView segment) {
   if (segment.size() > bytes_.size() - size_) return corrupt("posting lists larger than a page");
   std::memcpy(bytes_.data() + size_, segment.data(), segment.size());

@@ -20,6 +20,9 @@ inline constexpr size_t kGinSegmentHeaderBytes = 8;
 // The segment at the head of `bytes`, padding included; Code::Corrupt where it does not end there.
 Result<ByteView> leading_gin_segment(ByteView bytes);
 
+// ginPostingListDecode: the TIDs of a whole segment (leading_gin_segment), in order, 6 bytes each.
+Result<Bytes> gin_segment_tids(ByteView segment);
+
 // Segments on the stack, up to a page's worth.
 class GinSegments {
  public:

@@ -5,12 +5,12 @@
 
 #include "core/pg/redo/context.h"
 #include "core/pg/redo/index_tuple.h"
+#include "core/pg/redo/page_ids.h"
 
 namespace argon::pg::redo {
 namespace {
 
 constexpr size_t kOpaqueBytes = 16;
-constexpr uint16_t kPageId = 0xFF81;  // GIST_PAGE_ID
 constexpr BlockNumber kRoot = 0;
 constexpr uint16_t kLeaf = 1 << 0;
 constexpr uint16_t kDeleted = 1 << 1;
@@ -120,7 +120,7 @@ Status split(const Redo& r) {
   page_init(r.page, kOpaqueBytes);
   Opaque opaque(r.page.data() + r.page.special());
   opaque.set_flags(old_leaf && !root ? kLeaf : 0);
-  r.page.set(r.page.special() + size_t{14}, kPageId);
+  r.page.set(r.page.special() + size_t{14}, kGistPageId);
   TRY(append_tuples(r.page, r.data().subspan(4)));
   if (r.page.max_offset() != load_le<uint32_t>(r.data().data()))
     return corrupt("a page of the split has another number of tuples than announced");

@@ -6,12 +6,12 @@
 
 #include "core/pg/redo/context.h"
 #include "core/pg/redo/index_tuple.h"
+#include "core/pg/redo/page_ids.h"
 
 namespace argon::pg::redo {
 namespace {
 
 constexpr size_t kOpaqueBytes = 16;
-constexpr uint16_t kPageId = 0xFF80;  // HASHO_PAGE_ID
 constexpr uint32_t kInvalidBucket = 0xFFFFFFFF;
 constexpr uint16_t kUnusedPage = 0;
 constexpr uint16_t kOverflowPage = 1 << 0;
@@ -80,7 +80,7 @@ void new_page(Page page, BlockNumber prev, uint32_t bucket, uint16_t flags) {
   opaque.set_next(kInvalidBlock);
   opaque.set_bucket(bucket);
   opaque.set_flags(flags);
-  opaque.set_page_id(kPageId);
+  opaque.set_page_id(kHashPageId);
 }
 
 // _hash_spareindex.

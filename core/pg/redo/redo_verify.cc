@@ -30,6 +30,7 @@
 #include "core/pg/page.h"
 #include "core/pg/redo/consistency_mask.h"
 #include "core/pg/redo/nonblock.h"
+#include "core/pg/redo/page_ids.h"
 #include "core/pg/redo/redo.h"
 #include "core/pg/redo/redo_verify_maps.h"
 #include "core/pg/wal_page.h"
@@ -270,7 +271,7 @@ class Verifier {
  private:
   static bool equal_but_for_gist_flag(const PageBytes& ours, PageBytes theirs) {
     constexpr size_t kFlags = 8188, kPageId = 8190, kChecksum = 8;
-    if (load_le<uint16_t>(theirs.data() + kPageId) != 0xFF81) return false;  // GIST_PAGE_ID
+    if (load_le<uint16_t>(theirs.data() + kPageId) != kGistPageId) return false;
     theirs[kFlags] &= static_cast<uint8_t>(~4u);
     if (page_checksum(theirs) != 0) std::memcpy(theirs.data() + kChecksum, ours.data() + kChecksum, 2);
     return theirs == ours;

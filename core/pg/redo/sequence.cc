@@ -1,11 +1,11 @@
 // Redo of resource manager Sequence: commands/sequence.c of PostgreSQL 15.
 
 #include "core/pg/redo/context.h"
+#include "core/pg/redo/page_ids.h"
 
 namespace argon::pg::redo {
 namespace {
 
-constexpr uint32_t kSequenceMagic = 0x1717;
 constexpr size_t kSequenceRecordBytes = 12;  // xl_seq_rec: the relation's name; the tuple follows
 
 }  // namespace

@@ -7,12 +7,12 @@
 
 #include "core/pg/redo/context.h"
 #include "core/pg/redo/index_tuple.h"
+#include "core/pg/redo/page_ids.h"
 
 namespace argon::pg::redo {
 namespace {
 
 constexpr size_t kOpaqueBytes = 8;
-constexpr uint16_t kPageId = 0xFF82;  // SPGIST_PAGE_ID
 constexpr uint16_t kLeafPage = 1 << 2;
 constexpr uint16_t kNullsPage = 1 << 3;
 constexpr size_t kDeadTupleBytes = 16;  // SGDTSIZE
@@ -47,7 +47,7 @@ void new_page(Page page, uint16_t flags) {
   page_init(page, kOpaqueBytes);
   Opaque opaque(page.data() + page.special());
   opaque.set_flags(flags);
-  opaque.set_page_id(kPageId);
+  opaque.set_page_id(kSpGistPageId);
 }
 
 uint16_t leaf_flags(bool nulls) {
