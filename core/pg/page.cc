@@ -124,6 +124,10 @@ size_t free_space(ByteView page) {
   return upper > lower ? upper - lower : 0;
 }
 
+#ifdef __x86_64__
+// Its multiplications of 32 bits are one instruction there; every x86-64 since 2008 has it.
+[[gnu::target("sse4.1")]]
+#endif
 uint16_t compute_page_checksum(ByteView page, BlockNumber block) {
   CHECK(page.size() == kBlockSize);
   std::array<uint32_t, kLanes> sums = kLaneStart;
