@@ -43,45 +43,48 @@ Status BrokerLink::talk(Task& task, broker::BrokerClient& client) {
   return scope.join(task);
 }
 
-std::vector<broker::TimelineInfo> BrokerLink::positions() const {
-  std::vector<broker::TimelineInfo> infos;
-  for (const TenantTimelineId& id : timelines_.ids()) {
-    auto found = timelines_.find(id);
-    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal() || !(*found)->active())
-      continue;
-    const Timeline& timeline = **found;
-    const consensus::Acceptor& a = timeline.acceptor();
-    broker::TimelineInfo info;
-    info.safekeeper = config_.id;
-    info.id = id;
-    info.term = a.term();
-    info.last_log_term = a.last_log_term();
-    info.flush = a.flush();
-    info.commit = a.commit();
-    info.backup = timeline.backup();
-    env_.durable_claim(timeline.backup_claim(), info.backup.value);
-    info.remote_consistent = timeline.remote_consistent();
-    info.peer_horizon = a.truncate();
-    info.local_start = a.state().local_start;
-    info.wal_address = config_.advertise_wal.empty() ? to_string(config_.listen_wal) : config_.advertise_wal;
-    info.http_address =
-        config_.advertise_http.empty() ? to_string(config_.listen_http) : config_.advertise_http;
-    info.availability_zone = config_.availability_zone;
-    infos.push_back(std::move(info));
-  }
-  return infos;
+BrokerLink::Positions BrokerLink::positions_of(const Timeline& timeline) {
+  const consensus::Acceptor& a = timeline.acceptor();
+  return {a.term(),     a.last_log_term(),    a.flush(),
+          a.commit(),   timeline.backup(),    timeline.remote_consistent(),
+          a.truncate(), a.state().local_start};
+}
+
+broker::TimelineInfo BrokerLink::to_info(const TenantTimelineId& id, const Positions& positions) const {
+  broker::TimelineInfo info;
+  info.safekeeper = config_.id;
+  info.id = id;
+  info.term = positions.term;
+  info.last_log_term = positions.last_log_term;
+  info.flush = positions.flush;
+  info.commit = positions.commit;
+  info.backup = positions.backup;
+  info.remote_consistent = positions.remote_consistent;
+  info.peer_horizon = positions.peer_horizon;
+  info.local_start = positions.local_start;
+  info.wal_address = config_.advertise_wal.empty() ? to_string(config_.listen_wal) : config_.advertise_wal;
+  info.http_address =
+      config_.advertise_http.empty() ? to_string(config_.listen_http) : config_.advertise_http;
+  info.availability_zone = config_.availability_zone;
+  return info;
 }
 
 // The positions that moved since they were told, and those that were told long ago.
 std::vector<broker::TimelineInfo> BrokerLink::news(std::map<TenantTimelineId, Told>& told) const {
   std::vector<broker::TimelineInfo> infos;
   std::map<TenantTimelineId, Told> now;
-  for (broker::TimelineInfo& info : positions()) {
-    auto before = told.find(info.id);
-    bool known =
-        before != told.end() && before->second.info == info && env_.now() - before->second.at < kTellAgain;
-    now[info.id] = known ? before->second : Told{info, env_.now()};
-    if (!known) infos.push_back(std::move(info));
+  for (const TenantTimelineId& id : timelines_.ids()) {
+    auto found = timelines_.find(id);
+    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal() || !(*found)->active())
+      continue;
+    Positions positions = positions_of(**found);
+    auto before = told.find(id);
+    bool known = before != told.end() && before->second.positions == positions &&
+                 env_.now() - before->second.at < kTellAgain;
+    now[id] = known ? before->second : Told{positions, env_.now()};
+    if (known) continue;
+    env_.durable_claim((*found)->backup_claim(), positions.backup.value);
+    infos.push_back(to_info(id, positions));
   }
   told = std::move(now);
   return infos;

@@ -21,11 +21,18 @@ class BrokerLink {
   Status talk(Task& task, broker::BrokerClient& client);
   Status publish_loop(Task& task, broker::BrokerClient& client);
   Status receive_loop(Task& task, broker::BrokerClient& client);
+  // What is told of a timeline, and changes.
+  struct Positions {
+    Term term, last_log_term;
+    Lsn flush, commit, backup, remote_consistent, peer_horizon, local_start;
+    friend bool operator==(const Positions&, const Positions&) = default;
+  };
   struct Told {
-    broker::TimelineInfo info;
+    Positions positions;
     MonotonicTime at;
   };
-  std::vector<broker::TimelineInfo> positions() const;
+  static Positions positions_of(const Timeline& timeline);
+  broker::TimelineInfo to_info(const TenantTimelineId& id, const Positions& positions) const;
   std::vector<broker::TimelineInfo> news(std::map<TenantTimelineId, Told>& told) const;
 
   Env& env_;
