@@ -8,7 +8,7 @@ namespace argon::compute {
 namespace {
 
 // Small enough that a check inside a chunk is cheap to compute, large enough that chunks are few.
-constexpr size_t kChunkSize = 64 * 1024;
+constexpr size_t kChunkSize = 8 * 1024;
 
 }  // namespace
 
