@@ -12,8 +12,8 @@ sim::WorldOptions world_options(const RunOptions& options) {
 
 }  // namespace
 
-Run::Run(const RunOptions& options, sim::WorldOptions world_options)
-    : options_(options), world_(world_options), random_(world_.stream("scenario")) {
+Run::Run(const RunOptions& options)
+    : options_(options), world_(world_options(options)), random_(world_.stream("scenario")) {
   for (const Reseed& r : options_.reseeds) world_.at_event(r.event, [this, salt = r.salt] { reseed(salt); });
   if (options_.on_begin != nullptr) options_.on_begin(*this);
 }
@@ -139,7 +139,11 @@ const Scenario* find_scenario(std::string_view name) {
 }
 
 Report run_scenario(const Scenario& scenario, const RunOptions& options) {
-  Run run(options, world_options(options));
+  Run run(options);
+  return run_scenario(scenario, run);
+}
+
+Report run_scenario(const Scenario& scenario, Run& run) {
   scenario.body(run);
   const Work& done = run.work();
   run.demand("commits acknowledged", done.commits_acked, scenario.least_per_minute.commits_acked);

@@ -88,7 +88,7 @@ struct Report {
 // One run, as its scenario sees it.
 class Run {
  public:
-  Run(const RunOptions& options, sim::WorldOptions world_options);
+  explicit Run(const RunOptions& options);
 
   sim::World& world() { return world_; }
   const RunOptions& options() const { return options_; }
@@ -164,5 +164,7 @@ struct Scenario {
 const std::vector<Scenario>& all_scenarios();
 const Scenario* find_scenario(std::string_view name);
 Report run_scenario(const Scenario& scenario, const RunOptions& options);
+// The same in a world that is there already, and stays. REQUIRES: nothing has run in it.
+Report run_scenario(const Scenario& scenario, Run& run);
 
 }  // namespace argon::scenarios

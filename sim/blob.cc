@@ -10,12 +10,16 @@ void Blob::append(ByteView more) {
   while (!more.empty()) {
     size_t at = size_ % kBlock;
     size_t n = std::min(more.size(), kBlock - at);
+    ByteView part = more.first(n);
     if (at == 0) blocks_.push_back(kZeros);
-    if (blocks_.back() == kZeros && !all_zeros(more.first(n))) {
+    if (blocks_.back() != kZeros) {
+      std::memcpy(kept_.data() + blocks_.back() * kBlock + at, part.data(), n);
+    } else if (!all_zeros(part)) {
       blocks_.back() = static_cast<uint32_t>(kept_.size() / kBlock);
-      kept_.resize(kept_.size() + kBlock);
+      kept_.resize(kept_.size() + at);
+      argon::append(kept_, part);
+      kept_.resize(kept_.size() + kBlock - at - n);
     }
-    if (blocks_.back() != kZeros) std::memcpy(kept_.data() + blocks_.back() * kBlock + at, more.data(), n);
     more = more.subspan(n);
     size_ += n;
   }

@@ -112,8 +112,14 @@ void out_of_memory() {
   if (!request.keep_events) limit_memory(kRunMemory, out_of_memory);
   if (sandbox_available() && scenario->sandbox)
     enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
-  scenarios::Report report = run_scenario(*scenario, options);
+  auto run = std::make_unique<scenarios::Run>(options);
+  scenarios::Report report = run_scenario(*scenario, *run);
   current_run = nullptr;
+  // This process ends: to take the world apart would be for nothing, but where a sanitizer looks at it.
+  if (sandbox_available())
+    static_cast<void>(run.release());
+  else
+    run.reset();
   if (request.content != nullptr) write_all(out, request.content(report));
   send(report);
   _exit(report.ok ? 0 : 1);
