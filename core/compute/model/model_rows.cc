@@ -56,6 +56,8 @@ Result<RowOutcome> ModelRows::run(Task& task, Random& random, const RowTransacti
     auto row = rows_.find(key);
     before.push_back(row == rows_.end() ? std::nullopt : std::optional(row->second.value));
   }
+  // What a zombie has before it says nothing.
+  TRY(context_.still_writer());
   RowOutcome outcome;
   outcome.values = transaction.change(before);
   CHECK(outcome.values.size() == before.size());
@@ -65,7 +67,6 @@ Result<RowOutcome> ModelRows::run(Task& task, Random& random, const RowTransacti
     CHECK(outcome.values[i].has_value(), "a row is not taken away");
     changed[transaction.keys[i]].value = *outcome.values[i];
   }
-  TRY(context_.still_writer());
   if (!changed.empty()) TRY(commit(task, random, std::move(changed), outcome));
   unlock(transaction.keys);
   return outcome;
