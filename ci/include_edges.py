@@ -17,7 +17,7 @@ PG = WIRE | {"core/pg"}
 OBJSTORE = WIRE | {"core/objstore", "core/http"}
 CONSENSUS = WIRE | {"core/consensus"}
 DAEMON_BASE = PG | OBJSTORE | CONSENSUS | HTTP | {"core/rpc"}
-CORE = DAEMON_BASE | {"core/broker", "core/safekeeper", "core/pageserver", "core/compute"}
+CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute"}
 ALLOWED = {
     "core/base": set(),
     "core/env": BASE,
@@ -28,6 +28,7 @@ ALLOWED = {
     "core/http": WIRE,
     "core/pg": BASE,
     "core/pg/redo": BASE | {"core/pg"},
+    "core/redo_process": PG,
     "core/objstore": OBJSTORE,
     "core/consensus": BASE | {"core/wire"},
     "core/broker": DAEMON_BASE,

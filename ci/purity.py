@@ -20,7 +20,7 @@ _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EE
 _ZN5boost4asio6detail12epoll_reactor3runElRNS1_8op_queueINS1_19scheduler_operationEEE fopen64 __cxa_thread_atexit""".split()
 
 # Libraries under core/ that are no part of the product.
-TEST_ONLY = {"libargon_test_main.a", "libargon_contract.a"}
+TEST_ONLY = {"libargon_test_main.a", "libargon_contract.a", "libargon_redo_proof.a"}
 
 
 def symbols(library, *flags):

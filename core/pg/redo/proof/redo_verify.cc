@@ -19,146 +19,20 @@
 #include <ctime>
 #include <fstream>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "core/base/bytes.h"
-#include "core/pg/control_file.h"
 #include "core/pg/page.h"
 #include "core/pg/redo/consistency_mask.h"
-#include "core/pg/redo/nonblock.h"
-#include "core/pg/redo/page_ids.h"
+#include "core/pg/redo/proof/minor_release.h"
+#include "core/pg/redo/proof/page_store.h"
+#include "core/pg/redo/proof/redo_verify_maps.h"
+#include "core/pg/redo/proof/wal_files.h"
 #include "core/pg/redo/redo.h"
-#include "core/pg/redo/redo_verify_maps.h"
-#include "core/pg/wal_page.h"
-#include "core/pg/wal_stream.h"
 
 namespace argon::pg::redo {
 namespace {
-
-// Reads the whole file into `out`, whose memory is used again.
-Status read_file(const std::string& path, Bytes& out) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) return Error(Code::NotFound, "open " + path);
-  out.resize(static_cast<size_t>(in.tellg()));
-  in.seekg(0);
-  in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
-  return {};
-}
-
-std::string segment_path(const RelTag& rel, BlockNumber block) {
-  std::string path = relation_path(rel);
-  if (block >= kBlocksPerFile) path += "." + std::to_string(block / kBlocksPerFile);
-  return path;
-}
-
-// Reads single pages of a data directory, keeping the last file open.
-class DataDirectory {
- public:
-  explicit DataDirectory(std::string root) : root_(std::move(root)) {}
-
-  bool read(const RelTag& rel, BlockNumber block, PageBytes& page) {
-    std::string path = root_ + "/" + segment_path(rel, block);
-    if (path != open_path_) {
-      file_ = std::ifstream(path, std::ios::binary);
-      open_path_ = path;
-    }
-    file_.clear();
-    file_.seekg(static_cast<std::streamoff>(block % kBlocksPerFile * kBlockSize));
-    file_.read(reinterpret_cast<char*>(page.data()), kBlockSize);
-    return file_.gcount() == static_cast<std::streamsize>(kBlockSize);
-  }
-
- private:
-  std::string root_;
-  std::string open_path_;
-  std::ifstream file_;
-};
-
-struct RelHash {
-  size_t operator()(const RelTag& t) const {
-    uint64_t h = t.node.rel * 0x9E3779B97F4A7C15ull;
-    h ^= (uint64_t{t.node.db} << 32 | t.node.spc) + (h >> 29);
-    return static_cast<size_t>(h * 0xBF58476D1CE4E5B9ull + static_cast<uint64_t>(t.fork));
-  }
-};
-
-// All pages touched so far; others are read from the seed.
-class PageStore {
- public:
-  struct Relation {
-    std::vector<std::unique_ptr<PageBytes>> pages;
-    BlockNumber seed_blocks = kInvalidBlock;  // blocks from here on are not the seed's
-  };
-
-  explicit PageStore(std::string seed) : seed_(std::move(seed)) {}
-
-  PageBytes& page(const BlockTag& tag) {
-    Relation& rel = relations_[tag.rel];
-    if (rel.pages.size() <= tag.block) rel.pages.resize(tag.block + 1u);
-    std::unique_ptr<PageBytes>& page = rel.pages[tag.block];
-    if (page == nullptr) {
-      page = std::make_unique<PageBytes>();
-      if (tag.block >= rel.seed_blocks || !seed_.read(seed_name(tag.rel), tag.block, *page)) page->fill(0);
-    }
-    return *page;
-  }
-  // Fills the page, which is not made where it does not exist: false.
-  bool peek(const BlockTag& tag, PageBytes& out) {
-    auto rel = relations_.find(tag.rel);
-    if (rel != relations_.end()) {
-      const auto& pages = rel->second.pages;
-      if (tag.block < pages.size() && pages[tag.block] != nullptr) {
-        out = *pages[tag.block];
-        return true;
-      }
-      if (tag.block >= rel->second.seed_blocks) return false;
-    }
-    return seed_.read(seed_name(tag.rel), tag.block, out);
-  }
-  void truncate(const RelTag& tag, BlockNumber blocks) {
-    Relation& rel = relations_[tag];
-    if (rel.pages.size() > blocks) rel.pages.resize(blocks);
-    rel.seed_blocks = std::min(rel.seed_blocks, blocks);
-  }
-  void drop(const RelFileNode& node) {
-    for (uint8_t fork = 0; fork <= kLastFork; fork++) truncate({node, static_cast<Fork>(fork)}, 0);
-  }
-  void copy_database(const DatabaseCopy& copy) {
-    std::vector<RelTag> found;
-    for (const auto& [tag, rel] : relations_)
-      if (tag.node.db == copy.source_db && tag.node.spc == copy.source_tablespace) found.push_back(tag);
-    for (const RelTag& from : found) {
-      RelTag to{{copy.tablespace, copy.db, from.node.rel}, from.fork};
-      Relation& target = relations_[to];
-      const Relation& source = relations_[from];
-      target = Relation{{}, source.seed_blocks};
-      for (const auto& page : source.pages)
-        target.pages.push_back(page == nullptr ? nullptr : std::make_unique<PageBytes>(*page));
-    }
-    copied_[{copy.tablespace, copy.db}] = {copy.source_tablespace, copy.source_db};
-  }
-  void drop_database(const DatabaseDrop& drop) {
-    for (auto& [tag, rel] : relations_)
-      if (tag.node.db == drop.db && tag.node.spc == drop.tablespace) rel = Relation{{}, 0};
-  }
-  const std::unordered_map<RelTag, Relation, RelHash>& relations() const { return relations_; }
-
- private:
-  RelTag seed_name(RelTag tag) const {
-    for (auto at = copied_.find({tag.node.spc, tag.node.db}); at != copied_.end();
-         at = copied_.find({tag.node.spc, tag.node.db}))
-      tag.node = {at->second.first, at->second.second, tag.node.rel};
-    return tag;
-  }
-
-  DataDirectory seed_;
-  std::unordered_map<RelTag, Relation, RelHash> relations_;
-  std::map<std::pair<Oid, Oid>, std::pair<Oid, Oid>> copied_;
-};
 
 struct Counts {
   uint64_t applied = 0;
@@ -187,11 +61,8 @@ class Verifier {
         store_(options.seed),
         slru_seed_(options.seed),
         copied_maps_(options.seed,
-                     [this](const BlockTag& tag, PageBytes& page) { return store_.peek(tag, page); }) {
-    settings_.data_checksums = control.data_checksums();
-    settings_.wal_log_hints = control.settings.wal_log_hints;
-    settings_.track_commit_timestamp = control.settings.track_commit_timestamp;
-  }
+                     [this](const BlockTag& tag, PageBytes& page) { return store_.peek(tag, page); }),
+        settings_(settings_of(control)) {}
 
   Status record(const DecodedRecord& r) {
     records_++;
@@ -239,7 +110,7 @@ class Verifier {
   }
 
   // Byte for byte against a data directory that stock recovery made. FSM pages are not logged. One bit
-  // depends on the server's minor release and is read by none (F_TUPLES_DELETED, see gist.cc).
+  // depends on the server's minor release (minor_release.h).
   bool compare_data() const {
     DataDirectory data(options_.data);
     uint64_t equal = 0, absent = 0, different = 0;
@@ -270,10 +141,9 @@ class Verifier {
 
  private:
   static bool equal_but_for_gist_flag(const PageBytes& ours, PageBytes theirs) {
-    constexpr size_t kFlags = 8188, kPageId = 8190, kChecksum = 8;
-    if (load_le<uint16_t>(theirs.data() + kPageId) != kGistPageId) return false;
-    theirs[kFlags] &= static_cast<uint8_t>(~4u);
-    if (page_checksum(theirs) != 0) std::memcpy(theirs.data() + kChecksum, ours.data() + kChecksum, 2);
+    if (!clear_gist_tuples_deleted(theirs)) return false;
+    if (page_checksum(theirs) != 0)
+      std::memcpy(theirs.data() + page::kChecksum, ours.data() + page::kChecksum, 2);
     return theirs == ours;
   }
 
@@ -341,17 +211,10 @@ class Verifier {
 
   Status carry_out(const Effect& effect) {
     effects_done_++;
-    if (const auto* m = std::get_if<BlockMutation>(&effect)) {
-      if (!options_.vm_clears) return {};
-      return apply_mutation(m->mutation, store_.page(m->block));
-    }
+    if (std::holds_alternative<BlockMutation>(effect) && !options_.vm_clears) return {};
     if (const auto* m = std::get_if<SlruMutation>(&effect)) return apply_mutation(m->mutation, slru_page(*m));
     if (const auto* t = std::get_if<SlruTruncate>(&effect)) truncate_slru(*t);
-    if (const auto* t = std::get_if<RelationTruncate>(&effect)) store_.truncate(t->rel, t->blocks);
-    if (const auto* d = std::get_if<RelationDrop>(&effect)) store_.drop(d->rel);
-    if (const auto* d = std::get_if<DatabaseDrop>(&effect)) store_.drop_database(*d);
-    if (const auto* d = std::get_if<DatabaseCopy>(&effect)) store_.copy_database(*d);
-    return {};
+    return store_.carry_out(effect);
   }
 
   static const char* slru_folder(Slru slru) {
@@ -392,13 +255,13 @@ class Verifier {
   }
 
   const Options& options_;
-  RedoSettings settings_;
   PageStore store_;
   std::string slru_seed_;
   std::map<std::pair<uint8_t, uint32_t>, PageBytes> slru_pages_;
   std::map<std::pair<uint8_t, uint8_t>, Counts> counts_;
   std::set<std::pair<uint8_t, uint8_t>> seen_;
   CopiedMaps copied_maps_;
+  RedoSettings settings_;
   std::vector<Effect> effects_;
   uint64_t records_ = 0;
   uint64_t effects_done_ = 0;
@@ -407,37 +270,11 @@ class Verifier {
   uint64_t flips_ = 0;
 };
 
-// Feeds whole segments until the WAL ends; the end is no error.
-Status replay(const Options& options, Lsn start, uint64_t system_id, Verifier& verifier) {
-  WalStreamDecoder decoder(start, WalIdentity{system_id, kTimelineId});
-  DecodedRecord record;
-  Bytes bytes;
-  for (uint64_t segment = segment_number(start);; segment++) {
-    if (!read_file(options.wal + "/" + segment_file_name(segment), bytes).ok()) break;
-    size_t skip = segment == segment_number(start) ? segment_offset(start) : 0;
-    decoder.feed(ByteView(bytes).subspan(skip));
-    for (;;) {
-      auto found = decoder.next(record);
-      if (!found.ok()) {
-        std::printf("end of WAL at %s: %s\n", to_string(decoder.last_end()).c_str(),
-                    found.error().message().c_str());
-        return {};
-      }
-      if (!*found) break;
-      TRY(verifier.record(record));
-    }
-  }
-  std::printf("end of WAL at %s\n", to_string(decoder.last_end()).c_str());
-  return {};
-}
-
 Result<bool> run(const Options& options) {
-  Bytes file;
-  TRY(read_file(options.seed + "/global/pg_control", file));
-  TRY_ASSIGN(ControlFile control, decode_control_file(file));
+  TRY_ASSIGN(ControlFile control, read_control_file(options.seed));
   Verifier verifier(options, control);
   std::clock_t begin = std::clock();
-  TRY(replay(options, control.checkpoint.redo, control.system_id, verifier));
+  TRY(replay(options.wal, control, [&](const DecodedRecord& r) { return verifier.record(r); }));
   double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   if (options.speed) {
     std::printf("%lu records in %.2f s of processor time: %.2f million records/s\n", verifier.records(),

@@ -15,7 +15,6 @@
 
 #pragma once
 
-#include <array>
 #include <functional>
 #include <map>
 #include <set>
@@ -23,11 +22,10 @@
 #include <utility>
 
 #include "core/pg/redo/nonblock.h"
+#include "core/pg/redo/proof/page_store.h"
 #include "core/pg/wal_record.h"
 
 namespace argon::pg::redo {
-
-using PageBytes = std::array<uint8_t, kBlockSize>;
 
 class CopiedMaps {
  public:

@@ -1,4 +1,4 @@
-#include "core/pg/redo/redo_verify_maps.h"
+#include "core/pg/redo/proof/redo_verify_maps.h"
 
 #include <filesystem>
 

@@ -7,6 +7,8 @@
 # the data files of the server's own crash recovery. Then two negative controls, which must fail. A server whose own
 # recovery finds its WAL inconsistent is named with its words; images and controls are held to the same all the same.
 # The server runs as the user postgres when started by root; it listens on no port.
+# DIFFERENTIAL is a command, redo_differential and its library, that is given the same instead: the server's redo on
+# other terms than recovery's; then CONSISTENCY= (empty) is in place, and spares the images.
 # KEEP=1 leaves the folder. WORKLOAD is a shell command to run instead of the SQL, with PGHOST and PGUSER set and
 # an empty folder `out` to write to; PG_BIN the server's programs. For PostgreSQL's regression tests, built in SRC:
 #   TYPES=60 MIN=1500000 PG_BIN=PREFIX/bin WORKLOAD='SRC/src/test/regress/pg_regress --inputdir=SRC/src/test/regress \
@@ -39,7 +41,7 @@ chmod a+r "$work/workload.sql"
 step() { printf '%4ds %s\n' "$SECONDS" "$*"; }
 
 cat > "$work/server.conf" <<CONF
-wal_consistency_checking = '${CONSISTENCY:-all}'
+wal_consistency_checking = '${CONSISTENCY-all}'
 listen_addresses = ''
 unix_socket_directories = '$work'
 fsync = off
@@ -79,6 +81,17 @@ fi
 if grep -q 'ERROR' "$work/psql.err"; then grep 'ERROR' "$work/psql.err" | head -20; fi
 stop_server data immediate
 step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
+
+if [ -n "${DIFFERENTIAL:-}" ]; then
+  status=0
+  $DIFFERENTIAL "$work/seed" "$work/data/pg_wal" --server "$bin/postgres" || status=1
+  step "differential is done"
+  if [ "${CONTROLS:-1}" = 1 ] && $DIFFERENTIAL "$work/seed" "$work/data/pg_wal" --server "$bin/postgres" --flip-bit >/dev/null 2>&1; then
+    echo "redo_corpus: negative control --flip-bit did not fail"
+    status=1
+  fi
+  exit $status
+fi
 
 run cp -a seed recovered
 run rm -rf recovered/pg_wal
