@@ -1,10 +1,13 @@
 // Rebuilding pages: native redo, and the stock server as redo process, over the same chains of real WAL.
 //
 // usage: bench_redo native|process SEED WAL RECORDS [--library FILE] [--server PROGRAM]
+//        bench_redo stream SEED WAL 0
 //
-// Chains of RECORDS records behind a page that is there, none of them an image. Both sides are given the page and the
-// records' bytes, just read, and end with the finished page. Runs on one core, with the process (which is asked through blocking
-// pipes, one page at a time). Prints microseconds a page, the median.
+// Chains of RECORDS records behind a page that is there, none of them an image. Both sides are given the page
+// and the records' bytes, just read, and end with the finished page. Runs on one core, with the process
+// (which is asked through blocking pipes, one page at a time). Prints microseconds a page, the median.
+// stream: all of the WAL is decoded, CRCs checked, and redone in LSN order, every page in memory. Prints how
+// many records there are.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -60,6 +63,29 @@ double now_us() {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
 }
+
+// All pages, record by record.
+class Stream {
+ public:
+  Stream(const Options& options, RedoSettings settings) : store_(options.seed), settings_(settings) {}
+
+  Status record(const DecodedRecord& r) {
+    records_++;
+    for (const DecodedBlock& block : r.blocks()) TRY(apply(r, block, store_.page(block.tag()), settings_));
+    effects_.clear();
+    TRY(nonblock_effects(r, settings_, effects_));
+    for (const Effect& effect : effects_) TRY(store_.carry_out(effect));
+    settings_ = settings_after(r, settings_);
+    return {};
+  }
+  uint64_t records() const { return records_; }
+
+ private:
+  PageStore store_;
+  RedoSettings settings_;
+  std::vector<Effect> effects_;
+  uint64_t records_ = 0;
+};
 
 // Replays the WAL and keeps chains of so many records, of all blocks alike.
 class Collector {
@@ -136,7 +162,8 @@ class Process {
       dup2(requests[0], 0);
       dup2(pages[1], 1);
       setenv("LD_PRELOAD", options.library.c_str(), 1);
-      execl(options.server.c_str(), options.server.c_str(), "--walredo", hints ? "--hints" : nullptr, nullptr);
+      execl(options.server.c_str(), options.server.c_str(), "--walredo", hints ? "--hints" : nullptr,
+            nullptr);
       _exit(127);
     }
     close(requests[0]);
@@ -203,16 +230,28 @@ double median_us(const std::vector<Chain>& chains, Rebuild rebuild) {
   return *middle;
 }
 
+template <typename Consumer>
+void run_through(const Options& options, const ControlFile& control, Consumer& consumer) {
+  int output = dup(1);
+  dup2(2, 1);  // where the WAL ends is not the result
+  Status replayed = replay(options.wal, control, [&](const DecodedRecord& r) { return consumer.record(r); });
+  std::fflush(stdout);
+  dup2(output, 1);
+  close(output);
+  if (!replayed.ok()) give_up(replayed.error().to_string());
+}
+
 int measure(const Options& options) {
   auto control = read_control_file(options.seed);
   if (!control.ok()) give_up(control.error().to_string());
+  if (options.side == "stream") {
+    Stream stream(options, settings_of(*control));
+    run_through(options, *control, stream);
+    std::printf("%lu\n", stream.records());
+    return 0;
+  }
   Collector collector(options, settings_of(*control));
-  int output = dup(1);
-  dup2(2, 1);  // where the WAL ends is not the result
-  Status replayed = replay(options.wal, *control, [&](const DecodedRecord& r) { return collector.record(r); });
-  std::fflush(stdout);
-  dup2(output, 1);
-  if (!replayed.ok()) give_up(replayed.error().to_string());
+  run_through(options, *control, collector);
   std::vector<Chain> chains = collector.take();
   if (chains.size() < 100) give_up("only " + std::to_string(chains.size()) + " chains of that length");
   cpu_set_t one;
@@ -246,8 +285,9 @@ int main(int argc, char** argv) {
     else
       words.push_back(word);
   }
-  if (words.size() != 4 || (words[0] != "native" && words[0] != "process"))
-    give_up("usage: bench_redo native|process SEED WAL RECORDS [--library FILE] [--server PROGRAM]");
+  bool known = !words.empty() && (words[0] == "native" || words[0] == "process" || words[0] == "stream");
+  if (words.size() != 4 || !known)
+    give_up("usage: bench_redo native|process|stream SEED WAL RECORDS [--library FILE] [--server PROGRAM]");
   options.side = words[0];
   options.seed = words[1];
   options.wal = words[2];

@@ -57,8 +57,8 @@ class Wal:
     def native_stream(self, build):
         """How many records there are, and seconds of user time."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        done = subprocess.run([build / "bin" / "redo_verify", self.seed, self.wal, "--speed"], capture_output=True, text=True, check=True)
-        return int(re.search(r"(\d+) records in", done.stdout).group(1)), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        done = subprocess.run([build / "bench" / "bench_redo", "stream", self.seed, self.wal, "0"], capture_output=True, text=True, check=True)
+        return int(done.stdout), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
     def stock_recovery(self):
         """Seconds of user time of the server's own crash recovery over all of it."""

@@ -18,11 +18,16 @@ bool DataDirectory::read(const RelTag& rel, BlockNumber block, PageBytes& page) 
 }
 
 PageBytes& PageStore::page(const BlockTag& tag) {
-  Relation& rel = relations_[tag.rel];
+  // Records of one relation come in rows.
+  if (latest_ == nullptr || latest_name_ != tag.rel) {
+    latest_ = &relations_[tag.rel];
+    latest_name_ = tag.rel;
+  }
+  Relation& rel = *latest_;
   if (rel.pages.size() <= tag.block) rel.pages.resize(tag.block + 1u);
   std::unique_ptr<PageBytes>& page = rel.pages[tag.block];
   if (page == nullptr) {
-    page = std::make_unique<PageBytes>();
+    page = std::make_unique_for_overwrite<PageBytes>();
     if (tag.block >= rel.seed_blocks || !seed_.read(seed_name(tag.rel), tag.block, *page)) page->fill(0);
   }
   return *page;

@@ -65,6 +65,8 @@ class PageStore {
 
   DataDirectory seed_;
   std::unordered_map<RelTag, Relation, RelHash> relations_;
+  Relation* latest_ = nullptr;  // that was asked for
+  RelTag latest_name_;
   std::map<std::pair<Oid, Oid>, std::pair<Oid, Oid>> copied_;
 };
 

@@ -1,6 +1,6 @@
 // redo_verify: replays a stock server's WAL natively and compares every page with what the server says.
 //
-// usage: redo_verify SEED WAL [--data DIR] [--min N] [--types T] [--flip-bit | --without-vm-clears | --speed]
+// usage: redo_verify SEED WAL [--data DIR] [--min N] [--types T] [--flip-bit | --without-vm-clears]
 //
 // SEED is the data directory as it was where WAL (a folder of segments) begins: at the redo point of
 // SEED's pg_control. After each record, each block that carries a consistency image (the server ran
@@ -9,14 +9,12 @@
 // pages left over are compared byte for byte with a data directory that the stock server's own recovery made
 // from the same WAL. --flip-bit and
 // --without-vm-clears are negative controls: the comparison must then fail.
-// --speed compares nothing and prints how many records a second of processor time were decoded and applied.
 // Exit status 0: at least N (default 1) comparisons, at least T record types with blocks (default 1), no
 // difference, no error, nothing unsupported.
 
 #include <array>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <map>
 #include <set>
@@ -51,7 +49,6 @@ struct Options {
   uint64_t types = 1;
   bool flip_bit = false;
   bool vm_clears = true;
-  bool speed = false;
 };
 
 class Verifier {
@@ -78,8 +75,6 @@ class Verifier {
     settings_ = settings_after(r, settings_);
     return {};
   }
-
-  uint64_t records() const { return records_; }
 
   bool report() const {
     Counts sum;
@@ -162,7 +157,7 @@ class Verifier {
     }
     if (block.apply_image) c.images++;
     copied_maps_.follow(r, block);
-    if (has_consistency_image(block) && !options_.speed) compare(r, block, page, c);
+    if (has_consistency_image(block)) compare(r, block, page, c);
   }
 
   void flip_a_bit(const DecodedBlock& block, PageBytes& page) {
@@ -273,14 +268,7 @@ class Verifier {
 Result<bool> run(const Options& options) {
   TRY_ASSIGN(ControlFile control, read_control_file(options.seed));
   Verifier verifier(options, control);
-  std::clock_t begin = std::clock();
   TRY(replay(options.wal, control, [&](const DecodedRecord& r) { return verifier.record(r); }));
-  double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-  if (options.speed) {
-    std::printf("%lu records in %.2f s of processor time: %.2f million records/s\n", verifier.records(),
-                seconds, static_cast<double>(verifier.records()) / seconds / 1e6);
-    return true;
-  }
   bool holds = verifier.report();
   if (!options.data.empty() && !verifier.compare_data()) holds = false;
   return holds;
@@ -302,8 +290,6 @@ int main(int argc, char** argv) {
       options.types = std::stoull(argv[++i]);
     else if (argument == "--flip-bit")
       options.flip_bit = true;
-    else if (argument == "--speed")
-      options.speed = true;
     else if (argument == "--without-vm-clears")
       options.vm_clears = false;
     else
