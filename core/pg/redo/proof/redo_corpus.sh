@@ -9,6 +9,7 @@
 # The server runs as the user postgres when started by root; it listens on no port.
 # DIFFERENTIAL is a command, redo_differential and its library, that is given the same instead: the server's redo on
 # other terms than recovery's; then CONSISTENCY= (empty) is in place, and spares the images.
+# EDGES=1 instead makes what only ids at a segment's end and a broken record bring (redo_edges.sql).
 # KEEP=1 leaves the folder. WORKLOAD is a shell command to run instead of the SQL, with PGHOST and PGUSER set and
 # an empty folder `out` to write to; PG_BIN the server's programs. For PostgreSQL's regression tests, built in SRC:
 #   TYPES=60 MIN=1500000 PG_BIN=PREFIX/bin WORKLOAD='SRC/src/test/regress/pg_regress --inputdir=SRC/src/test/regress \
@@ -35,9 +36,6 @@ clean_up() {
   [ "${KEEP:-}" = 1 ] && echo "kept: $work" || rm -rf "$work"
 }
 trap clean_up EXIT
-# The source tree may be closed to the server's user.
-cp "$sql" "$work/workload.sql"
-chmod a+r "$work/workload.sql"
 step() { printf '%4ds %s\n' "$SECONDS" "$*"; }
 
 cat > "$work/server.conf" <<CONF
@@ -63,6 +61,17 @@ CONF
 run "$bin/initdb" -D data --no-sync -A trust -U postgres -E UTF8 --no-locale --no-instructions \
   ${CHECKSUMS:+--data-checksums} >"$work/initdb.log" || { cat "$work/initdb.log"; exit 1; }
 run sh -c 'cat server.conf >> data/postgresql.conf'
+if [ "${EDGES:-}" = 1 ]; then
+  # The next ids are just below the end of a segment, whose pages are there.
+  run "$bin/pg_resetwal" -D data -x 1048300 -m 65530,1 -O 52340 >/dev/null
+  for pages in pg_xact pg_multixact/offsets pg_multixact/members; do
+    run dd if=/dev/zero of=data/$pages/0000 bs=8192 seek=1 count=31 conv=notrunc status=none
+  done
+  sql=$here/redo_edges.sql
+fi
+# The source tree may be closed to the server's user.
+cp "$sql" "$work/workload.sql"
+chmod a+r "$work/workload.sql"
 start() { run "$bin/pg_ctl" -D "$1" -w -t 60 -l "$1.log" start >/dev/null || { tail -20 "$work/$1.log"; exit 1; }; }
 start data
 stop_server data immediate
@@ -80,6 +89,13 @@ else
 fi
 if grep -q 'ERROR' "$work/psql.err"; then grep 'ERROR' "$work/psql.err" | head -20; fi
 stop_server data immediate
+if [ "${EDGES:-}" = 1 ]; then
+  # The record at the end of the last segment but one loses its rest: the server gives it up, and goes on behind it.
+  run sh -c 'rm "$(ls data/pg_wal/0* | tail -n 1)"'
+  start data
+  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'create table afterwards as select * from generate_series(1, 1000) i'
+  stop_server data immediate
+fi
 step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
 
 if [ -n "${DIFFERENTIAL:-}" ]; then
