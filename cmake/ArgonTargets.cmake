@@ -9,14 +9,20 @@
 #   A libFuzzer target fuzz_NAME (only with ARGON_FUZZ), and the test fuzz.NAME, which runs it for
 #   ARGON_FUZZ_SECONDS over the corpus kept in the build tree, beginning with fuzz/corpus/NAME.
 
+# argon_cold(NAME)
+#   What it does by itself need not be quick: tests, commands, reports. That it is built quickly counts more.
+
 include(GoogleTest)
+
+function(argon_cold name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+endfunction()
 
 function(argon_test name)
   cmake_parse_arguments(T "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE ${T_DEPS} argon_test_main)
-  # What a test does by itself need not be quick; that it is built quickly counts more.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+  argon_cold(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${name} TEST_PREFIX "${name}." TEST_FILTER "-*BadInput*" DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT 300)
