@@ -11,7 +11,7 @@ void object_store_body(Run& run) {
   knobs.small_layers = run.random().chance({1, 2});
   knobs.store_latency = Duration::milliseconds(static_cast<int64_t>(run.random().log_uniform(50, 1500)));
   // Where each call of the store takes seconds, an attach takes many, and the computes have little time.
-  knobs.pause = Duration::milliseconds(static_cast<int64_t>(run.random().between(50, 300)));
+  knobs.pause = Duration::milliseconds(static_cast<int64_t>(run.random().between(200, 500)));
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));

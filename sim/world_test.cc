@@ -125,6 +125,35 @@ TEST(World, PowerLossUnwindsTheProcessAndKeepsTheDisk) {
   EXPECT_TRUE(machine.exit_status()->ok());
 }
 
+// Whoever made it died before its name was durable.
+TEST(World, MakeDirsMakesTheNameOfWhatIsThereDurable) {
+  for (uint64_t seed = 1; seed <= 20; seed++) {
+    WorldOptions options;
+    options.seed = seed;
+    World world(options);
+    Machine& machine = world.add_machine("node");
+    bool written = false, there = false;
+    machine.boot([&](Task& task, Env& env) -> Status {
+      if (written) {
+        there = read_file(task, env.disk(), "/d/f").ok();
+        return {};
+      }
+      TRY(env.disk().make_dir(task, "/d"));
+      TRY(make_dirs(task, env.disk(), "/d"));
+      TRY(write_file_durably(task, env.disk(), "/d/f", as_bytes("kept")));
+      written = true;
+      return task.sleep(100_s);
+    });
+    world.run_for(1_s);
+    ASSERT_TRUE(written);
+    machine.faults.begin(faults::Kind::UnsyncedNamesLost, 0);
+    machine.power_loss();
+    machine.restart();
+    world.run_for(1_s);
+    EXPECT_TRUE(there) << "seed " << seed;
+  }
+}
+
 TEST(World, APeerLearnsOfPowerLoss) {
   World world({});
   Machine& server = world.add_machine("server");

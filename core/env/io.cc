@@ -1,5 +1,7 @@
 #include "core/env/io.h"
 
+#include <cerrno>
+
 #include <algorithm>
 
 namespace argon {
@@ -72,14 +74,22 @@ Status write_file_durably(Task& task, Disk& disk, const std::string& path, ByteV
 
 Status make_dirs(Task& task, Disk& disk, const std::string& path) {
   Result<FileInfo> info = disk.stat(task, path);
-  if (info.ok() && info->is_directory) return {};
-  if (info.ok()) return Error(Code::AlreadyExists, "make directory " + path + ": a file has that name");
-  if (!info.is(Code::NotFound)) return info.error();
+  if (info.ok() && !info->is_directory)
+    return Error(Code::AlreadyExists, "make directory " + path + ": a file has that name");
+  if (!info.ok() && !info.is(Code::NotFound)) return info.error();
   std::string parent = parent_path(path);
-  if (parent != path) TRY(make_dirs(task, disk, parent));
-  Status made = disk.make_dir(task, path);
-  if (!made.ok() && !made.is(Code::AlreadyExists)) return made;
-  return disk.sync_dir(task, parent);
+  if (parent == path) return {};
+  if (!info.ok()) {
+    TRY(make_dirs(task, disk, parent));
+    Status made = disk.make_dir(task, path);
+    if (!made.ok() && !made.is(Code::AlreadyExists)) return made;
+  }
+  // Also where it was there: whoever made it may have died, or failed, before its name was durable. The names
+  // above it are, since nobody goes on below one that is not.
+  Status synced = disk.sync_dir(task, parent);
+  // A parent that is closed to us is not where we made anything.
+  bool foreign = info.ok() && !synced.ok() && synced.error().os_error() == EACCES;
+  return foreign ? Status() : synced;
 }
 
 Status remove_tree(Task& task, Disk& disk, const std::string& path) {

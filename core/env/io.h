@@ -22,7 +22,8 @@ Result<Bytes> read_file(Task& task, Disk& disk, const std::string& path, uint64_
 // (when only the last sync failed) the outcome open: MaybeApplied.
 Status write_file_durably(Task& task, Disk& disk, const std::string& path, ByteView content);
 
-// Makes the directory and its missing parents, durably.
+// Makes the directory and its missing parents, durably. What is there already is durable afterwards, too,
+// where this function made it.
 Status make_dirs(Task& task, Disk& disk, const std::string& path);
 // Removes the file or directory with everything below it; ok where there is none.
 Status remove_tree(Task& task, Disk& disk, const std::string& path);
