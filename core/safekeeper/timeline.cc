@@ -238,9 +238,12 @@ void Timeline::claim(Term term, Lsn wal) {
 // ---- flushing
 
 Status Timeline::flush_loop(Task& task) {
+  auto due = [this] { return failure_.ok() && acceptor_ && acceptor_->unflushed(); };
   while (!task.cancelled()) {
-    if (failure_.ok() && acceptor_ && acceptor_->unflushed()) {
+    if (due()) {
       if (env_.buggify("safekeeper.flushes-late"_rare) && !task.sleep(kLateFlush).ok()) break;
+      // Storage and acceptor may have gone meanwhile.
+      if (!due()) continue;
       // Errors are the timeline's: flush_once() has stopped it.
       ignore_result(flush_once(task));
       continue;
