@@ -174,7 +174,9 @@ Result<int> rot_what_is_not_uploaded(Task& task, Random& random) {
   for (const DirEntry& entry : local) {
     if (!pageserver::parse_layer_name(entry.name).ok() || named.contains(entry.name)) continue;
     if (!all && random.chance({1, 2})) continue;
-    TRY_ASSIGN(auto file, disk.open(task, "/data" + timeline + "/" + entry.name, OpenMode::ReadWrite));
+    auto opened = disk.open(task, "/data" + timeline + "/" + entry.name, OpenMode::ReadWrite);
+    if (opened.is(Code::NotFound)) continue;  // compacted meanwhile
+    TRY_ASSIGN(auto file, std::move(opened));
     TRY_ASSIGN(uint64_t size, file->size(task));
     uint64_t at = random.below(size);
     Bytes byte(1);
