@@ -60,7 +60,7 @@ class Walk:
 def without_a_cluster(w, all_verbs):
     needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
-                  "endpoint stop": ["e"]}
+                  "endpoint stop": ["e"], "inspect page": ["--relation", "1663/5/1259"]}
     for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
     w.refused("inspect", w.c.root / "none", says="none")
@@ -120,6 +120,8 @@ def files_and_end(w):
     cluster.expect(w.good("inspect", control)["format"] == "safekeeper control file", "inspect")
     w.refused("inspect", c.dir / "argon.toml", says="not a format that argon knows")
     segment = sorted((c.dir / "safekeepers").rglob("00000001????????????????"))[0]
+    cluster.expect(w.good("inspect page", "--relation", "1663/5/1259")["kind"] == "heap", "inspect page")
+    w.refused("inspect page", says="a page is of a FILE, or of a --relation")
     cluster.expect(w.good("inspect wal", segment, "--stats")["total"]["records"] > 0, "inspect wal")
     # A document that nobody could read is no success.
     with open("/dev/full", "w") as full:
@@ -136,7 +138,7 @@ def files_and_end(w):
 def walk(c):
     w = Walk(c)
     all_verbs = verbs(c)
-    cluster.expect({"init", "tenant create", "endpoint list", "inspect wal"} <= all_verbs, f"the help lists: {all_verbs}")
+    cluster.expect({"init", "tenant create", "endpoint list", "inspect wal", "inspect page"} <= all_verbs, f"the help lists: {all_verbs}")
     without_a_cluster(w, all_verbs)
     wrong_words(w)
     cluster_verbs(w)
