@@ -46,6 +46,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kSelftestGarbage,
                                              kSelftestForbidden,
                                              kSelftestCareless,
+                                             kSelftestCrash,
                                              kSelftestMemory,
                                              kSelftestCounter,
                                              kSelftestRareTwo,

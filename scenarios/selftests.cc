@@ -155,6 +155,17 @@ void forbidden(Run& run) {
   run.fail("forbidden", std::string("nobody stopped: ") + kForbidden[index].name);
 }
 
+void crash(Run& run) {
+  sim::Machine& machine = run.world().add_machine("careless");
+  machine.boot([](Task& task, Env& env) -> Status {
+    TRY(task.sleep(env.random("crash").exponential(Duration::seconds(1))));
+    volatile int* nowhere = nullptr;
+    *nowhere = 1;
+    return {};
+  });
+  run.run_for(run.options().length);
+}
+
 // With an even seed in pieces of all sizes, with an odd one at once.
 void hoard(Run& run) {
   sim::Machine& machine = run.world().add_machine("hoarder");
@@ -186,6 +197,13 @@ constinit const Scenario kSelftestForbidden{
     "selftest-forbidden",
     "asks the operating system what it must not, on purpose: the run must end there",
     forbidden,
+    {},
+    true};
+
+constinit const Scenario kSelftestCrash{
+    "selftest-crash",
+    "writes to nowhere, at another time with each seed, on purpose: one failure of many seeds",
+    crash,
     {},
     true};
 

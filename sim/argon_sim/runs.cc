@@ -287,9 +287,15 @@ Outcome Runs::take(Slot& slot) {
     outcome.signature = {"sandbox", "forbidden: a system call that makes a thread or a process"};
     outcome.failure = outcome.signature.place;
   } else {
-    if (line.empty() && reported) line = outcome.report["failure"];
-    if (line.empty()) line = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "ended without a report";
-    outcome.signature = {"crash", place_of(line)};
+    // The report's failure says when, which is no part of the place.
+    std::string place = place_of(line);
+    if (line.empty() && reported) {
+      place = tool_part(outcome).value("place", std::string());
+      line = outcome.report["failure"];
+    } else if (line.empty()) {
+      place = line = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "ended without a report";
+    }
+    outcome.signature = {"crash", place};
     outcome.failure = line;
     if (reported) outcome.report["failure"] = outcome.failure;
   }
