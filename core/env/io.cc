@@ -1,8 +1,7 @@
 #include "core/env/io.h"
 
-#include <cerrno>
-
 #include <algorithm>
+#include <cerrno>
 
 namespace argon {
 

@@ -10,22 +10,10 @@ do $$ begin for i in 1..12 loop
 end loop; end $$;
 update pg_database set datallowconn = true;
 \connect template0
-set vacuum_freeze_min_age = 0;
-set vacuum_freeze_table_age = 0;
-set vacuum_multixact_freeze_min_age = 0;
-set vacuum_multixact_freeze_table_age = 0;
 vacuum freeze;
 \connect template1
-set vacuum_freeze_min_age = 0;
-set vacuum_freeze_table_age = 0;
-set vacuum_multixact_freeze_min_age = 0;
-set vacuum_multixact_freeze_table_age = 0;
 vacuum freeze;
 \connect postgres
-set vacuum_freeze_min_age = 0;
-set vacuum_freeze_table_age = 0;
-set vacuum_multixact_freeze_min_age = 0;
-set vacuum_multixact_freeze_table_age = 0;
 vacuum freeze;
 -- A record that is to lie across the end of the segment; its commit flushes it.
 do $$ begin
