@@ -45,10 +45,10 @@ std::string to_string(Lsn lsn) {
   return text;
 }
 
-std::string to_hex(const std::array<uint8_t, 16>& bytes) {
+std::string to_hex(ByteView bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  text.reserve(32);
+  text.reserve(2 * bytes.size());
   for (uint8_t b : bytes) {
     text += kDigits[b >> 4];
     text += kDigits[b & 15];

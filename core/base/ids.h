@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/bytes.h"
 #include "core/base/result.h"
 
 namespace argon {
@@ -70,7 +71,7 @@ template <typename Tag, typename Integer>
 std::string to_string(StrongNumber<Tag, Integer> n) {
   return std::to_string(n.value);
 }
-std::string to_hex(const std::array<uint8_t, 16>& bytes);
+std::string to_hex(ByteView bytes);  // lower case
 template <typename Tag>
 std::string to_string(const Id128<Tag>& id) {
   return to_hex(id.bytes);

@@ -1,5 +1,6 @@
 #include "core/redo_process/redo_process.h"
 
+#include "core/base/codec.h"
 #include "core/env/io.h"
 #include "core/fiber/scope.h"
 
@@ -10,25 +11,17 @@ constexpr std::string_view kMagic = "ARGREDO1";
 constexpr size_t kWordsMax = 4096;
 constexpr Duration kWordsTimeout = Duration::seconds(1);
 
-template <typename Integer>
-void put(Bytes& out, Integer value) {
-  uint8_t bytes[sizeof value];
-  store_le(bytes, value);
-  append(out, bytes);
-}
-
 }  // namespace
 
 void RedoRequests::header(char type, size_t length) {
-  bytes_.push_back(static_cast<uint8_t>(type));
-  put(bytes_, static_cast<uint32_t>(length));
+  Writer(bytes_).u8(static_cast<uint8_t>(type)).le(static_cast<uint32_t>(length));
 }
 
 void RedoRequests::begin(const pg::BlockTag& target) {
   header('B', 20);
   for (uint32_t number : {target.rel.node.spc, target.rel.node.db, target.rel.node.rel,
                           static_cast<uint32_t>(target.rel.fork), target.block})
-    put(bytes_, number);
+    Writer(bytes_).le(number);
 }
 
 void RedoRequests::base(ByteView page) {
@@ -39,9 +32,7 @@ void RedoRequests::base(ByteView page) {
 
 void RedoRequests::apply(Lsn lsn, Lsn end, ByteView record) {
   header('A', 16 + record.size());
-  put(bytes_, lsn.value);
-  put(bytes_, end.value);
-  append(bytes_, record);
+  Writer(bytes_).le(lsn.value).le(end.value).bytes(record);
 }
 
 void RedoRequests::page() {

@@ -42,7 +42,7 @@ void describe_tuple(PageText& text, ByteView bytes, Json& item) {
   if (data < kTupleHeaderBytes || data > bytes.size())
     return text.fault("line {}: its values are at {}, of {} bytes", item["line"].get<int>(), data,
                       bytes.size());
-  item["data"] = hex(bytes.subspan(data));
+  item["data"] = to_hex(bytes.subspan(data));
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ void describe_tuple(PageText& text, ByteView bytes, bool leaf, Json& item) {
     item["htid"] = item["ctid"];
   }
   if (!leaf) item["downlink"] = redo::load_item_block(bytes.data());
-  item["data"] = hex(tuple.data);
+  item["data"] = to_hex(tuple.data);
 }
 
 }  // namespace

@@ -148,17 +148,6 @@ Json bit_names(uint32_t bits, std::initializer_list<BitName> names) {
   return set;
 }
 
-std::string hex(ByteView bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * bytes.size());
-  for (uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
 std::string tid(const uint8_t* at) {
   return fmt::format("({},{})", redo::load_item_block(at), load_le<uint16_t>(at + 4));
 }

@@ -100,8 +100,8 @@ void describe_entry(PageText& text, ByteView bytes, bool leaf, Json& item) {
     if (item["tids"].size() != number)
       text.fault("line {} has {} TIDs, and says {}", item["line"].get<int>(), item["tids"].size(), number);
   }
-  size_t begin = static_cast<size_t>(tuple.data.data() - bytes.data());
-  item["data"] = tuple.data.empty() || begin > key_end ? "" : hex(bytes.subspan(begin, key_end - begin));
+  size_t begin = tuple.size - tuple.data.size();
+  item["data"] = begin > key_end ? "" : to_hex(bytes.subspan(begin, key_end - begin));
 }
 
 }  // namespace
@@ -126,7 +126,7 @@ void describe_gin(PageText& text) {
   each_line(text, redo::kIndexTupleHeaderBytes, [&](ByteView bytes, Json& item) {
     if ((flags & kList) == 0) return describe_entry(text, bytes, (flags & kLeaf) != 0, item);
     IndexTuple tuple = describe_index_tuple(text, bytes, item);  // a pending entry of the heap tuple `ctid`
-    item["data"] = hex(tuple.data);
+    item["data"] = to_hex(tuple.data);
   });
 }
 

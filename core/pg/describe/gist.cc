@@ -25,7 +25,7 @@ void describe_gist(PageText& text) {
     IndexTuple tuple = describe_index_tuple(text, bytes, item);
     item["dead"] = item["state"] == "dead";
     if ((flags & kLeaf) == 0) item["downlink"] = redo::load_item_block(bytes.data());
-    item["data"] = hex(tuple.data);
+    item["data"] = to_hex(tuple.data);
   });
 }
 

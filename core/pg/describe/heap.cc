@@ -61,7 +61,7 @@ ByteView describe_tuple(PageText& text, ByteView bytes, Json& item) {
   }
   if ((mask & kHasOidOld) != 0) item["oid"] = load_le<uint32_t>(bytes.data() + header - 4);
   ByteView data = bytes.subspan(header);
-  item["data"] = hex(data);
+  item["data"] = to_hex(data);
   return data;
 }
 

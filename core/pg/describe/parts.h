@@ -49,7 +49,6 @@ struct BitName {
 // The names of the bits that are set; what has none as a hexadecimal number.
 Json bit_names(uint32_t bits, std::initializer_list<BitName> names);
 
-std::string hex(ByteView bytes);
 // An ItemPointerData: "(7,3)". REQUIRES: 6 bytes.
 std::string tid(const uint8_t* at);
 

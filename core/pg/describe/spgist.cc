@@ -35,7 +35,7 @@ void describe_leaf(PageText& text, ByteView bytes, Json& item) {
   item["next"] = info & 0x3FFF;
   item["nulls"] = (info & 0x8000) != 0;
   if (state == kRedirect || state == kLive) item["ctid"] = tid(bytes.data() + 6);
-  if (state == kLive) item["data"] = hex(bytes.subspan(kLeafHeaderBytes, size - kLeafHeaderBytes));
+  if (state == kLive) item["data"] = to_hex(bytes.subspan(kLeafHeaderBytes, size - kLeafHeaderBytes));
   if (state == kRedirect && size >= kLeafHeaderBytes + 4)
     item["xid"] = load_le<uint32_t>(bytes.data() + kLeafHeaderBytes);
 }
@@ -50,14 +50,14 @@ void describe_inner(PageText& text, ByteView bytes, Json& item) {
   if (size > bytes.size() || kInnerHeaderBytes + prefix > size)
     return text.fault("line {} is a tuple of {} bytes, in {}", item["line"].get<int>(), size, bytes.size());
   item["all_the_same"] = (head & 4) != 0;
-  item["prefix"] = hex(bytes.subspan(kInnerHeaderBytes, prefix));
+  item["prefix"] = to_hex(bytes.subspan(kInnerHeaderBytes, prefix));
   Json links = Json::array();
   ByteView rest = bytes.subspan(kInnerHeaderBytes + prefix, size - kInnerHeaderBytes - prefix);
   for (uint32_t i = 0; i < nodes; i++) {
     ByteView node = redo::leading_index_tuple(rest);
     if (node.empty()) return text.fault("line {} ends before node {}", item["line"].get<int>(), i);
     links.push_back(
-        {{"downlink", tid(node.data())}, {"label", hex(node.subspan(redo::kIndexTupleHeaderBytes))}});
+        {{"downlink", tid(node.data())}, {"label", to_hex(node.subspan(redo::kIndexTupleHeaderBytes))}});
     rest = rest.subspan(node.size());
   }
   item["nodes"] = std::move(links);
