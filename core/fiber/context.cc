@@ -18,6 +18,7 @@ namespace argon::fiber {
 namespace {
 
 constexpr size_t kGuardSize = 4096;
+constexpr size_t kSlabStacks = 16;  // mapped at once
 
 }  // namespace
 
@@ -25,7 +26,7 @@ StackPool::StackPool(size_t stack_size)
     : stack_size_((stack_size + kGuardSize - 1) / kGuardSize * kGuardSize) {}
 
 StackPool::~StackPool() {
-  for (Stack stack : free_) munmap(static_cast<char*>(stack.bottom) - kGuardSize, stack.size + kGuardSize);
+  for (char* slab : slabs_) munmap(slab, kSlabStacks * (kGuardSize + stack_size_));
 }
 
 Stack StackPool::take() {
@@ -34,11 +35,17 @@ Stack StackPool::take() {
     free_.pop_back();
     return stack;
   }
-  void* memory = mmap(nullptr, stack_size_ + kGuardSize, PROT_READ | PROT_WRITE,
+  size_t each = kGuardSize + stack_size_;
+  if (untouched_ == 0) {
+    void* slab = mmap(nullptr, kSlabStacks * each, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  CHECK(memory != MAP_FAILED, "no memory for a fiber stack");
-  CHECK(mprotect(memory, kGuardSize, PROT_NONE) == 0);
-  return {static_cast<char*>(memory) + kGuardSize, stack_size_};
+    CHECK(slab != MAP_FAILED, "no memory for fiber stacks");
+    slabs_.push_back(static_cast<char*>(slab));
+    untouched_ = kSlabStacks;
+  }
+  char* bottom = slabs_.back() + --untouched_ * each + kGuardSize;
+  CHECK(mprotect(bottom, stack_size_, PROT_READ | PROT_WRITE) == 0, "no memory for a fiber stack");
+  return {bottom, stack_size_};
 }
 
 void StackPool::give_back(Stack stack) {

@@ -43,6 +43,8 @@ class StackPool {
  private:
   size_t stack_size_;
   std::vector<Stack> free_;
+  std::vector<char*> slabs_;  // addresses of several stacks, each above an inaccessible guard
+  size_t untouched_ = 0;      // stacks of the last slab that were never taken
 };
 
 // One side of a pair of contexts: the loop and a fiber switch into each other.
