@@ -1,7 +1,6 @@
 #include "core/compute/model/reference_model.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/pg/page.h"
 
@@ -109,6 +108,7 @@ void ReferenceModel::cut(Lsn at) {
   cut_histories(pages_, at);
   cut_histories(sizes_, at);
   while (!ends_.empty() && ends_.back().first > at) ends_.pop_back();
+  if (clog_.ends > ends_.size()) clog_ = {};
   while (!highest_xid_.empty() && highest_xid_.back().first > at) highest_xid_.pop_back();
 }
 
@@ -166,25 +166,34 @@ Lsn ReferenceModel::clog_changed_at(Lsn lsn) const {
   return entry == nullptr ? start_ : std::max(start_, entry->first);
 }
 
-Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
-  auto status_of = [](ByteView bytes, pg::Xid xid) { return bytes[xid / 4] >> (2 * (xid % 4)) & 3; };
-  auto known = static_cast<pg::Xid>(std::min<size_t>(segment.size() * 4, UINT32_MAX));
-  // Two bits a transaction: 0 in progress, 1 committed, 2 aborted (clog.c). Of one that ended twice, the
-  // later end.
-  Bytes expected(segment.size());
-  for (const auto& [at, end] : ends_) {
-    if (at > lsn) break;
-    pg::Xid xid = end.first;
-    if (xid >= known) {
-      if (xid >= kClogSegmentXids) continue;
-      return violation("pg_xact at " + to_string(lsn) + " ends before transaction " + std::to_string(xid));
-    }
+// Two bits a transaction: 0 in progress, 1 committed, 2 aborted (clog.c). Of one that ended twice, the later
+// end.
+const Bytes& ReferenceModel::clog_at(Lsn lsn) const {
+  if (clog_.ends > 0 && ends_[clog_.ends - 1].first > lsn) clog_ = {};
+  for (; clog_.ends < ends_.size() && ends_[clog_.ends].first <= lsn; clog_.ends++) {
+    auto [xid, committed] = ends_[clog_.ends].second;
+    if (xid >= kClogSegmentXids) continue;
+    if (clog_.bytes.size() <= xid / 4) clog_.bytes.resize(xid / 4 + 1);
+    uint8_t& byte = clog_.bytes[xid / 4];
     unsigned shift = 2 * (xid % 4);
-    unsigned others = expected[xid / 4] & ~(3u << shift);
-    expected[xid / 4] = static_cast<uint8_t>(others | (end.second ? 1u : 2u) << shift);
+    byte = static_cast<uint8_t>((byte & ~(3u << shift)) | (committed ? 1u : 2u) << shift);
   }
-  if (std::memcmp(segment.data(), expected.data(), expected.size()) == 0) return {};
-  for (pg::Xid xid = pg::kFirstNormalXid; xid < known; xid++)
+  return clog_.bytes;
+}
+
+Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
+  const Bytes& expected = clog_at(lsn);
+  auto status_of = [](ByteView bytes, pg::Xid xid) {
+    return xid / 4 < bytes.size() ? bytes[xid / 4] >> (2 * (xid % 4)) & 3 : 0;
+  };
+  if (segment.size() < expected.size())
+    return violation("pg_xact at " + to_string(lsn) + " ends before transaction " +
+                     std::to_string(segment.size() * 4) + "; it should hold " +
+                     std::to_string(expected.size() * 4));
+  if (std::ranges::equal(segment.first(expected.size()), expected) &&
+      all_zeros(segment.subspan(expected.size())))
+    return {};
+  for (pg::Xid xid = pg::kFirstNormalXid; xid < segment.size() * 4; xid++)
     if (status_of(segment, xid) != status_of(expected, xid))
       return violation("pg_xact at " + to_string(lsn) + " says " + std::to_string(status_of(segment, xid)) +
                        " of transaction " + std::to_string(xid) + "; it should be " +

@@ -75,6 +75,8 @@ class ReferenceModel {
   template <typename T>
   using History = std::vector<std::pair<Lsn, T>>;  // ascending
 
+  // pg_xact's first segment as it should be, up to the last byte that any transaction's end has written.
+  const Bytes& clog_at(Lsn lsn) const;
   void cut(Lsn at);
 
   Lsn start_;
@@ -87,6 +89,12 @@ class ReferenceModel {
   std::map<pg::RelTag, History<std::optional<uint32_t>>> sizes_;
   History<std::pair<pg::Xid, bool>> ends_;
   History<pg::Xid> highest_xid_;
+  // What clog_at() made of the first so many of ends_; it goes on from there.
+  struct Clog {
+    size_t ends = 0;
+    Bytes bytes;
+  };
+  mutable Clog clog_;
 };
 
 }  // namespace argon::compute
