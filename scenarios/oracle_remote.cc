@@ -23,26 +23,34 @@ class RemoteCheck {
         line_(line),
         prefix_(objstore::timeline_prefix(line.id)),
         remote_claim_(pageserver::remote_claim_key(line.id)) {
-    for (size_t i = 0; i < cluster.safekeepers().size(); i++)
-      backup_claims_.push_back(safekeeper::claim_key(NodeId(i + 1), line.id, "backup"));
+    for (sim::Machine* machine : cluster.safekeepers()) {
+      NodeId id(safekeepers_.size() + 1);
+      safekeepers_.push_back({SafekeeperDisk{*machine, id, line.id},
+                              safekeeper::claim_key(id, line.id, "backup"),
+                              SafekeeperDisk{*machine, id, line.id}.control_path()});
+    }
   }
 
   const Line& line() const { return line_; }
 
   Status run() {
     TRY(check_index());
-    const auto& safekeepers = cluster_.safekeepers();
-    for (size_t i = 0; i < safekeepers.size(); i++) {
-      auto control = SafekeeperDisk{*safekeepers[i], NodeId(i + 1), line_.id}.control();
-      if (control.ok()) TRY(check_backup(*safekeepers[i], control->backup));
+    for (Safekeeper& safekeeper : safekeepers_) {
+      auto file = safekeeper.disk.machine.storage().find(safekeeper.control_path);
+      if (file == nullptr || file != safekeeper.control.lock()) {
+        auto control = safekeeper.disk.control();
+        safekeeper.backup = control.ok() ? control->backup : Lsn();
+        safekeeper.control = file;
+      }
+      TRY(check_backup(safekeeper.disk.machine, safekeeper.backup));
     }
     return check_wal();
   }
 
   Status claimed(std::string_view key, uint64_t value) {
     if (key == remote_claim_) return check_index();
-    for (size_t i = 0; i < backup_claims_.size(); i++)
-      if (key == backup_claims_[i]) return check_backup(*cluster_.safekeepers()[i], Lsn(value));
+    for (const Safekeeper& safekeeper : safekeepers_)
+      if (key == safekeeper.claim) return check_backup(safekeeper.disk.machine, Lsn(value));
     return {};
   }
 
@@ -64,19 +72,29 @@ class RemoteCheck {
     const auto& objects = cluster_.layers().objects();
     auto after = objects.upper_bound(prefix_ + "index-~");
     if (after == objects.begin() || !std::prev(after)->first.starts_with(prefix_ + "index-")) {
+      index_ = nullptr;
       index_end_ = {};
       return {};
     }
     const auto& [key, bytes] = *std::prev(after);
-    TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(bytes->bytes(), key));
-    index_key_ = key;
-    index_end_ = index.disk_consistent;
-    for (const pageserver::TimelineIndex::Layer& layer : index.layers) {
-      const sim::Blob* there = cluster_.layers().find(prefix_ + to_string(layer.name));
-      if (there == nullptr || there->size() != layer.size)
-        return Error(Code::Corrupt, key + " names " + to_string(layer.name) + ", which is " +
+    if (bytes != index_) TRY(parse_index(key, bytes));
+    for (const auto& [layer, size] : layers_) {
+      const sim::Blob* there = cluster_.layers().find(layer);
+      if (there == nullptr || there->size() != size)
+        return Error(Code::Corrupt, key + " names " + layer + ", which is " +
                                         (there == nullptr ? "not there" : "cut short"));
     }
+    return {};
+  }
+
+  Status parse_index(const std::string& key, const std::shared_ptr<const sim::Blob>& blob) {
+    TRY_ASSIGN(pageserver::TimelineIndex index, pageserver::decode_index(blob->bytes(), key));
+    index_ = blob;
+    index_key_ = key;
+    index_end_ = index.disk_consistent;
+    layers_.clear();
+    for (const pageserver::TimelineIndex::Layer& layer : index.layers)
+      layers_.emplace_back(prefix_ + to_string(layer.name), layer.size);
     return {};
   }
 
@@ -115,14 +133,24 @@ class RemoteCheck {
     return {};
   }
 
+  struct Safekeeper {
+    SafekeeperDisk disk;
+    std::string claim;
+    std::string control_path;
+    std::weak_ptr<const sim::Inode> control = {};  // that `backup` was read from; each change makes a new one
+    Lsn backup = {};
+  };
+
   Cluster& cluster_;
   const Line& line_;
   std::string prefix_;
   std::string remote_claim_;
-  std::vector<std::string> backup_claims_;  // of the safekeepers, in order
-  uint64_t seen_ = UINT64_MAX;              // version of the bucket that the index was read from
+  std::vector<Safekeeper> safekeepers_;
+  uint64_t seen_ = UINT64_MAX;  // version of the bucket that the index was looked for in
+  std::shared_ptr<const sim::Blob> index_;
   std::string index_key_;
-  Lsn index_end_;  // 0: there is no index
+  Lsn index_end_;                                         // 0: there is no index
+  std::vector<std::pair<std::string, uint64_t>> layers_;  // keys and sizes of what the index names
 };
 
 class RemoteWatch {

@@ -9,7 +9,7 @@
 namespace argon::scenarios {
 namespace {
 
-constexpr size_t kChunk = 64 * 1024;
+constexpr size_t kChunk = 32 * 1024;
 // So much WAL before the committed position is compared too.
 constexpr uint64_t kBack = 64 * 1024;
 
@@ -48,9 +48,10 @@ Bytes SafekeeperDisk::wal(Lsn from, Lsn to) const {
     auto file = machine.storage().find(folder() + "/" + pg::segment_file_name(pg::segment_number(from)));
     if (file == nullptr) break;
     size_t wanted = std::min<size_t>(to - from, pg::kWalSegmentSize - pg::segment_offset(from));
-    Bytes piece(wanted);
-    size_t got = file->read(pg::segment_offset(from), piece);
-    append(all, ByteView(piece).first(got));
+    size_t before = all.size();
+    all.resize(before + wanted);
+    size_t got = file->read(pg::segment_offset(from), ByteSpan(all).subspan(before));
+    all.resize(before + got);
     if (got < wanted) break;
     from += got;
   }
