@@ -13,7 +13,7 @@ using faults::Kind;
 
 namespace {
 
-constexpr size_t kPiece = 512 * 1024;
+constexpr size_t kPiece = 128 * 1024;
 
 // Every task of a simulated world has a simulated Env.
 SimEnv& env_of(Task& task) {

@@ -9,7 +9,7 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr size_t kScanChunk = 128 * 1024;
+constexpr size_t kScanChunk = 64 * 1024;
 constexpr size_t kSector = 512;
 // So much WAL before the committed position is decoded at start, to see that what was committed is there.
 constexpr uint64_t kScanBack = 1u << 20;
