@@ -1,7 +1,6 @@
 // argon-sim: runs scenarios from seeds. Exit codes: 0 holds, 1 violated, 2 usage, 3 not deterministic.
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -297,16 +296,8 @@ int shrink_case(const Arguments& arguments, bool seed_given) {
   return shrink(options);
 }
 
-// A run takes and gives back much memory and ends soon: nothing goes back to the system meanwhile.
-void keep_memory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  mallopt(M_TOP_PAD, 4 << 20);
-}
-
 int main(int argc, char** argv) {
   auto began = Clock::now();
-  keep_memory();
   Arguments a;
   CLI::App app{
       "Runs Argon's daemons in a simulated world, from seeds.\n"

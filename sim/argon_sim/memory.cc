@@ -1,5 +1,6 @@
 #include "sim/argon_sim/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -39,7 +40,9 @@ void limit_memory(uint64_t bytes, void (*tell)()) {
 
 }  // namespace argon::sim
 
-#ifndef ARGON_SIM_NO_ARENA
+#ifdef ARGON_SIM_NO_ARENA
+void argon::sim::begin_memory() {}
+#else
 namespace {
 
 constexpr size_t kArena = 1ull << 32;  // of addresses
@@ -66,6 +69,7 @@ struct Arena {
   char* used;
   char* end;
   unsigned char fill;
+  bool huge_pages;
   Class classes[kClasses];
   unsigned char slabs[kArena / kSlab];  // of which class
 };
@@ -96,7 +100,7 @@ bool begin_arena() {
 
 bool make_usable(char* from) {
   if (mprotect(from, kStep, PROT_READ | PROT_WRITE) != 0) return false;
-  madvise(from, kStep, MADV_HUGEPAGE);
+  if (arena.huge_pages) madvise(from, kStep, MADV_HUGEPAGE);
   return true;
 }
 
@@ -169,6 +173,21 @@ inline void give_back(void* block) {
 }
 
 }  // namespace
+
+void argon::sim::begin_memory() {
+  arena.huge_pages = true;
+  arena.used = arena.usable;
+  for (Class& one : arena.classes) one = {};
+
+  constexpr uintptr_t kHeap = 32 << 20;  // that grows at once
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, kHeap);
+  void* first = malloc(kStep);
+  auto begin = (reinterpret_cast<uintptr_t>(first) + kStep - 1) / kStep * kStep;
+  free(first);
+  madvise(reinterpret_cast<void*>(begin), kHeap - kStep, MADV_HUGEPAGE);
+}
 
 void* operator new(size_t size) {
   void* block = take(size);

@@ -17,6 +17,11 @@ namespace argon::sim {
 // constants come on top, and fit in the rest of 256 MB.
 inline constexpr uint64_t kRunMemory = 240ull << 20;
 
+// The process begins a run: nothing that it frees goes back to the system any more, and what it allocates
+// lies in huge pages, apart from what the tool's process had before fork(), which would be copied page by
+// page.
+void begin_memory();
+
 // From here on the process may have so many bytes. One that wants more calls `exceeded`, which must not
 // return.
 void limit_memory(uint64_t bytes, void (*exceeded)());

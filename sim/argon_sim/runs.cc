@@ -88,6 +88,7 @@ void out_of_memory() {
 }
 
 [[noreturn]] void run_here(const Request& request) {
+  begin_memory();
   const scenarios::Scenario* scenario = scenarios::find_scenario(request.what.scenario);
   if (scenario == nullptr) _exit(2);
   int out = 1;
