@@ -59,7 +59,7 @@ class WalStreamDecoder {
   Result<bool> next(DecodedRecord& record);
 
   // Where the next byte to be fed belongs (bytes fed but not used do not count).
-  Lsn position() const { return position_; }
+  Lsn position() const { return position_ + page_header_have_; }
   // The end of the last whole record (what "flushed up to a record" means); `start` before any, even
   // where the rest of an earlier record was skipped.
   Lsn last_end() const { return last_end_; }
