@@ -27,10 +27,10 @@ void Run::reseed(uint64_t salt) {
 bool Run::may_operate() {
   const Limits& limits = options_.limits;
   bool limited = !(healed_ && limits.lifted_by_healing);
-  if (limited && limits.operations.has_value() && operations_.size() >= *limits.operations) return false;
-  if (limited && world_.now() < limits.operations_from) return false;
-  operations_.push_back(world_.now());
-  return true;
+  bool all_done = limits.operations.has_value() && operations_.size() >= *limits.operations;
+  idles_ = limited && (all_done || world_.now() < limits.operations_from);
+  if (!idles_) operations_.push_back(world_.now());
+  return !idles_;
 }
 
 uint64_t Run::limited(const std::string& what, uint64_t drawn) {
