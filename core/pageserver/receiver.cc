@@ -1,6 +1,7 @@
 #include "core/pageserver/receiver.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/broker/client.h"
 #include "core/env/points.h"
@@ -20,14 +21,13 @@ const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, Mon
                                                  Duration lifetime) const {
   auto found = seen_.find(id);
   if (found == seen_.end()) return nullptr;
-  const broker::TimelineInfo* best = nullptr;
-  const broker::TimelineInfo* avoided = nullptr;
-  for (const auto& [node, seen] : found->second) {
-    if (seen.at < now - lifetime) continue;
-    auto& of_its_kind = now < seen.avoided_until ? avoided : best;
-    if (of_its_kind == nullptr || seen.info.commit > of_its_kind->commit) of_its_kind = &seen.info;
-  }
-  return best != nullptr ? best : avoided;
+  auto rank = [&](const Seen& seen) {
+    return std::tuple(seen.at >= now - lifetime, now >= seen.avoided_until, seen.info.commit);
+  };
+  const Seen* best = nullptr;
+  for (const auto& [node, seen] : found->second)
+    if (!seen.info.wal_address.empty() && (best == nullptr || rank(seen) > rank(*best))) best = &seen;
+  return best == nullptr ? nullptr : &best->info;
 }
 
 bool SafekeeperNews::avoids(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime now) {

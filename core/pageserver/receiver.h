@@ -38,8 +38,9 @@ class SafekeeperNews {
     MonotonicTime avoided_until;
   };
   void note(const broker::TimelineInfo& info, MonotonicTime now);
-  // The one with the highest commit LSN of those heard of at most `lifetime` ago, or null; an avoided one
-  // only where there is no other.
+  // The one with the highest commit LSN of those heard of at most `lifetime` ago; an avoided one only where
+  // there is no other. Where nothing was heard for so long, as without a broker, one of which anything was
+  // ever heard. Null: never of any.
   const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime now, Duration lifetime) const;
   void avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until);
   bool avoids(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime now);
