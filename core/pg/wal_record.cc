@@ -3,10 +3,9 @@
 #include <lz4.h>
 #include <zstd.h>
 
-#include <cstdio>
-
 #include "core/base/checksum.h"
 #include "core/pg/pglz.h"
+#include "core/pg/record_names.h"
 
 namespace argon::pg {
 
@@ -222,12 +221,10 @@ Status restore_image(const DecodedBlock& block, ByteSpan page) {
 }
 
 std::string to_string(const DecodedRecord& record) {
-  char type[8];
-  std::snprintf(type, sizeof type, "0x%02X", record.type());
-  return std::string(rmgr_name(record.rmid)) + "/" + type + " at " + to_string(record.start_lsn) + " (prev " +
-         to_string(record.prev) + ", xid " + std::to_string(record.xid) + ", " +
-         std::to_string(record.block_count) + " blocks, " + std::to_string(record.main_data.size()) +
-         " bytes of main data)";
+  return std::string(rmgr_name(record.rmid)) + "/" + record_name(record.rmid, record.info) + " at " +
+         to_string(record.start_lsn) + " (prev " + to_string(record.prev) + ", xid " +
+         std::to_string(record.xid) + ", " + std::to_string(record.block_count) + " blocks, " +
+         std::to_string(record.main_data.size()) + " bytes of main data)";
 }
 
 }  // namespace argon::pg

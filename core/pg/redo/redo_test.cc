@@ -213,7 +213,7 @@ TEST(Apply, RecordOnAPageThatDoesNotFitIsAnErrorThatNamesBoth) {
   Built b = build(heap_insert(9, false));
   Status status = apply(b.record, b.record.blocks()[0], page, {});
   ASSERT_TRUE(status.error().code() == Code::Corrupt);
-  EXPECT_NE(status.error().message().find("Heap/0x00 at 0/2000"), std::string::npos)
+  EXPECT_NE(status.error().message().find("Heap/INSERT at 0/2000"), std::string::npos)
       << status.error().message();
   EXPECT_NE(status.error().message().find("1663/5/16384:7"), std::string::npos) << status.error().message();
 }
@@ -236,7 +236,8 @@ TEST(Apply, UnknownResourceManagerIsUnsupportedAndNamed) {
   Built b = build(extension);
   Status status = apply(b.record, b.record.blocks()[0], page, {});
   EXPECT_EQ(status.error().code(), Code::Unsupported);
-  EXPECT_NE(status.error().message().find("custom/0x30"), std::string::npos) << status.error().message();
+  EXPECT_NE(status.error().message().find("custom/UNKNOWN (30)"), std::string::npos)
+      << status.error().message();
 }
 
 TEST(Apply, ImageIsTakenWhateverThePageHeldAndGetsTheRecordsLsn) {
