@@ -1,5 +1,7 @@
 #include "core/redo_process/redo_process.h"
 
+#include <fmt/format.h>
+
 #include "core/base/codec.h"
 #include "core/env/io.h"
 #include "core/fiber/scope.h"
@@ -44,9 +46,14 @@ Result<std::unique_ptr<RedoProcess>> RedoProcess::start(Task& task, Env& env,
                                                         const RedoProcessConfig& config) {
   Processes* processes = env.processes();
   if (processes == nullptr) return Error(Code::Unsupported, "this world has no processes to redo WAL with");
+  if (config.server.empty() || config.library.empty())
+    return Error(Code::Unavailable,
+                 "there is no argon_walredo.so, or no server is configured, to redo WAL with");
   SpawnOptions options;
   options.argv = {config.server, "--walredo"};
   if (config.hint_bits_logged) options.argv.push_back("--hints");
+  if (!config.libraries.empty())
+    options.argv.push_back(fmt::format("--libraries={}", fmt::join(config.libraries, ",")));
   options.environment = {{"LD_PRELOAD", config.library}, {"LC_ALL", "C"}};
   options.working_directory = "/";
   options.in = options.out = options.err = ChildStream::pipe();

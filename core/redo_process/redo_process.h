@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/env/env.h"
 #include "core/pg/rel.h"
@@ -15,10 +16,12 @@
 namespace argon {
 
 struct RedoProcessConfig {
-  std::string server;             // the program, as /usr/lib/postgresql/15/bin/postgres
-  std::string library;            // argon_walredo.so
-  bool hint_bits_logged = false;  // of the cluster (RedoSettings)
+  std::string server;                  // the program, as /usr/lib/postgresql/15/bin/postgres
+  std::string library;                 // argon_walredo.so
+  bool hint_bits_logged = false;       // of the cluster (RedoSettings)
+  std::vector<std::string> libraries;  // of extensions, loaded as by shared_preload_libraries
   Duration start_timeout = Duration::seconds(10);
+  Duration request_timeout = Duration::seconds(10);  // for who uses it; run() has the task's deadline
 };
 
 // Requests in the order in which they are carried out.

@@ -1,8 +1,10 @@
-// The stock server as WAL redo process: LD_PRELOAD=argon_walredo.so postgres --walredo [--hints]
+// The stock server as WAL redo process:
+// LD_PRELOAD=argon_walredo.so postgres --walredo [--hints] [--libraries=NAME,...]
 //
 // The library takes the place of the server's main() where the first argument is --walredo; else it does
 // nothing. No data directory, no configuration, no other process; runs as any user. --hints: the cluster has
-// checksums or wal_log_hints, so that setting a page all-visible moves its LSN.
+// checksums or wal_log_hints, so that setting a page all-visible moves its LSN. --libraries: of extensions,
+// loaded as by shared_preload_libraries, for the records of their resource managers.
 #define _GNU_SOURCE
 #include "walredo.h"
 
@@ -47,8 +49,28 @@ static void set_limits(bool hints) {
   InitializeMaxBackends();
 }
 
+typedef struct Options {
+  bool hints;
+  const char* libraries;
+} Options;
+
+static Options parse_options(int argc, char** argv) {
+  static const char libraries[] = "--libraries=";
+  Options options = {false, ""};
+
+  for (int i = 2; i < argc; i++) {
+    if (strcmp(argv[i], "--hints") == 0)
+      options.hints = true;
+    else if (strncmp(argv[i], libraries, strlen(libraries)) == 0)
+      options.libraries = argv[i] + strlen(libraries);
+    else
+      ereport(FATAL, (errmsg("argon walredo: unknown option %s", argv[i])));
+  }
+  return options;
+}
+
 static int redo_main(int argc, char** argv, char** environment) {
-  bool hints = argc > 2 && strcmp(argv[2], "--hints") == 0;
+  Options options;
 
   progname = "postgres";
   MyProcPid = getpid();
@@ -57,7 +79,11 @@ static int redo_main(int argc, char** argv, char** environment) {
   InitializeGUCOptions();
   argon_find_smgr_table();
   argon_swap_smgr_table();
-  set_limits(hints);
+  options = parse_options(argc, argv);
+  SetConfigOption("shared_preload_libraries", options.libraries, PGC_POSTMASTER, PGC_S_ARGV);
+  process_shared_preload_libraries();
+  set_limits(options.hints);
+  process_shmem_requests();
   walredo_make_shared_memory();
   PgStartTime = GetCurrentTimestamp();
   InitAuxiliaryProcess();
@@ -65,8 +91,7 @@ static int redo_main(int argc, char** argv, char** environment) {
   InRecovery = true;
   CurrentResourceOwner = ResourceOwnerCreate(NULL, "wal redo");
   InitBufferPoolAccess();
-  for (int id = 0; id <= RM_MAX_BUILTIN_ID; id++)
-    if (RmgrTable[id].rm_startup != NULL) RmgrTable[id].rm_startup();
+  RmgrStartup();
   PageInit((Page)walredo_other_page.data, BLCKSZ, 0);
   PageSetLSN((Page)walredo_other_page.data, PG_UINT64_MAX);
   // Else a message would open its translation.

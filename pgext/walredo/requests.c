@@ -152,8 +152,10 @@ static void decode(const char* body, size_t length) {
   size_t wanted;
 
   if (length < RECORD_AT + SizeOfXLogRecord || record->xl_tot_len != length - RECORD_AT ||
-      !RmgrIdIsBuiltin(record->xl_rmid))
-    ereport(FATAL, (errmsg("not a record of a built-in resource manager")));
+      !RmgrIdIsValid(record->xl_rmid))
+    ereport(FATAL, (errmsg("not a record")));
+  if (!RmgrIdExists(record->xl_rmid))
+    ereport(FATAL, (errmsg("no library that was loaded has resource manager %d", record->xl_rmid)));
   memcpy(&start, body, 8);
   memcpy(&end, body + 8, 8);
   wanted = DecodeXLogRecordRequiredSpace(record->xl_tot_len);
@@ -178,13 +180,14 @@ static void apply(const char* body, size_t length) {
 
   decode(body, length);
   manager = decoded->header.xl_rmid;
-  // Images of other blocks are restored only for those who insist on them: XLOG FPI and GIN.
+  // Images of other blocks are restored only for those who insist on them: XLOG FPI, GIN, perhaps extensions.
   for (int i = 0; i <= decoded->max_block_id; i++) {
     DecodedBkpBlock* block = &decoded->blocks[i];
 
     if (!block->in_use || is_target(block)) continue;
     others = true;
-    if (manager != RM_XLOG_ID && manager != RM_GIN_ID) block->has_image = block->apply_image = false;
+    if (RmgrIdIsBuiltin(manager) && manager != RM_XLOG_ID && manager != RM_GIN_ID)
+      block->has_image = block->apply_image = false;
   }
   RmgrTable[manager].rm_redo(reader);
   // Redo may have made some of them anew.

@@ -78,4 +78,5 @@ void walredo_make_shared_memory(void) {
   SnapMgrInit();
   BTreeShmemInit();
   SyncScanShmemInit();
+  if (shmem_startup_hook != NULL) shmem_startup_hook();
 }
