@@ -33,7 +33,7 @@ ALLOWED = {
     "core/consensus": BASE | {"core/wire"},
     "core/broker": DAEMON_BASE,
     "core/safekeeper": DAEMON_BASE | {"core/broker"},
-    "core/pageserver": DAEMON_BASE | {"core/broker"},
+    "core/pageserver": DAEMON_BASE | {"core/broker", "core/redo_process"},
     "core/compute": DAEMON_BASE | {"core/broker"},
     "sim": CORE | {"faults", "scenarios"},
     "faults": BASE,

@@ -264,7 +264,7 @@ class Harness {
   std::unique_ptr<Ingest> ingest;
 };
 
-TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
+void on_a_pageserver(const std::function<Status(Task&, Harness&)>& body) {
   pg::MadeOptions options;
   options.relations = 0;
   pg::MadeDataDir made = pg::make_datadir(options);
@@ -273,6 +273,15 @@ TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
   machine.boot([&](Task& task, Env& env) -> Status {
     Harness harness(env, made);
     TRY(harness.open(task, env, made));
+    return body(task, harness);
+  });
+  world.run_for(Duration::seconds(60));
+  ASSERT_TRUE(machine.exit_status().has_value());
+  EXPECT_TRUE(machine.exit_status()->ok()) << machine.exit_status()->error().to_string();
+}
+
+TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
+  on_a_pageserver([](Task& task, Harness& harness) -> Status {
     for (const Step& step : steps()) {
       SCOPED_TRACE(step.claim);
       auto changes = harness.apply(task, step.record);
@@ -281,9 +290,48 @@ TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
     }
     return {};
   });
-  world.run_for(Duration::seconds(60));
-  ASSERT_TRUE(machine.exit_status().has_value());
-  EXPECT_TRUE(machine.exit_status()->ok()) << machine.exit_status()->error().to_string();
+}
+
+TEST(Ingest, APageWhoseRecordNothingRedoesIsAnErrorUntilAnImageComesAndOthersGoOn) {
+  on_a_pageserver([](Task& task, Harness& harness) -> Status {
+    TRY(harness.apply(task, image_of(kMain, 0)));
+    TRY(harness.apply(task, image_of(kMain, 1)));
+    RecordBuilder extension(static_cast<Rmgr>(pg::kFirstCustomRmgr), 0);
+    extension.block(0, kMain, 0).data(words({1}));
+    TRY(harness.apply(task, extension));
+    TRY(harness.apply(task, image_of(kMain, 2)));
+    auto read = [&](pg::BlockNumber block) {
+      return harness.catalog.page(task, {kMain, block}, harness.store.last_record().value());
+    };
+    auto page = read(0);
+    EXPECT_TRUE(page.is(Code::Unsupported));
+    std::string error = page.ok() ? "" : page.error().to_string();
+    EXPECT_NE(error.find("resource manager 128"), std::string::npos) << error;
+    EXPECT_NE(error.find("1663/5/16384"), std::string::npos) << error;
+    EXPECT_EQ(harness.catalog.unreadable().size(), 1u);
+    EXPECT_TRUE(read(1).ok());
+    EXPECT_TRUE(read(2).ok());
+    EXPECT_FALSE(read(0).ok());
+    EXPECT_EQ(harness.catalog.redo_errors(), 2u);
+    TRY(harness.apply(task, image_of(kMain, 0)));
+    EXPECT_TRUE(read(0).ok());
+    EXPECT_TRUE(harness.catalog.unreadable().empty());
+    return {};
+  });
+}
+
+TEST(Ingest, BadInputARecordThatContradictsItsPageIsAnErrorThatNamesAll) {
+  on_a_pageserver([](Task& task, Harness& harness) -> Status {
+    TRY(harness.apply(task, image_of(kMain, 0)));
+    TRY(harness.apply(task, pg::heap_delete(700, {kMain, 0, 9})));
+    auto page = harness.catalog.page(task, {kMain, 0}, harness.store.last_record().value());
+    EXPECT_TRUE(page.is(Code::Corrupt));
+    std::string error = page.ok() ? "" : page.error().to_string();
+    for (const char* part : {"1663/5/16384", "block 0", "DELETE", " at 0/"})
+      EXPECT_NE(error.find(part), std::string::npos) << part << " in: " << error;
+    EXPECT_EQ(harness.catalog.unreadable().size(), 1u);
+    return {};
+  });
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // The pageserver in a small cluster: it loses power, its disk, its layers; a model compute compares what it
 // reads.
 
+#include <gmock/gmock.h>
+
 #include <set>
 
 #include "core/pageserver/tenants.h"
@@ -91,6 +93,46 @@ TEST(Pageserver, ABranchReadsAsItsParentDidWhateverTheParentDoesLater) {
                              {"ancestor_start_lsn", "0/1000"}});
   EXPECT_FALSE(again.ok());
   expect_quiet(cluster);
+}
+
+TEST(Pageserver, TheConfigurationOfATenantOutlivesPowerLossAndAnEmptiedDisk) {
+  Cluster cluster(6);
+  ASSERT_TRUE(cluster.create_main().ok());
+  std::string target = "/v1/tenant/" + to_string(kMain.tenant) + "/config";
+  auto configuration = [&] {
+    auto config = cluster.call("GET", target, nullptr);
+    return config.ok() ? config->dump() : config.error().to_string();
+  };
+  EXPECT_EQ(configuration(), "{}");
+  for (const char* name : {"one", "two", "three"}) {
+    json config{{"redo_extensions", {name, "/usr/lib/another.so"}}};
+    auto put = cluster.call("PUT", target, config);
+    EXPECT_TRUE(put.ok()) << put.error().to_string();
+    cluster.pageserver_->power_loss();
+    cluster.empty_disk_ = true;
+    cluster.pageserver_->restart();
+    cluster.world_.run_for(2_s);
+    EXPECT_EQ(configuration(), config.dump());
+  }
+  EXPECT_TRUE(cluster.call("PUT", target, json::object()).ok());
+  EXPECT_EQ(configuration(), "{}");
+}
+
+TEST(Pageserver, BadInputConfigurationsOfATenant) {
+  Cluster cluster(7);
+  ASSERT_TRUE(cluster.create_main().ok());
+  std::string target = "/v1/tenant/" + to_string(kMain.tenant) + "/config";
+  auto refusal = [&](const json& config) {
+    auto put = cluster.call("PUT", target, config);
+    return put.ok() ? "taken" : put.error().message();
+  };
+  EXPECT_THAT(refusal({{"redo_extension", json::array()}}), testing::HasSubstr("has no 'redo_extension'"));
+  EXPECT_THAT(refusal({{"redo_extensions", "one"}}), testing::HasSubstr("a list of at most 16 libraries"));
+  EXPECT_THAT(refusal({{"redo_extensions", {"a,b"}}}), testing::HasSubstr("'a,b' is no library"));
+  EXPECT_THAT(refusal({{"redo_extensions", {""}}}), testing::HasSubstr("'' is no library"));
+  EXPECT_THAT(refusal(json::array()), testing::HasSubstr("must be a JSON object"));
+  auto unknown = cluster.call("GET", "/v1/tenant/" + std::string(32, '9') + "/config", nullptr);
+  EXPECT_TRUE(unknown.is(Code::NotFound));
 }
 
 // Disk and network faults come and go on the pageserver while the compute works; then all is healed.

@@ -15,6 +15,20 @@ Result<uint32_t> blocks_of(const Key& key, ByteView content) {
   return load_le<uint32_t>(content.data());
 }
 
+class OnTask final : public RedoOfExtensions {
+ public:
+  OnTask(Task& task, ExtensionRedo* redo, const pg::redo::RedoSettings& settings)
+      : task_(task), redo_(redo), settings_(settings) {}
+  Status apply(const pg::BlockTag& block, std::span<const StoredRecord> records, ByteSpan page) override {
+    return redo_->apply(task_, block, records, settings_, page);
+  }
+
+ private:
+  Task& task_;
+  ExtensionRedo* redo_;
+  const pg::redo::RedoSettings& settings_;
+};
+
 }  // namespace
 
 const Catalog::Size* Catalog::known(const pg::RelTag& rel) const {
@@ -74,8 +88,23 @@ Result<std::optional<uint32_t>> Catalog::slru_segment_size(Task& task, pg::redo:
 Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
   if (!is_block_key(key) && !is_slru_block_key(key)) return file(task, key, lsn);
   TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
+  auto page = reconstruct(task, key, chain);
+  if (page.is(Code::Corrupt) || page.is(Code::Unsupported))
+    note_unreadable(key, page.error());
+  else if (page.ok() && !unreadable_.empty())
+    unreadable_.erase(key);
+  return page;
+}
+
+Result<Bytes> Catalog::reconstruct(Task& task, const Key& key, const Chain& chain) {
   TRY_ASSIGN(pg::redo::RedoSettings settings, redo_settings(task));
-  return reconstruct_page(key, chain, settings);
+  OnTask extensions(task, extensions_, settings);
+  return reconstruct_page(key, chain, settings, extensions_ != nullptr ? &extensions : nullptr);
+}
+
+void Catalog::note_unreadable(const Key& key, const Error& error) {
+  redo_errors_++;
+  if (unreadable_.size() < kUnreadableMax || unreadable_.contains(key)) unreadable_[key] = error.to_string();
 }
 
 pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {

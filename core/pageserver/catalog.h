@@ -5,9 +5,11 @@
 
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 
+#include "core/pageserver/extension_redo.h"
 #include "core/pageserver/layer_store.h"
 #include "core/pg/checkpoint_tracker.h"
 #include "core/pg/control_file.h"
@@ -17,7 +19,9 @@ namespace argon::pageserver {
 
 class Catalog {
  public:
-  explicit Catalog(LayerStore& store) : store_(store) {}
+  // Without `extensions` their records cannot be redone. Both outlive this.
+  explicit Catalog(LayerStore& store, ExtensionRedo* extensions = nullptr)
+      : store_(store), extensions_(extensions) {}
 
   // From ingest. Until it says so (a timeline without WAL of its own may never ingest), the first page read
   // looks the settings up.
@@ -31,8 +35,14 @@ class Catalog {
                                                     Lsn lsn);
   // A block at or beyond the fork's end, or of a fork that does not exist, reads as zeros.
   Result<Bytes> page(Task& task, const pg::BlockTag& block, Lsn lsn);
-  // The page of a block that exists.
+  // The page of a block that exists. One whose records cannot be redone is noted below.
   Result<Bytes> materialize(Task& task, const Key& key, Lsn lsn);
+
+  // Pages that could not be made of their records, with the last error, until one is read well again; at most
+  // kUnreadableMax are kept. And how often there was such an error.
+  static constexpr size_t kUnreadableMax = 100;
+  const std::map<Key, std::string>& unreadable() const { return unreadable_; }
+  uint64_t redo_errors() const { return redo_errors_; }
   // The content of a key other than a page.
   Result<Bytes> file(Task& task, const Key& key, Lsn lsn);
 
@@ -63,7 +73,13 @@ class Catalog {
   void forget_database(pg::Oid spc, pg::Oid db);
 
  private:
+  Result<Bytes> reconstruct(Task& task, const Key& key, const Chain& chain);
+  void note_unreadable(const Key& key, const Error& error);
+
   LayerStore& store_;
+  ExtensionRedo* extensions_;
+  std::map<Key, std::string> unreadable_;
+  uint64_t redo_errors_ = 0;
   std::optional<pg::redo::RedoSettings> settings_;
   std::map<pg::RelTag, Size> sizes_;
 };

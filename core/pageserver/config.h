@@ -27,6 +27,7 @@ struct PageserverConfig {
   PageServiceOptions pages;
   size_t index_blocks_cached = 8192;  // of all layers together
   size_t uploads_at_once = 2;
+  RedoProcessConfig redo_process;  // for records of extensions, where a tenant's configuration names them
 };
 
 }  // namespace argon::pageserver

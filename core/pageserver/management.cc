@@ -64,7 +64,17 @@ class Routes {
  public:
   Routes(Tenants& tenants, NodeId id) : tenants_(tenants), id_(id) {}
 
-  Result<http::Response> status() const { return http::json_response({{"id", id_.value}}); }
+  Result<http::Response> status() const {
+    json unreadable = json::array();
+    for (const auto& [id, tenant] : tenants_.all())
+      for (const auto& [timeline_id, timeline] : tenant.timelines)
+        for (const auto& [key, why] : timeline->catalog().unreadable())
+          unreadable.push_back({{"tenant_id", to_string(id)},
+                                {"timeline_id", to_string(timeline_id)},
+                                {"page", describe(key)},
+                                {"error", why}});
+    return http::json_response({{"id", id_.value}, {"unreadable_pages", unreadable}});
+  }
 
   Result<http::Response> list_tenants() const {
     json out = json::array();
@@ -73,8 +83,19 @@ class Routes {
   }
   Result<http::Response> show_tenant(const http::Request& request) const {
     TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
-    TRY_ASSIGN(const Tenants::Tenant* tenant, find(id));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, tenants_.find(id));
     return http::json_response(tenant_json(id, *tenant));
+  }
+  Result<http::Response> show_config(const http::Request& request) const {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, tenants_.find(id));
+    return http::json_response(json::parse(to_json(tenant->config)));
+  }
+  Result<http::Response> configure(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(TenantConfig config, parse_tenant_config(request.body));
+    TRY(tenants_.configure(task, id, config));
+    return show_config(request);
   }
   Result<http::Response> create_tenant(Task& task, const TenantId& id) const {
     TRY(tenants_.create_tenant(task, id));
@@ -82,7 +103,7 @@ class Routes {
   }
   Result<http::Response> list_timelines(const http::Request& request) const {
     TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
-    TRY_ASSIGN(const Tenants::Tenant* tenant, find(id));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, tenants_.find(id));
     json out = json::array();
     for (const auto& [timeline_id, timeline] : tenant->timelines) out.push_back(describe(*timeline));
     return http::json_response(out);
@@ -140,12 +161,6 @@ class Routes {
     TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.branch(task, id, ancestor, lsn));
     return http::json_response(describe(*made), 201);
   }
-  Result<const Tenants::Tenant*> find(const TenantId& id) const {
-    auto found = tenants_.all().find(id);
-    if (found == tenants_.all().end())
-      return Error(Code::NotFound, "tenant " + to_string(id) + " does not exist here");
-    return &found->second;
-  }
   static json tenant_json(const TenantId& id, const Tenants::Tenant& tenant) {
     json timelines = json::array();
     for (const auto& [timeline, unused] : tenant.timelines) timelines.push_back(to_string(timeline));
@@ -180,6 +195,10 @@ void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, 
   };
   router.add("POST", "/v1/tenant/:tenant", create_named);
   router.add("PUT", "/v1/tenant/:tenant/location_config", create_named);
+  router.add("GET", "/v1/tenant/:tenant/config",
+             [routes](Task&, const Request& r) { return routes->show_config(r); });
+  router.add("PUT", "/v1/tenant/:tenant/config",
+             [routes](Task& task, const Request& r) { return routes->configure(task, r); });
   router.add("GET", "/v1/tenant/:tenant",
              [routes](Task&, const Request& r) { return routes->show_tenant(r); });
   router.add("GET", "/v1/tenant/:tenant/timeline",

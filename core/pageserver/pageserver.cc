@@ -37,6 +37,10 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [sum] { return sum([](Timeline& t) { return t.store().memory_bytes(); }); });
   metrics.gauge_from("pageserver_layer_bytes", "Bytes of all layer files", {},
                      [sum] { return sum([](Timeline& t) { return t.store().layer_bytes(); }); });
+  metrics.gauge_from("pageserver_unreadable_pages", "Pages that could not be made of their records", {},
+                     [sum] { return sum([](Timeline& t) { return t.catalog().unreadable().size(); }); });
+  metrics.gauge_from("pageserver_redo_errors", "How often such a page was asked for", {},
+                     [sum] { return sum([](Timeline& t) { return t.catalog().redo_errors(); }); });
   metrics.gauge_from("pageserver_layers", "Layer files", {},
                      [sum] { return sum([](Timeline& t) { return t.store().layers().size(); }); });
 }
@@ -55,7 +59,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   Metrics metrics;
   NodeCache nodes(config.index_blocks_cached);
   Semaphore uploads(config.uploads_at_once);
-  Services services{env, *store, nodes, uploads, metrics};
+  Services services{env, *store, nodes, uploads, metrics, config.redo_process};
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));

@@ -12,9 +12,10 @@ namespace {
 
 class Builder {
  public:
-  Builder(const Key& key, const pg::redo::RedoSettings& settings)
-      : key_(key), settings_(settings), page_(pg::kBlockSize) {}
+  Builder(const Key& key, const pg::redo::RedoSettings& settings, RedoOfExtensions* extensions)
+      : key_(key), settings_(settings), extensions_(extensions), page_(pg::kBlockSize) {}
 
+  // Records of extensions wait for redo_waiting().
   Status apply(Lsn lsn, const ValueView& part) {
     switch (part.kind) {
       case ValueKind::Image:
@@ -26,6 +27,16 @@ class Builder {
         return mutation(part.body);
     }
   }
+  Status redo_waiting() {
+    if (waiting_.empty()) return {};
+    StoredRecord first = waiting_.front();
+    Status redone = extensions_ != nullptr ? extensions_->apply(block_of(key_), waiting_, page_)
+                                           : Status(Error(Code::Unsupported, "nothing here redoes them"));
+    waiting_.clear();
+    if (redone.ok()) return redone;
+    return redone.error().with("records from " + to_string(first.start) + " on of resource manager " +
+                               std::to_string(first.manager) + ", an extension's");
+  }
   // The canonical form is for pages of relations: SLRU pages have no header.
   Bytes take() {
     if (is_block_key(key_)) pg::redo::canonicalize(block_of(key_), page_, settings_, heap_records_);
@@ -34,6 +45,7 @@ class Builder {
 
  private:
   Status image(ByteView body) {
+    waiting_.clear();
     if (body.size() != pg::kBlockSize)
       return Error(Code::Corrupt, "an image of " + std::to_string(body.size()) + " bytes");
     std::memcpy(page_.data(), body.data(), pg::kBlockSize);
@@ -51,6 +63,11 @@ class Builder {
     for (const pg::DecodedBlock& block : decoded_.blocks()) {
       if (block.tag() != tag) continue;
       has_base_ = true;
+      if (decoded_.rmid >= pg::kFirstCustomRmgr) {
+        waiting_.push_back({start, lsn, body, decoded_.rmid});
+        return {};
+      }
+      TRY(redo_waiting());
       heap_records_ |= decoded_.is(pg::Rmgr::Heap) || decoded_.is(pg::Rmgr::Heap2);
       return pg::redo::apply(decoded_, block, page_, settings_);
     }
@@ -63,11 +80,14 @@ class Builder {
     if (!has_base_ && !init && !pg::redo::starts_from_zeros(mutation))
       return Error(Code::Corrupt, pg::redo::to_string(mutation) + " without a page below it");
     has_base_ = true;
+    TRY(redo_waiting());
     return pg::redo::apply_mutation(mutation, page_);
   }
 
   const Key& key_;
   const pg::redo::RedoSettings& settings_;
+  RedoOfExtensions* extensions_;
+  std::vector<StoredRecord> waiting_;  // of extensions, not applied yet
   Bytes page_;
   bool has_base_ = false;
   bool heap_records_ = false;
@@ -76,9 +96,10 @@ class Builder {
 
 }  // namespace
 
-Result<Bytes> reconstruct_page(const Key& key, const Chain& chain, const pg::redo::RedoSettings& settings) {
+Result<Bytes> reconstruct_page(const Key& key, const Chain& chain, const pg::redo::RedoSettings& settings,
+                               RedoOfExtensions* extensions) {
   if (chain.versions.empty()) return Error(Code::NotFound, describe(key) + " does not exist");
-  Builder builder(key, settings);
+  Builder builder(key, settings, extensions);
   for (auto version = chain.versions.rbegin(); version != chain.versions.rend(); ++version) {
     auto where = [&] { return describe(key) + " at " + to_string(version->lsn); };
     auto parts = parts_of(version->value);
@@ -88,6 +109,8 @@ Result<Bytes> reconstruct_page(const Key& key, const Chain& chain, const pg::red
       if (!applied.ok()) return applied.error().with(where());
     }
   }
+  if (Status redone = builder.redo_waiting(); !redone.ok())
+    return redone.error().with(describe(key) + " at " + to_string(chain.versions.front().lsn));
   return builder.take();
 }
 

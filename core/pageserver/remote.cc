@@ -54,6 +54,12 @@ void note_object(std::map<TenantId, RemoteTenant>& tenants, std::string_view key
     known.newest = std::max(known.newest, Generation(static_cast<uint32_t>(*generation)));
     return;
   }
+  if (rest.starts_with("/config-")) {
+    // As with indexes, the greatest name is the newest.
+    std::string& newest = tenants[*tenant].newest_config;
+    newest = std::max(newest, std::string(key));
+    return;
+  }
   if (!rest.starts_with(kTimelines) || rest.size() < kTimelines.size() + 33) return;
   auto timeline = parse_timeline_id(rest.substr(kTimelines.size(), 32));
   if (!timeline.ok() || !rest.substr(kTimelines.size() + 33).starts_with(kIndexPrefix)) return;
@@ -98,6 +104,18 @@ Result<TimelineIndex> get_index(Task& task, ObjectStore& store, const std::strin
   TRY_ASSIGN(TimelineIndex index, decode_index(*bytes, key));
   if (index.id != id) return Error(Code::Corrupt, "index " + key + " is of timeline " + to_string(index.id));
   return index;
+}
+
+std::string config_key(const TenantId& tenant, Generation generation, uint64_t sequence) {
+  return objstore::tenant_prefix(tenant) + fmt::format("config-{:08x}-{:016x}", generation.value, sequence);
+}
+
+Result<TenantConfig> get_config(Task& task, ObjectStore& store, const std::string& key) {
+  auto bytes = store.get(task, key);
+  if (!bytes.ok()) return bytes.error().with("read " + key);
+  auto config = parse_tenant_config(as_text(*bytes));
+  if (!config.ok()) return Error(Code::Corrupt, key + ": " + config.error().message());
+  return config;
 }
 
 std::string Remote::key_of(const LayerName& name) const {

@@ -7,6 +7,9 @@
 // anybody, after it what comes late is garbage. Layers come before the index that names them, the index
 // before anything is told to anybody, and what it no longer names is removed only after it is durable.
 //
+// A tenant's configuration is "tenants/TENANT/config-GENERATION-SEQUENCE" (8 and 16 hex digits), by the same
+// rule.
+//
 // Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
 // of a pageserver has one of its own.
 
@@ -16,6 +19,7 @@
 
 #include "core/objstore/keys.h"
 #include "core/pageserver/layer_store.h"
+#include "core/pageserver/tenant_config.h"
 
 namespace argon::pageserver {
 
@@ -23,6 +27,7 @@ namespace argon::pageserver {
 struct RemoteTenant {
   Generation newest;                               // the highest one claimed
   std::map<TimelineId, std::string> newest_index;  // key of each timeline's truth
+  std::string newest_config;                       // key of its configuration; empty: there is none
 };
 
 // All tenants with all timelines. Suspends.
@@ -32,6 +37,10 @@ Result<Generation> claim_generation(Task& task, objstore::ObjectStore& store, co
                                     Generation above);
 Result<TimelineIndex> get_index(Task& task, objstore::ObjectStore& store, const std::string& key,
                                 const TenantTimelineId& id);
+
+// The configuration's place, and what is there. Suspends.
+std::string config_key(const TenantId& tenant, Generation generation, uint64_t sequence);
+Result<TenantConfig> get_config(Task& task, objstore::ObjectStore& store, const std::string& key);
 
 class Remote {
  public:

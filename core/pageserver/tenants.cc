@@ -39,23 +39,35 @@ std::string Tenants::folder_of(const TenantTimelineId& id) const {
   return folder_ + "/tenants/" + to_string(id.tenant) + "/timelines/" + to_string(id.timeline);
 }
 
+Result<const Tenants::Tenant*> Tenants::find(const TenantId& id) const {
+  auto found = tenants_.find(id);
+  if (found != tenants_.end()) return &found->second;
+  return Error(Code::NotFound, "tenant " + to_string(id) + " does not exist here");
+}
+
 Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) const {
-  auto tenant = tenants_.find(id.tenant);
-  if (tenant == tenants_.end())
-    return Error(Code::NotFound, "tenant " + to_string(id.tenant) + " does not exist here");
-  auto timeline = tenant->second.timelines.find(id.timeline);
+  TRY_ASSIGN(const Tenant* tenant, find(id.tenant));
+  auto timeline = tenant->timelines.find(id.timeline);
   if (pending_.contains(id))
     return Error(Code::Unavailable, "timeline " + to_string(id) + " is not loaded yet; the log says why");
   if (auto damaged = damaged_.find(id); damaged != damaged_.end())
     return damaged->second.with("timeline " + to_string(id) + " cannot be loaded");
-  if (timeline == tenant->second.timelines.end())
+  if (timeline == tenant->timelines.end())
     return Error(Code::NotFound, "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
                                      " does not exist here");
   return timeline->second;
 }
 
 std::shared_ptr<Timeline> Tenants::make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor) {
-  return std::make_shared<Timeline>(services_, options_, id, folder_of(id), std::move(ancestor));
+  return std::make_shared<Timeline>(services_, options_, id, folder_of(id), std::move(ancestor),
+                                    tenants_.at(id.tenant).extensions);
+}
+
+void Tenants::add(const TenantId& id, Generation generation) {
+  Tenant& tenant = tenants_[id];
+  tenant.generation = generation;
+  tenant.extensions =
+      std::make_shared<ExtensionRedo>(services_.env, services_.redo_process, services_.metrics);
 }
 
 Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
@@ -103,7 +115,8 @@ Status Tenants::attach_all(Task& task) {
 
 Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote) {
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
-  tenants_[tenant].generation = generation;
+  add(tenant, generation);
+  if (!remote.newest_config.empty()) pending_configs_.emplace(tenant, remote.newest_config);
   for (const auto& [timeline, key] : remote.newest_index)
     pending_.emplace(TenantTimelineId{tenant, timeline}, key);
   return {};
@@ -113,6 +126,7 @@ Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTe
 Status Tenants::attach_pending(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  TRY(read_configs(task));
   for (bool progress = true; progress;) {
     progress = false;
     for (auto at = pending_.begin(); at != pending_.end();) {
@@ -178,6 +192,46 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
   return {};
 }
 
+// ---- Configuration
+
+void Tenants::set_config(Tenant& tenant, const TenantConfig& config, const std::string& key) {
+  tenant.config = config;
+  tenant.config_key = key;
+  tenant.extensions->configure(config.redo_extensions);
+}
+
+// Timelines are served meanwhile: without it only records of extensions cannot be redone.
+Status Tenants::read_configs(Task& task) {
+  for (auto at = pending_configs_.begin(); at != pending_configs_.end();) {
+    auto config = get_config(task, services_.objects, at->second);
+    if (config.is(Code::Cancelled)) return config.error();
+    bool for_good = config.ok() || config.is(Code::Corrupt) || config.is(Code::NotFound);
+    if (config.ok()) set_config(tenants_.at(at->first), *config, at->second);
+    if (!config.ok())
+      Logger(services_.env.log())
+          .with("tenant", to_string(at->first))
+          .error("its configuration cannot be read{}: {}", for_good ? "" : " yet",
+                 config.error().to_string());
+    at = for_good ? pending_configs_.erase(at) : std::next(at);
+  }
+  return {};
+}
+
+Status Tenants::configure(Task& task, const TenantId& id, const TenantConfig& config) {
+  Lock lock;
+  TRY(lock.acquire(task, changing_));
+  TRY(find(id));
+  Tenant& tenant = tenants_.at(id);
+  std::string key = config_key(id, tenant.generation, ++tenant.config_sequence);
+  TRY(services_.objects.put(task, key, as_bytes(to_json(config))).with("put " + key));
+  pending_configs_.erase(id);
+  std::vector<std::string> old;
+  if (!tenant.config_key.empty()) old.push_back(tenant.config_key);
+  set_config(tenant, config, key);
+  if (!old.empty()) ignore_result(services_.objects.remove(task, old));
+  return {};
+}
+
 // ---- Creating
 
 Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
@@ -185,7 +239,7 @@ Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
   TRY(lock.acquire(task, changing_));
   if (tenants_.contains(tenant)) return {};
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, Generation()));
-  tenants_[tenant].generation = generation;
+  add(tenant, generation);
   return {};
 }
 

@@ -32,10 +32,13 @@ class Tenants {
   Status attach_all(Task& task);
   // Tries those again. Error: Cancelled.
   Status attach_pending(Task& task);
-  bool pending() const { return !pending_.empty(); }
+  bool pending() const { return !pending_.empty() || !pending_configs_.empty(); }
 
   // Idempotent. Errors: those of the object store.
   Status create_tenant(Task& task, const TenantId& tenant);
+  // Durable when it returns, and in force. Errors: NotFound; those of the object store: where the put was not
+  // answered, the next start may find either one.
+  Status configure(Task& task, const TenantId& tenant, const TenantConfig& config);
   // A root timeline from a data directory on this node. AlreadyExists unless it is the same again.
   Result<std::shared_ptr<Timeline>> create_root(Task& task, const TenantTimelineId& id,
                                                 const std::string& data, uint64_t system_id = 0);
@@ -50,11 +53,20 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
+    TenantConfig config;
+    std::shared_ptr<ExtensionRedo> extensions;
+    std::string config_key;        // of `config` in the object store; empty: it has the default
+    uint64_t config_sequence = 0;  // of the last put in this life
     std::map<TimelineId, std::shared_ptr<Timeline>> timelines;
   };
   const std::map<TenantId, Tenant>& all() const { return tenants_; }
+  // NotFound names the tenant.
+  Result<const Tenant*> find(const TenantId& id) const;
 
  private:
+  void add(const TenantId& id, Generation generation);
+  void set_config(Tenant& tenant, const TenantConfig& config, const std::string& key);
+  Status read_configs(Task& task);
   std::string folder_of(const TenantTimelineId& id) const;
   Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);
   Status attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key);
@@ -75,6 +87,7 @@ class Tenants {
   Started started_;
   std::map<TenantId, Tenant> tenants_;
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
+  std::map<TenantId, std::string> pending_configs_;  // to be read yet; their keys
   std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded
   // Whose first upload has failed: the object store may have them, or may get them late, so that an id is
   // theirs. At most kUndecidedMax.

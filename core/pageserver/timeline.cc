@@ -24,14 +24,16 @@ std::string remote_claim_key(const TenantTimelineId& id) {
 }
 
 Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id,
-                   std::string folder, std::shared_ptr<Timeline> ancestor)
+                   std::string folder, std::shared_ptr<Timeline> ancestor,
+                   std::shared_ptr<ExtensionRedo> extensions)
     : options_(options),
       ancestor_(std::move(ancestor)),
+      extensions_(std::move(extensions)),
       log_(Logger(services.env.log())
                .with("tenant", to_string(id.tenant))
                .with("timeline", to_string(id.timeline))),
       store_(services.env, id, std::move(folder), options.store, services.nodes),
-      catalog_(store_),
+      catalog_(store_, extensions_.get()),
       remote_(services.objects, id, services.uploads),
       flushes_(services.metrics.counter("pageserver_flushes_total", "Layers flushed from memory")),
       compactions_(services.metrics.counter("pageserver_compactions_total", "Compactions of L0 layers")),
@@ -166,7 +168,7 @@ Status Timeline::rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_
   Lsn from = anew.disk_consistent();
   Lsn to = store_.disk_consistent();
   if (from == to) return {};
-  Catalog catalog(anew);
+  Catalog catalog(anew, extensions_.get());
   TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, from));
   Ingest ingest(anew, catalog, state);
   TRY(read_wal(task, from, to, [&](Task& t, const pg::WalRecord& record) -> Status {

@@ -36,6 +36,7 @@ struct Services {
   NodeCache& nodes;
   Semaphore& uploads;
   Metrics& metrics;
+  RedoProcessConfig redo_process = {};  // without libraries; no server named: none can be started
 };
 
 // Under this name a pageserver claims (Env::durable_claim) the remote_consistent position that it tells to
@@ -45,7 +46,7 @@ std::string remote_claim_key(const TenantTimelineId& id);
 class Timeline {
  public:
   Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id, std::string folder,
-           std::shared_ptr<Timeline> ancestor);
+           std::shared_ptr<Timeline> ancestor, std::shared_ptr<ExtensionRedo> extensions);
 
   const TenantTimelineId& id() const { return store_.id(); }
   LayerStore& store() { return store_; }
@@ -103,6 +104,7 @@ class Timeline {
 
   TimelineOptions options_;
   std::shared_ptr<Timeline> ancestor_;
+  std::shared_ptr<ExtensionRedo> extensions_;  // the tenant's
   Logger log_;
   LayerStore store_;
   Catalog catalog_;

@@ -39,9 +39,12 @@ struct TenantOptions {
   std::string pg_version = "15";
   bool set_default = false;
   bool data_checksums = false;
+  std::optional<std::string> redo_extensions;  // separated by commas
 };
 Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
 Status tenant_list(Task& task, Env& env, const Globals& globals);
+// Shows a tenant's configuration, or changes it first.
+Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
 Status tenant_set_default(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
 
 struct TimelineOptions {

@@ -53,7 +53,7 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   compute.directory = config.endpoint_dir(name);
   compute.postgres_bin = config.postgres_bin;
   compute.postgres_user = config.server_user();
-  TRY_ASSIGN(compute.extension, find_extension());
+  TRY_ASSIGN(compute.extension, find_library("argon.so"));
   compute.listen = endpoint.listen;
   compute.http_listen = endpoint.listen_http;
   compute.pageserver = config.pageserver_pg;
@@ -67,17 +67,16 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
 
 }  // namespace
 
-Result<std::string> find_extension() {
+Result<std::string> find_library(const std::string& name) {
   std::error_code error;
   std::filesystem::path bin = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {"../lib/argon/argon.so", "../lib/argon.so"}) {
-    std::filesystem::path candidate = (bin / place).lexically_normal();
+  for (const char* place : {"../lib/argon", "../lib"}) {
+    std::filesystem::path candidate = (bin / place / name).lexically_normal();
     if (std::filesystem::exists(candidate, error)) return candidate.string();
   }
-  return Error(Code::NotFound,
-               "PostgreSQL's extension argon.so is not where it belongs (../lib/argon/argon.so seen "
-               "from " +
-                   bin.string() + "): build the target pgext, or install Argon anew");
+  return Error(Code::NotFound, name + ", loaded by PostgreSQL, is not where it belongs (../lib/argon/" +
+                                   name + " seen from " + bin.string() +
+                                   "): build everything, or install Argon anew");
 }
 
 int broker_main(const Globals& globals) {
@@ -129,6 +128,8 @@ int pageserver_main(const Globals& globals) {
   server.listen_http = config->pageserver_http;
   server.broker = config->broker_listen;
   server.object_store_dir = config->object_store_dir();
+  server.redo_process.server = config->postgres_bin + "/postgres";
+  if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;
   return posix::run_daemon(
       options_for(globals, *config, "pageserver-" + std::to_string(config->pageserver_id),
                   dir + "/pageserver.pid"),

@@ -14,7 +14,8 @@ int safekeeper_main(const Globals& globals, uint64_t id);
 int pageserver_main(const Globals& globals);
 int compute_main(const Globals& globals, const std::string& endpoint);
 
-// argon.so of this build or installation, looked for from the program's own place.
-Result<std::string> find_extension();
+// A library for PostgreSQL of this build or installation, as argon.so, looked for from the program's own
+// place.
+Result<std::string> find_library(const std::string& name);
 
 }  // namespace argon::cli

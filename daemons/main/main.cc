@@ -121,6 +121,13 @@ void add_tenant(CLI::App& app, Commands& all) {
   CLI::App* set_default = tenant->add_subcommand("set-default", "Later commands mean this tenant");
   set_default->add_option("--tenant-id", all.tenant.tenant_id, "32 hex digits")->required();
   on(set_default, all, tenant_set_default, all.tenant);
+  CLI::App* config = tenant->add_subcommand("config", "Show or change a tenant's configuration");
+  config->add_option("--tenant-id", all.tenant.tenant_id, "32 hex digits (default: the default tenant)");
+  config->add_option(
+      "--redo-extensions", all.tenant.redo_extensions,
+      "Libraries that redo WAL records of their own resource managers, as shared_preload_libraries "
+      "has them, separated by commas ('': none)");
+  on(config, all, tenant_config, all.tenant);
 }
 
 void add_timeline(CLI::App& app, Commands& all) {

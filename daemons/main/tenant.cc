@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <ranges>
+
 #include "daemons/main/commands.h"
 
 namespace argon::cli {
@@ -10,6 +12,13 @@ namespace {
 Status check_pg_version(const std::string& text) {
   if (text == "15") return {};
   return Error(Code::Unsupported, "PostgreSQL " + text + " is not supported: this build knows 15");
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts;
+  for (const auto part : std::views::split(list, ','))
+    if (!part.empty()) parts.emplace_back(part.begin(), part.end());
+  return parts;
 }
 
 }  // namespace
@@ -58,6 +67,27 @@ Status tenant_list(Task& task, Env& env, const Globals& globals) {
     if (!globals.json) session.say(to_string(tenant) + (is_default ? " (default)" : ""));
   }
   if (globals.json) globals.answer(list);
+  return {};
+}
+
+Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, options.redo_extensions.has_value()));
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  std::string path = "/v1/tenant/" + to_string(tenant) + "/config";
+  TRY_ASSIGN(nlohmann::json config, session.pageserver(task, "GET", path));
+  if (options.redo_extensions) {
+    config["redo_extensions"] = split(*options.redo_extensions);
+    TRY_ASSIGN(config, session.pageserver(task, "PUT", path, config));
+  }
+  if (globals.json) {
+    globals.answer({{"tenant_id", to_string(tenant)}, {"config", config}});
+    return {};
+  }
+  session.say("configuration of tenant " + to_string(tenant) + ":");
+  std::string libraries;
+  for (const auto& one : config.value("redo_extensions", nlohmann::json::array()))
+    libraries += (libraries.empty() ? "" : ", ") + one.get<std::string>();
+  session.say("  redo_extensions = " + (libraries.empty() ? "(none)" : libraries));
   return {};
 }
 

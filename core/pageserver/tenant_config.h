@@ -1,0 +1,25 @@
+// TenantConfig: what a tenant's operator decides. Kept in the object store as JSON, with what is not the
+// default.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace argon::pageserver {
+
+struct TenantConfig {
+  // Libraries that redo the records of their resource managers, as shared_preload_libraries has them.
+  std::vector<std::string> redo_extensions;
+
+  friend bool operator==(const TenantConfig&, const TenantConfig&) = default;
+};
+
+std::string to_json(const TenantConfig& config);
+// Invalid: what is wrong. A key that is not known is refused, so that a typing error does not go unnoticed.
+Result<TenantConfig> parse_tenant_config(std::string_view text);
+
+}  // namespace argon::pageserver
