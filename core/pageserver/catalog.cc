@@ -108,7 +108,9 @@ void Catalog::note_unreadable(const Key& key, const Error& error) {
 }
 
 pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {
-  return {state.data_checksums, state.settings.wal_log_hints, state.settings.track_commit_timestamp};
+  return {.data_checksums = state.data_checksums,
+          .wal_log_hints = state.settings.wal_log_hints,
+          .track_commit_timestamp = state.settings.track_commit_timestamp};
 }
 
 Result<pg::redo::RedoSettings> Catalog::redo_settings(Task& task) {

@@ -1,5 +1,6 @@
 #include "core/pg/redo/redo.h"
 
+#include <array>
 #include <cstring>
 
 #include "core/base/check.h"
@@ -18,31 +19,39 @@ constexpr uint8_t kHeap2Visible = 0x40;
                     std::to_string(block.id) + ")");
 }
 
+// One version's redo functions, by resource manager; null where it has none for blocks.
+using RedoFunction = Status (*)(const Redo&);
+using RedoTable = std::array<RedoFunction, kLastBuiltinRmgr + 1>;
+
+constexpr RedoTable make_table_of_15() {
+  RedoTable table{};
+  auto set = [&](Rmgr rmgr, RedoFunction function) { table[static_cast<size_t>(rmgr)] = function; };
+  set(Rmgr::Heap, redo_heap);
+  set(Rmgr::Heap2, redo_heap2);
+  set(Rmgr::Btree, redo_btree);
+  set(Rmgr::Hash, redo_hash);
+  set(Rmgr::Gist, redo_gist);
+  set(Rmgr::Gin, redo_gin);
+  set(Rmgr::Sequence, redo_sequence);
+  set(Rmgr::SpGist, redo_spgist);
+  set(Rmgr::Brin, redo_brin);
+  set(Rmgr::Generic, redo_generic);
+  return table;
+}
+constexpr RedoTable kTableOf15 = make_table_of_15();
+
+// Where another major version's functions are chosen (core/pg/README.md lists what differs).
+const RedoTable* table_of(uint32_t major) {
+  return major == 15 ? &kTableOf15 : nullptr;
+}
+
 Status redo_record(const Redo& r) {
-  switch (static_cast<Rmgr>(r.record.rmid)) {
-    case Rmgr::Heap:
-      return redo_heap(r);
-    case Rmgr::Heap2:
-      return redo_heap2(r);
-    case Rmgr::Btree:
-      return redo_btree(r);
-    case Rmgr::Hash:
-      return redo_hash(r);
-    case Rmgr::Gist:
-      return redo_gist(r);
-    case Rmgr::Gin:
-      return redo_gin(r);
-    case Rmgr::Sequence:
-      return redo_sequence(r);
-    case Rmgr::SpGist:
-      return redo_spgist(r);
-    case Rmgr::Brin:
-      return redo_brin(r);
-    case Rmgr::Generic:
-      return redo_generic(r);
-    default:
-      return Error(Code::Unsupported, "no native redo for this resource manager");
-  }
+  const RedoTable* table = table_of(r.settings.major);
+  if (table == nullptr)
+    return Error(Code::Unsupported, "no native redo for PostgreSQL " + std::to_string(r.settings.major));
+  if (r.record.rmid >= table->size() || (*table)[r.record.rmid] == nullptr)
+    return Error(Code::Unsupported, "no native redo for this resource manager");
+  return (*table)[r.record.rmid](r);
 }
 
 // xlog_redo: a block of XLOG FPI has its image; FPI_FOR_HINT may lack it and then changes nothing.

@@ -240,6 +240,17 @@ TEST(Apply, UnknownResourceManagerIsUnsupportedAndNamed) {
       << status.error().message();
 }
 
+TEST(Apply, AnotherMajorVersionIsUnsupportedAndNamed) {
+  PageBytes page;
+  init_page(page);
+  Built b = build(heap_insert(1, true));
+  RedoSettings settings;
+  settings.major = 17;
+  Status status = apply(b.record, b.record.blocks()[0], page, settings);
+  EXPECT_EQ(status.error().code(), Code::Unsupported);
+  EXPECT_NE(status.error().message().find("PostgreSQL 17"), std::string::npos) << status.error().message();
+}
+
 TEST(Apply, ImageIsTakenWhateverThePageHeldAndGetsTheRecordsLsn) {
   PageBytes image;
   init_page(image);
