@@ -120,6 +120,16 @@ TEST_F(Tracker, AShutdownIsBelievedExactlyUntilTheNextRecord) {
   EXPECT_FALSE(tracker.exact().shutdown_end.valid());
 }
 
+TEST_F(Tracker, TheDatabaseOfTheOldestXidIsTheOneOfTheLastShutdown) {
+  Checkpoint c = now();
+  Oid other = c.oldest_xid_db + 1;
+  c.oldest_xid_db = other;
+  apply_checkpoint(xlog::kCheckpointOnline, c);
+  EXPECT_NE(tracker.exact().checkpoint.oldest_xid_db, other) << "the xid has not moved";
+  apply_checkpoint(xlog::kCheckpointShutdown, c);
+  EXPECT_EQ(tracker.exact().checkpoint.oldest_xid_db, other);
+}
+
 TEST_F(Tracker, LimitsGoForwardOnly) {
   Checkpoint c = now();
   c.oldest_xid = 720;

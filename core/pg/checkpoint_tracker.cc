@@ -154,12 +154,16 @@ Status CheckpointTracker::apply_checkpoint(const DecodedRecord& record, bool shu
     for (Xid xid : state_.prepared)
       if (xid_precedes(xid, oldest)) oldest = xid;
     set_oldest_active(oldest);
+    // xlog_redo: SetTransactionIdLimit whether it moved or not, so that the database is the newest that had
+    // it.
+    set(own.oldest_xid, seen.oldest_xid);
+    set(own.oldest_xid_db, seen.oldest_xid_db);
   } else {
     if (own.next_xid < seen.next_xid) set(own.next_xid, seen.next_xid);
     see_multi(seen.next_multi, seen.next_multi_offset);
     if (seen.oldest_active_xid != kInvalidXid) set_oldest_active(seen.oldest_active_xid);
+    set_oldest_xid(seen.oldest_xid, seen.oldest_xid_db);
   }
-  set_oldest_xid(seen.oldest_xid, seen.oldest_xid_db);
   set_oldest_multi(seen.oldest_multi, seen.oldest_multi_db);
   set(own.full_page_writes, seen.full_page_writes);
   set(own.time, seen.time);
