@@ -101,8 +101,9 @@ class Run {
   // Asked by a workload before each operation (a transaction, a request); where the answer is no it idles and
   // asks again later.
   bool may_operate();
-  // It was told to idle when it last asked, or has never asked: progress is not to be expected.
-  bool idles() const { return idles_; }
+  // It was told to idle when it last asked, or the run was made smaller and nobody has asked: progress is not
+  // to be expected.
+  bool idles() const { return idles_ || (options_.limits != Limits() && operations_.empty()); }
   // The drawn value, or less where `options().limits` says so. For what a run has many of: "branches".
   uint64_t limited(const std::string& what, uint64_t drawn);
 
@@ -150,7 +151,7 @@ class Run {
   std::string failure_;
   std::string place_;
   bool healed_ = false;
-  bool idles_ = true;
+  bool idles_ = false;
   std::map<std::string, uint64_t> sizes_;
   std::vector<Duration> operations_;
 };
