@@ -88,18 +88,15 @@ Result<std::optional<uint32_t>> Catalog::slru_segment_size(Task& task, pg::redo:
 Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
   if (!is_block_key(key) && !is_slru_block_key(key)) return file(task, key, lsn);
   TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
-  auto page = reconstruct(task, key, chain);
-  if (page.is(Code::Corrupt) || page.is(Code::Unsupported))
-    note_unreadable(key, page.error());
-  else if (page.ok() && !unreadable_.empty())
-    unreadable_.erase(key);
-  return page;
-}
-
-Result<Bytes> Catalog::reconstruct(Task& task, const Key& key, const Chain& chain) {
   TRY_ASSIGN(pg::redo::RedoSettings settings, redo_settings(task));
   OnTask extensions(task, extensions_, settings);
-  return reconstruct_page(key, chain, settings, extensions_ != nullptr ? &extensions : nullptr);
+  auto page = reconstruct_page(key, chain, settings, extensions_ != nullptr ? &extensions : nullptr);
+  if (page.ok()) {
+    if (!unreadable_.empty()) unreadable_.erase(key);
+  } else if (!page.is(Code::NotFound) && !page.is(Code::Cancelled)) {
+    note_unreadable(key, page.error());
+  }
+  return page;
 }
 
 void Catalog::note_unreadable(const Key& key, const Error& error) {

@@ -73,7 +73,6 @@ class Catalog {
   void forget_database(pg::Oid spc, pg::Oid db);
 
  private:
-  Result<Bytes> reconstruct(Task& task, const Key& key, const Chain& chain);
   void note_unreadable(const Key& key, const Error& error);
 
   LayerStore& store_;

@@ -41,9 +41,7 @@ Status ExtensionRedo::apply(Task& task, const pg::BlockTag& block, std::span<con
   requests.page();
   Deadline deadline(task, config_.request_timeout);
   auto redone = process_->run(task, requests);
-  if (redone.is(Code::TimedOut))
-    redone = Error(Code::TimedOut, "the redo process did not answer within " +
-                                       std::to_string(config_.request_timeout.to_milliseconds()) + " ms");
+  if (redone.is(Code::TimedOut)) redone = Error(Code::TimedOut, "the redo process did not answer in time");
   if (!redone.ok()) {
     process_.reset();
     return redone.error();

@@ -135,7 +135,7 @@ TEST(ExtensionRedo, OneThatEndsOnARecordIsFollowedByAnother) {
     TRY(apply("good", page));
     EXPECT_EQ(stamped(page, 4), "good");
     page = empty_page();
-    EXPECT_TRUE(says(apply("for ever", page), Code::TimedOut, "did not answer within 1000 ms"));
+    EXPECT_TRUE(says(apply("for ever", page), Code::TimedOut, "did not answer in time"));
     TRY(apply("good", page));
     EXPECT_NE(metrics.to_text().find("pageserver_redo_process_starts_total 3"), std::string::npos);
     return {};
