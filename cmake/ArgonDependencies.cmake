@@ -4,7 +4,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 set(Boost_NO_WARN_NEW_VERSIONS ON)
-# Static where Debian has that: loading five more shared libraries takes a millisecond, a simulated run some fifty.
+# Static where Debian has that: loading five more shared libraries takes half a millisecond, a simulated run some sixty.
 set(Boost_USE_STATIC_LIBS ON)
 set(Protobuf_USE_STATIC_LIBS ON)
 find_package(Boost 1.81 REQUIRED COMPONENTS context)

@@ -5,7 +5,6 @@
 // so that it is no hole any more. Redo of the text "bad record" refuses it, of "for ever" never ends.
 #include "postgres.h"
 
-#include "access/generic_xlog.h"
 #include "access/relation.h"
 #include "access/rmgr.h"
 #include "access/xlog.h"
@@ -47,7 +46,9 @@ static void stamp_redo(XLogReaderState* record) {
 
     if (length == 10 && memcmp(stamp->text, "bad record", length) == 0)
       elog(PANIC, "this stamp cannot be redone");
-    while (length == 8 && memcmp(stamp->text, "for ever", length) == 0) pg_usleep(0);
+    if (length == 8 && memcmp(stamp->text, "for ever", length) == 0)
+      for (;;) {
+      }
     put_stamp(page, stamp, length);
     PageSetLSN(page, record->EndRecPtr);
     MarkBufferDirty(buffer);
