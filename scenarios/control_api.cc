@@ -50,6 +50,8 @@ class Clients {
   }
   void stop() { stopped_ = true; }
   const std::vector<Operation>& history() const { return history_; }
+  // Of the tenant's configuration, a register.
+  const std::vector<Operation>& configurations() const { return configurations_; }
   uint64_t answered() const { return answered_; }
 
  private:
@@ -59,6 +61,11 @@ class Clients {
       TRY(task.sleep(random.exponential(Duration::milliseconds(400))));
       const std::vector<Lsn>& commits = cluster_.lines().front()->events->commits();
       if (commits.empty() || !cluster_.run().may_operate()) continue;
+      if (random.chance({1, 4})) {
+        Deadline deadline(task, Duration::milliseconds(static_cast<int64_t>(random.log_uniform(50, 8000))));
+        TRY(configure(task, random.chance({1, 3})));
+        continue;
+      }
       size_t name = random.below(kNames);
       bool show = random.chance({2, 3});
       // A few LSNs, so that clients ask for the same and for different ones.
@@ -94,8 +101,28 @@ class Clients {
     return {};
   }
 
+  // Each value is written once.
+  Status configure(Task& task, bool write) {
+    std::string path = "/v1/tenant/" + to_string(cluster_.tenant()) + "/config";
+    size_t place = configurations_.size();
+    std::string value = "v" + std::to_string(place);
+    int64_t now = cluster_.run().world().now().ns;
+    configurations_.push_back(
+        {"configuration", now, Operation::kNever, write ? "write" : "read", write ? value : "", ""});
+    nlohmann::json body;
+    if (write) body = {{"redo_extensions", {value}}};
+    auto answer = http::fetch_json(task, cluster_.management(), write ? "PUT" : "GET", path, body);
+    if (!answer.ok()) return {};
+    auto list = answer->value("redo_extensions", std::vector<std::string>());
+    if (!write) configurations_[place].output = list.empty() ? "" : list[0];
+    configurations_[place].ret = cluster_.run().world().now().ns;
+    answered_++;
+    return {};
+  }
+
   Cluster& cluster_;
   std::vector<TimelineId> names_;
+  std::vector<Operation> configurations_;
   std::vector<Operation> history_;
   uint64_t answered_ = 0;
   bool stopped_ = false;
@@ -115,6 +142,10 @@ void control_api_body(Run& run) {
   if (run.failed()) return;
   Linearizability result = check_linearizable(without_idle_unanswered(clients.history()), {"", step});
   if (!result.holds && result.decided) run.fail("the control API is linearizable", result.violation);
+  Linearizability configuration =
+      check_linearizable(settle_unanswered(clients.configurations()), register_specification(""));
+  if (!configuration.holds && configuration.decided)
+    run.fail("a tenant's configuration is a register", configuration.violation);
   if (run.options().limits == Limits() && clients.answered() < 10)
     run.fail("minimum work", "only " + std::to_string(clients.answered()) + " answers of the control API");
   check_end(cluster);
@@ -123,6 +154,10 @@ void control_api_body(Run& run) {
 }  // namespace
 
 constinit const Scenario kControlApi{
-    "control-api", "creating and showing branches is linearizable", control_api_body, {10, 10, 0}, false};
+    "control-api",
+    "creating and showing branches is linearizable, and so is a tenant's configuration",
+    control_api_body,
+    {10, 10, 0},
+    false};
 
 }  // namespace argon::scenarios

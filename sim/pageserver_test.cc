@@ -135,6 +135,34 @@ TEST(Pageserver, BadInputConfigurationsOfATenant) {
   EXPECT_TRUE(unknown.is(Code::NotFound));
 }
 
+TEST(Pageserver, BadInputADamagedConfigurationIsAnErrorUntilAnotherIsPut) {
+  Cluster cluster(8);
+  ASSERT_TRUE(cluster.create_main().ok());
+  std::string target = "/v1/tenant/" + to_string(kMain.tenant) + "/config";
+  json good{{"redo_extensions", {"one"}}};
+  ASSERT_TRUE(cluster.call("PUT", target, good).ok());
+  Status damaged = cluster.world_.run(*cluster.pageserver_, [](Task& task) -> Status {
+    std::string folder = "/store/objects/tenants/" + to_string(kMain.tenant);
+    TRY_ASSIGN(auto entries, task.env().disk().list(task, folder));
+    for (const DirEntry& entry : entries)
+      if (entry.name.starts_with("config-"))
+        return write_file_durably(task, task.env().disk(), folder + "/" + entry.name,
+                                  as_bytes("{\"redo_ext"));
+    return Error(Code::NotFound, "no configuration in the store");
+  });
+  ASSERT_TRUE(damaged.ok()) << damaged.error().to_string();
+  cluster.pageserver_->power_loss();
+  cluster.pageserver_->restart();
+  cluster.world_.run_for(2_s);
+  auto shown = cluster.call("GET", target, nullptr);
+  ASSERT_FALSE(shown.ok());
+  EXPECT_THAT(shown.error().message(), testing::HasSubstr("must be a JSON object"));
+  EXPECT_TRUE(cluster.call("GET", cluster.main_target(), nullptr).ok()) << "timelines are served";
+  EXPECT_TRUE(cluster.call("PUT", target, good).ok());
+  shown = cluster.call("GET", target, nullptr);
+  EXPECT_EQ(shown.ok() ? shown->dump() : shown.error().to_string(), good.dump());
+}
+
 // Disk and network faults come and go on the pageserver while the compute works; then all is healed.
 class PageserverFaults : public testing::TestWithParam<uint64_t> {};
 

@@ -1,5 +1,7 @@
 #include "core/pageserver/extension_redo.h"
 
+#include <algorithm>
+
 namespace argon::pageserver {
 
 ExtensionRedo::ExtensionRedo(Env& env, const RedoProcessConfig& process, Metrics& metrics)
@@ -10,8 +12,9 @@ ExtensionRedo::ExtensionRedo(Env& env, const RedoProcessConfig& process, Metrics
       records_(metrics.counter("pageserver_redo_process_records_total",
                                "Records of extensions redone by a stock server")) {}
 
-void ExtensionRedo::configure(std::vector<std::string> libraries) {
-  config_.libraries = std::move(libraries);
+void ExtensionRedo::configure(const Result<std::vector<std::string>>& libraries) {
+  known_ = libraries.ok() ? Status() : Status(libraries.error());
+  config_.libraries = libraries.ok() ? *libraries : std::vector<std::string>();
   changed_ = true;
 }
 
@@ -28,6 +31,7 @@ Status ExtensionRedo::apply(Task& task, const pg::BlockTag& block, std::span<con
                             const pg::redo::RedoSettings& settings, ByteSpan page) {
   Lock lock;
   TRY(lock.acquire(task, using_));
+  TRY(known_);
   if (config_.libraries.empty())
     return Error(Code::Unsupported,
                  "the tenant's configuration names no library that redoes it: `argon tenant config "

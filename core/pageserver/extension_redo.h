@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "core/base/metrics.h"
-#include "core/env/log.h"
 #include "core/fiber/sync.h"
 #include "core/pageserver/reconstruct.h"
 #include "core/redo_process/redo_process.h"
@@ -24,8 +23,9 @@ class ExtensionRedo {
   // `process`: without libraries. All outlive this.
   ExtensionRedo(Env& env, const RedoProcessConfig& process, Metrics& metrics);
 
-  // As shared_preload_libraries has them. The process in use ends before the next record.
-  void configure(std::vector<std::string> libraries);
+  // As shared_preload_libraries has them; or why they are not known, which is then apply()'s error. The
+  // process in use ends before the next record.
+  void configure(const Result<std::vector<std::string>>& libraries);
 
   // Suspends. Applies the records to `page` one after the other. Errors: Unsupported (no library is
   // configured, or this world has no processes), Corrupt with the server's words, TimedOut (they took longer
@@ -38,6 +38,7 @@ class ExtensionRedo {
 
   Env& env_;
   RedoProcessConfig config_;
+  Status known_;  // whether the libraries are
   Mutex using_;
   bool changed_ = false;  // since the process was started
   std::unique_ptr<RedoProcess> process_;

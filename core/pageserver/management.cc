@@ -89,7 +89,8 @@ class Routes {
   Result<http::Response> show_config(const http::Request& request) const {
     TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
     TRY_ASSIGN(const Tenants::Tenant* tenant, tenants_.find(id));
-    return http::json_response(json::parse(to_json(tenant->config)));
+    TRY(tenant->config);
+    return http::json_response(json::parse(to_json(*tenant->config)));
   }
   Result<http::Response> configure(Task& task, const http::Request& request) const {
     TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));

@@ -16,6 +16,7 @@ struct StoredRecord {
   ByteView bytes;  // borrowed
   uint8_t manager;
 };
+
 class RedoOfExtensions {
  public:
   virtual ~RedoOfExtensions() = default;

@@ -116,7 +116,11 @@ Status Tenants::attach_all(Task& task) {
 Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote) {
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
   add(tenant, generation);
-  if (!remote.newest_config.empty()) pending_configs_.emplace(tenant, remote.newest_config);
+  if (!remote.newest_config.empty()) {
+    pending_configs_.emplace(tenant, remote.newest_config);
+    set_config(tenants_.at(tenant), Error(Code::Unavailable, "the tenant's configuration is not read yet"),
+               remote.newest_config);
+  }
   for (const auto& [timeline, key] : remote.newest_index)
     pending_.emplace(TenantTimelineId{tenant, timeline}, key);
   return {};
@@ -194,10 +198,13 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
 
 // ---- Configuration
 
-void Tenants::set_config(Tenant& tenant, const TenantConfig& config, const std::string& key) {
+void Tenants::set_config(Tenant& tenant, const Result<TenantConfig>& config, const std::string& key) {
   tenant.config = config;
   tenant.config_key = key;
-  tenant.extensions->configure(config.redo_extensions);
+  if (config.ok())
+    tenant.extensions->configure(config->redo_extensions);
+  else
+    tenant.extensions->configure(config.error());
 }
 
 // Timelines are served meanwhile: without it only records of extensions cannot be redone.
@@ -206,7 +213,7 @@ Status Tenants::read_configs(Task& task) {
     auto config = get_config(task, services_.objects, at->second);
     if (config.is(Code::Cancelled)) return config.error();
     bool for_good = config.ok() || config.is(Code::Corrupt) || config.is(Code::NotFound);
-    if (config.ok()) set_config(tenants_.at(at->first), *config, at->second);
+    if (for_good) set_config(tenants_.at(at->first), config, at->second);
     if (!config.ok())
       Logger(services_.env.log())
           .with("tenant", to_string(at->first))

@@ -53,7 +53,7 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
-    TenantConfig config;
+    Result<TenantConfig> config = TenantConfig();  // Unavailable: not read yet; Corrupt: cannot be
     std::shared_ptr<ExtensionRedo> extensions;
     std::string config_key;        // of `config` in the object store; empty: it has the default
     uint64_t config_sequence = 0;  // of the last put in this life
@@ -65,7 +65,7 @@ class Tenants {
 
  private:
   void add(const TenantId& id, Generation generation);
-  void set_config(Tenant& tenant, const TenantConfig& config, const std::string& key);
+  static void set_config(Tenant& tenant, const Result<TenantConfig>& config, const std::string& key);
   Status read_configs(Task& task);
   std::string folder_of(const TenantTimelineId& id) const;
   Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);

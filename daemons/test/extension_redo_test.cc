@@ -22,6 +22,8 @@ constexpr Lsn kLsn{0x2000028};
 constexpr uint16_t kOffset = 1000;
 const pg::BlockTag kBlock{{{1663, 5, 16384}, pg::Fork::Main}, 3};
 
+using Libraries = std::vector<std::string>;
+
 void in_the_world(const std::function<Status(Task&, Env&)>& body) {
   posix::LogFile log("extension_redo_test", "", LogLevel::Warn, posix::read_wall_clock);
   posix::PosixEnv env(log, posix::PosixOptions());
@@ -82,7 +84,7 @@ TEST(ExtensionRedo, RecordsBesideNativeOnesMakeThePage) {
   in_the_world([](Task& task, Env& env) -> Status {
     Metrics metrics;
     ExtensionRedo redo(env, process(), metrics);
-    redo.configure({ARGON_TEST_RMGR_LIBRARY});
+    redo.configure(Libraries{ARGON_TEST_RMGR_LIBRARY});
     OnTask extensions(task, redo);
     Bytes tuple(40);
     tuple[18] = 1;   // one attribute
@@ -124,7 +126,7 @@ TEST(ExtensionRedo, OneThatEndsOnARecordIsFollowedByAnother) {
   in_the_world([](Task& task, Env& env) -> Status {
     Metrics metrics;
     ExtensionRedo redo(env, process(), metrics);
-    redo.configure({ARGON_TEST_RMGR_LIBRARY});
+    redo.configure(Libraries{ARGON_TEST_RMGR_LIBRARY});
     auto apply = [&](std::string_view text, Bytes& page) {
       Bytes record = stamp(text);
       std::vector<StoredRecord> records{{kLsn, kLsn + 100, record, 128}};
@@ -148,12 +150,12 @@ TEST(ExtensionRedo, AnotherConfigurationIsAnotherProcess) {
     ExtensionRedo redo(env, process(), metrics);
     Bytes record = stamp("one"), page = empty_page();
     std::vector<StoredRecord> records{{kLsn, kLsn + 100, record, 128}};
-    redo.configure({"pg_stat_statements"});
+    redo.configure(Libraries{"pg_stat_statements"});
     EXPECT_TRUE(says(redo.apply(task, kBlock, records, {}, page), Code::Corrupt,
                      "no library that was loaded has resource manager 128"));
-    redo.configure({"no_such_library"});
+    redo.configure(Libraries{"no_such_library"});
     EXPECT_TRUE(says(redo.apply(task, kBlock, records, {}, page), Code::Unavailable, "no_such_library"));
-    redo.configure({ARGON_TEST_RMGR_LIBRARY});
+    redo.configure(Libraries{ARGON_TEST_RMGR_LIBRARY});
     TRY(redo.apply(task, kBlock, records, {}, page));
     return {};
   });
