@@ -9,7 +9,7 @@
 # The server runs as the user postgres when started by root; it listens on no port.
 # DIFFERENTIAL is a command, redo_differential and its library, that is given the same instead: the server's redo on
 # other terms than recovery's; then CONSISTENCY= (empty) is in place, and spares the images.
-# EDGES=1 instead makes what only ids at a segment's end and a broken record bring (redo_edges.sql).
+# EDGES=1 instead makes what only ids at a segment's end, a broken record and a promotion bring (redo_edges.sql).
 # KEEP=1 leaves the folder. WORKLOAD is a shell command to run instead of the SQL, with PGHOST and PGUSER set and
 # an empty folder `out` to write to; PG_BIN the server's programs. For PostgreSQL's regression tests, built in SRC:
 #   TYPES=60 MIN=1500000 PG_BIN=PREFIX/bin WORKLOAD='SRC/src/test/regress/pg_regress --inputdir=SRC/src/test/regress \
@@ -95,6 +95,12 @@ if [ "${EDGES:-}" = 1 ]; then
   start data
   run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'create table afterwards as select * from generate_series(1, 1000) i'
   stop_server data immediate
+  # A promotion: END_OF_RECOVERY, and WAL of PostgreSQL's second timeline.
+  run touch data/standby.signal
+  start data
+  run "$bin/pg_ctl" -D data -w -t 60 promote >/dev/null
+  run "$bin/psql" -X -q -h "$work" -U postgres -d postgres -c 'create table promoted as select * from generate_series(1, 1000) i'
+  stop_server data immediate
 fi
 step "WAL is made: $(du -sm "$work/data/pg_wal" | cut -f1) MB"
 
@@ -112,6 +118,10 @@ fi
 run cp -a seed recovered
 run rm -rf recovered/pg_wal
 run cp -a data/pg_wal recovered/pg_wal
+if [ "${EDGES:-}" = 1 ]; then
+  # Crash recovery would end with the first timeline.
+  run sh -c "echo \"restore_command = 'false'\" >> recovered/postgresql.conf && touch recovered/recovery.signal"
+fi
 # Recovery holds each page to its image, too. A server that refuses its own WAL leaves no data files to compare with.
 compare=(--data "$work/recovered")
 server_failed=false
