@@ -76,6 +76,15 @@ Result<AcceptorEffects> Acceptor::adopt_configuration(const Configuration& confi
   return out;
 }
 
+AcceptorEffects Acceptor::raise_term(Term term) {
+  AcceptorEffects out;
+  if (term <= state_.term) return out;
+  state_.term = term;
+  leader_.reset();
+  persist(out);
+  return out;
+}
+
 void Acceptor::greet(ConnectionId from, const ProposerGreeting& greeting, AcceptorEffects& out) {
   if (Status same = check_server(greeting.server); !same.ok()) {
     out.push_back(CloseConnection{from, same.error()});

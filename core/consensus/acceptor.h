@@ -106,6 +106,9 @@ class Acceptor {
   // Replaces the configuration by one of a higher generation (from the management API). Code::Stale
   // for a lower generation, Invalid where this node is in neither set.
   Result<AcceptorEffects> adopt_configuration(const Configuration& configuration);
+  // Votes in no term up to this one, and obeys no proposer of a lower one any more (while members change:
+  // membership.h).
+  AcceptorEffects raise_term(Term term);
 
   // ---- positions
   // What an acknowledgement says now; the driver adds feedback and may send it to leader() any time.

@@ -199,6 +199,14 @@ Options in_exchanges() {
   return options;
 }
 
+// One of the three is replaced by a fourth meanwhile.
+Options replacing(Options options) {
+  options.change_to = {{NodeId(2), "n", 1}, {NodeId(3), "n", 1}, {NodeId(4), "n", 1}};
+  options.faults_max = 1;
+  options.duplicates_max = 0;
+  return options;
+}
+
 // A schedule without faults that leads to an opening.
 class Script {
  public:
@@ -208,8 +216,12 @@ class Script {
     if (broken_.empty()) broken_ = settle(world_, proposer, acceptors);
     return *this;
   }
-  Script& then(Kind kind, int proposer) {
-    if (broken_.empty()) broken_ = world_.apply({kind, proposer, NodeId(0)});
+  Script& then(Kind kind, int proposer = 0, NodeId node = NodeId(0)) {
+    if (broken_.empty()) broken_ = world_.apply({kind, proposer, node});
+    return *this;
+  }
+  Script& changed(const std::set<NodeId>& nodes, NodeId donor) {
+    if (broken_.empty()) broken_ = settle_change(world_, nodes, donor);
     return *this;
   }
   Start end() { return {std::move(world_), std::move(broken_)}; }
@@ -240,6 +252,31 @@ Script overtaken(Options options) {
   return script;
 }
 
+// The first proposer has committed an entry on 1 and 2, another is on 1 alone; 3 voted, and has no WAL yet.
+// For exchanges.
+Script behind(Options options) {
+  Script script(std::move(options));
+  script.settled(0, {NodeId(1), NodeId(2)}).then(Kind::Write, 0).settled(0, {NodeId(1), NodeId(2)});
+  script.then(Kind::ToAcceptor, 0, NodeId(3)).then(Kind::ToAcceptor, 0, NodeId(3));
+  return script.then(Kind::Write, 0).settled(0, {NodeId(1)});
+}
+
+// The first proposer has votes of 1 and 2, and does not know it yet.
+Script half_elected(Options options) {
+  Script script(std::move(options));
+  for (Kind kind : {Kind::ToAcceptor, Kind::ToProposer})
+    for (NodeId id : kAll) script.then(kind, 0, id);
+  return script.then(Kind::ToAcceptor, 0, NodeId(1)).then(Kind::ToAcceptor, 0, NodeId(2));
+}
+
+// After that, the change goes as far as it can with these nodes, and the second proposer learns of it from 3.
+Script changed(Script script, const std::set<NodeId>& nodes, NodeId donor = NodeId(0)) {
+  script.changed(nodes, donor).settled(1, {NodeId(3)});
+  return script.then(Kind::Connect, 1, NodeId(3)).then(Kind::Connect, 1, NodeId(4));
+}
+
+const std::set<NodeId> kNew = {NodeId(2), NodeId(3), NodeId(4)};
+
 }  // namespace
 
 Explored explore(const World& first, const ExploreLimits& limits) {
@@ -262,6 +299,24 @@ const std::vector<Opening>& openings() {
        [] { return divergent(in_exchanges()).end(); }},
       {"overtaken-exchanges", "as overtaken, requests answered in one step", 11, 6,
        [] { return overtaken(in_exchanges()).end(); }},
+      {"joining", "an entry on two of three, a joint configuration is decided and not told yet", 8, 5,
+       [] { return behind(replacing(in_exchanges())).then(Kind::DecideJoint).end(); }},
+      {"unfenced", "as joining, then two of the new members are told, who have nothing", 9, 5,
+       [] { return changed(behind(replacing(in_exchanges())), {NodeId(3), NodeId(4)}).end(); }},
+      {"joint", "as joining, then all new members are told, two have nothing", 10, 5,
+       [] { return changed(behind(replacing(in_exchanges())), kNew).end(); }},
+      {"replaced",
+       "as joining, then one new member copied the log, the final members are told and have elected", 10, 5,
+       [] {
+         Script script = changed(behind(replacing(in_exchanges())), kNew, NodeId(2));
+         return script.settled(1, kNew).end();
+       }},
+      {"half-elected",
+       "votes of old members are on their way to one proposer, new members have elected another", 10, 5,
+       [] {
+         Script script = changed(half_elected(replacing(everything())), kNew);
+         return script.settled(1, {NodeId(3), NodeId(4)}).end();
+       }},
   };
   return kOpenings;
 }

@@ -53,7 +53,7 @@ struct Opening {
 };
 // Two proposers, three acceptors, three entries, one election more than proposers; and two faults among: a
 // message lost or repeated, a connection that ends on both sides or on one, a crash, also between two
-// effects.
+// effects. From "joining" on a fourth acceptor replaces one of the three, and there is one fault.
 const std::vector<Opening>& openings();
 
 }  // namespace argon::consensus::model

@@ -42,9 +42,12 @@ void print_state(Writer& w, const AcceptorState& state) {
 
 std::string to_string(const Action& action) {
   static constexpr const char* kNames[] = {
-      "connect",       "to_acceptor",     "to_proposer",    "drop",  "flush",   "write",     "crash_losing",
-      "crash_keeping", "campaign",        "part",           "stale", "lose_up", "lose_down", "repeat_up",
-      "repeat_down",   "crash_after_one", "crash_after_two"};
+      "connect",         "to_acceptor",  "to_proposer",  "drop",
+      "flush",           "write",        "crash_losing", "crash_keeping",
+      "campaign",        "part",         "stale",        "lose_up",
+      "lose_down",       "repeat_up",    "repeat_down",  "crash_after_one",
+      "crash_after_two", "decide_joint", "decide_final", "tell",
+      "raise",           "pull"};
   return std::string(kNames[static_cast<size_t>(action.kind)]) + " p" + std::to_string(action.proposer) +
          " n" + argon::to_string(action.node);
 }
@@ -57,6 +60,7 @@ World::World(Options options) : shared_options_(std::make_shared<const Options>(
     ids_.push_back(id);
     acceptors_.emplace_back(Node{Acceptor(id, fresh, {}), fresh, {}, 0, Lsn()});
   }
+  add_joining_nodes();
   for (int i = 0; i < this->options().proposers; ++i)
     proposers_.emplace_back(Compute{new_proposer(Term(0)), {}, {}, {}, Term(0), false, 0});
   attempts_ = this->options().proposers;
@@ -81,6 +85,10 @@ size_t World::place(NodeId id) const {
 
 bool World::reaches(int proposer, NodeId id) const {
   return options().reach.empty() || options().reach.contains({proposer, id});
+}
+
+bool World::may_connect(int proposer, NodeId id) const {
+  return at(proposer).machine.configuration().contains(id) && at(id).exists && reaches(proposer, id);
 }
 
 bool World::may_fail(int used, int most) const {
@@ -119,7 +127,7 @@ std::vector<Action> World::enabled() const {
     for (NodeId id : ids_) {
       auto link = compute.links.find(id);
       if (link == compute.links.end()) {
-        if (reaches(p, id)) all.push_back({Kind::Connect, p, id});
+        if (may_connect(p, id)) all.push_back({Kind::Connect, p, id});
         continue;
       }
       enabled_on_link(p, id, link->second, all);
@@ -130,12 +138,14 @@ std::vector<Action> World::enabled() const {
   }
   for (NodeId id : ids_) {
     const Node& node = at(id);
+    if (!node.exists) continue;
     if (node.machine.unflushed()) all.push_back({Kind::Flush, 0, id});
     if (may_fail(crashes_, options().crashes_max)) {
       all.push_back({Kind::CrashLosing, 0, id});
       if (node.machine.unflushed()) all.push_back({Kind::CrashKeeping, 0, id});
     }
   }
+  enabled_on_change(all);
   return all;
 }
 
@@ -175,6 +185,13 @@ std::string World::apply(const Action& action) {
           new_proposer(compute.last_term), {}, {}, std::move(compute.stale), compute.last_term, false, 0};
       break;
     }
+    case Kind::DecideJoint:
+    case Kind::DecideFinal:
+    case Kind::Tell:
+    case Kind::Raise:
+    case Kind::Pull:
+      broken = apply_to_change(action);
+      break;
     default:
       broken = apply_to_link(action);
       break;
@@ -359,6 +376,8 @@ std::string World::run_effects(NodeId id, AcceptorEffects effects) {
           },
           reply->message);
       if (told > node.persisted.term) return "answered in a term that is not persisted";
+      if (node.machine.state().configuration.generation > node.persisted.configuration.generation)
+        return "answered in a configuration that is not persisted";
       answer(reply->connection, std::move(reply->message));
     }
     if (auto* close = std::get_if<CloseConnection>(&effect)) {
@@ -416,6 +435,7 @@ std::string World::run_effects(int proposer, const ProposerEffects& effects) {
       broken = run_effects(proposer, compute.machine.on_term_persisted());
     }
     if (auto* e = std::get_if<Elected>(&effect)) broken = elected(proposer, *e);
+    if (std::get_if<Reconfigured>(&effect)) broken = reconfigured(proposer);
     if (std::get_if<StartCommitted>(&effect)) compute.may_write = true;
     if (auto* advanced = std::get_if<CommitAdvanced>(&effect)) broken = committed(proposer, advanced->commit);
     if (auto* close = std::get_if<CloseLink>(&effect)) broken = drop(proposer, close->to);
@@ -428,6 +448,7 @@ std::string World::run_effects(int proposer, const ProposerEffects& effects) {
 
 std::string World::elected(int proposer, const Elected& e) {
   ++elections_;
+  if (!won_.emplace(e.term, e.start).second) return "term " + argon::to_string(e.term) + " was won twice";
   Compute& compute = edit(proposer);
   compute.log.clear();
   if (e.donor != NodeId(0)) compute.log = at(e.donor).written;
@@ -449,6 +470,8 @@ std::string World::committed(int proposer, Lsn commit) {
     committers_.insert(known, {term, proposer});
   else if (known->second != proposer)
     return "two proposers committed in term " + argon::to_string(term);
+  for (auto later = won_.upper_bound(term); later != won_.end(); ++later)
+    if (later->second < commit) return "committed what a proposer of a later term does not have";
   size_t n = std::min(offset(commit), committed_.size());
   if (!std::equal(committed_.begin(), committed_.begin() + static_cast<ptrdiff_t>(n), compute.log.begin()))
     return "committed WAL changed";
@@ -504,7 +527,7 @@ uint64_t World::print_of_node(const Node& node) const {
   node.machine.fingerprint(out);
   print_state(w, node.persisted);
   w.be<uint64_t>(node.written.size()).bytes(node.written).be<uint64_t>(node.synced);
-  w.be(node.acknowledged.value);
+  w.be(node.acknowledged.value).u8(node.exists);
   return hash64(out);
 }
 
@@ -514,6 +537,14 @@ void World::fingerprint(Bytes& out) const {
     w.u8(static_cast<uint8_t>(count));
   w.be<uint64_t>(committed_.size()).bytes(committed_);
   for (const auto& [term, proposer] : committers_) w.be(term.value).be(proposer);
+  for (const auto& [term, start] : won_) w.be(term.value).be(start.value);
+  w.u8(change_.has_value()).u8(final_);
+  for (const auto& [id, told] : reported_)
+    w.be(id.value)
+        .be(told.generation.value)
+        .be(told.term.value)
+        .be(told.position.last_log_term.value)
+        .be(told.position.flush.value);
   for (const auto& compute : proposers_)
     w.be(compute.print([this](const Compute& c) { return print_of_compute(c); }));
   for (const auto& node : acceptors_) w.be(node.print([this](const Node& n) { return print_of_node(n); }));

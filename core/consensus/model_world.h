@@ -5,6 +5,10 @@
 // the claims on the whole: committed bytes never change, an elected proposer starts at or beyond
 // them, at most one proposer commits in a term. A World is a value: exploring copies it.
 //
+// Members may change once: a coordinator (membership.h) decides the joint and the final configuration, tells
+// one node at a time and hears what it says; a node that joins begins empty or with a copy of another's log
+// (model_membership.cc).
+//
 // Connections are queues in order. A message may be lost or arrive twice all the same, which is more than TCP
 // does. A connection may end on both sides at once (what is under way is lost), or on the proposer's alone:
 // then what it sent still arrives, behind the back of its next connection. An acceptor may crash between
@@ -22,6 +26,7 @@
 #include "core/base/random.h"
 #include "core/consensus/acceptor.h"
 #include "core/consensus/invariants.h"
+#include "core/consensus/membership.h"
 #include "core/consensus/proposer.h"
 
 namespace argon::consensus::model {
@@ -31,6 +36,7 @@ inline constexpr uint32_t kSegment = 16;
 
 struct Options {
   Configuration configuration;
+  std::vector<Member> change_to;  // who the members may become; empty: no change
   int proposers = 2;
   int records_max = 2;      // per proposer's term
   int entries_max = 1'000;  // records of all proposers together
@@ -64,7 +70,12 @@ enum class Kind : uint8_t {
   RepeatUp,
   RepeatDown,
   CrashAfterOne,  // effect of the next message to the acceptor
-  CrashAfterTwo
+  CrashAfterTwo,
+  DecideJoint,
+  DecideFinal,
+  Tell,   // a node the configuration that is decided; it answers with its report
+  Raise,  // a node's term, to the fence's
+  Pull    // a node that joins copies the log of the node that `proposer` is the id of
 };
 
 struct Action {
@@ -113,6 +124,7 @@ class World {
     Bytes written;      // from kBase
     size_t synced = 0;  // bytes of it
     Lsn acknowledged;   // highest flush ever told, unless cut since
+    bool exists = true;
   };
   struct Compute {
     Proposer machine;
@@ -163,6 +175,7 @@ class World {
   uint64_t print_of_node(const Node& node) const;
 
   bool reaches(int proposer, NodeId id) const;
+  bool may_connect(int proposer, NodeId id) const;
   Proposer new_proposer(Term min_term) const;
   std::string step_acceptor(NodeId id, AcceptorEffects effects);
   std::string run_effects(NodeId id, AcceptorEffects effects);
@@ -186,6 +199,16 @@ class World {
   std::string apply_to_link(const Action& action);
   std::string apply_to_node(const Action& action);
   std::string pump(int proposer);
+  // model_membership.cc
+  void add_joining_nodes();
+  Configuration joint_configuration() const;
+  Configuration decided_configuration() const;
+  MemberReport report_of(NodeId id) const;
+  void enabled_on_change(std::vector<Action>& all) const;
+  std::string apply_to_change(const Action& action);
+  std::string tell(NodeId id);
+  std::string pull(NodeId id, NodeId donor);
+  std::string reconfigured(int proposer);
   void answer(ConnectionId to, AcceptorMessage message);
 
   std::shared_ptr<const Options> shared_options_;
@@ -204,6 +227,10 @@ class World {
   int attempts_ = 0;
   size_t elections_ = 0;
   size_t truncations_ = 0;
+  std::optional<MembershipChange> change_;  // once the joint configuration is decided
+  bool final_ = false;                      // and so is the final one
+  std::map<NodeId, MemberReport> reported_;
+  std::map<Term, Lsn> won_;         // where each term that was won starts
   int effects_left_ = kAllEffects;  // before the acceptor crashes
 
   static constexpr int kAllEffects = 1'000'000;
@@ -212,6 +239,10 @@ class World {
 // Lets messages between the proposer and these acceptors arrive, and these acceptors flush, until nothing of
 // the kind is left. Empty, or the broken claim.
 std::string settle(World& world, int proposer, const std::set<NodeId>& acceptors);
+
+// The coordinator's steps with these nodes, final configuration included, until none is left. Those that join
+// copy the log of `donor`; 0: they begin empty.
+std::string settle_change(World& world, const std::set<NodeId>& nodes, NodeId donor);
 
 // Runs `steps` random actions. Empty, or the broken claim with the last actions before it.
 std::string run_random(World& world, Random& random, int steps);

@@ -103,7 +103,8 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(
       "Exhausts all schedules of 2 proposers, 3 acceptors and 3 entries with lost, repeated and delayed "
-      "messages and a crash, from several openings, up to a depth.");
+      "messages and a crash, also while a fourth acceptor replaces one, from several openings, up to a "
+      "depth.");
   app.add_option("opening", arguments.openings, "only these (all)");
   app.add_option("--depth", arguments.depth, "actions (each opening's own)")->check(CLI::Range(1, 1'000));
   app.add_option("--states", arguments.states, "stop after so many distinct states over all openings");
