@@ -10,6 +10,7 @@
 #include "scenarios/elections.h"
 #include "scenarios/ledger.h"
 #include "scenarios/load.h"
+#include "scenarios/membership.h"
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
 #include "scenarios/safekeeper_loss.h"
@@ -34,6 +35,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kClockTrouble,
                                              kCompaction,
                                              kControlApi,
+                                             kMembership,
                                              kObjectStore,
                                              kPageserverLoss,
                                              kSafekeeperLoss,

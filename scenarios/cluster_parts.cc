@@ -66,7 +66,7 @@ sim::Machine& Cluster::add(const std::string& name) {
   return machine;
 }
 
-void Cluster::add_safekeeper(uint64_t number) {
+void Cluster::add_safekeeper(uint64_t number, bool member) {
   Random random = run_.random().fork("safekeeper " + std::to_string(number));
   std::string name = "safekeeper-" + std::to_string(number);
   safekeeper::SafekeeperConfig config;
@@ -81,7 +81,9 @@ void Cluster::add_safekeeper(uint64_t number) {
   config.save_interval = milliseconds(random, 200, 30'000);
   config.partial_upload_pause = milliseconds(random, 500, 20'000);
   config.manage_interval = milliseconds(random, 100, 2000);
-  members_.members.push_back({NodeId(number), name, kWalPort});
+  consensus::Member self{NodeId(number), name, kWalPort};
+  all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
+  if (member) members_.members.push_back(self);
   // The safekeepers of a cluster share one bucket.
   if (wal_backups_.empty()) wal_backups_.push_back(std::make_unique<sim::Bucket>());
   sim::Bucket& bucket = *wal_backups_.front();
@@ -161,7 +163,7 @@ bool Cluster::set_up() {
     config.listen_http = Address::tcp("0.0.0.0", 50052);
     return broker::run_broker(task, env, config);
   });
-  for (uint64_t i = 1; i <= 3; i++) add_safekeeper(i);
+  for (uint64_t i = 1; i <= 3 + knobs_.spare_safekeepers; i++) add_safekeeper(i, i <= 3);
   add_pageserver();
   sim::Machine& operators = run_.world().add_machine("operator");
   operators.spare();
@@ -205,7 +207,12 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   computes_.push_back(std::move(config));
   sim::Machine& machine = add(kept.name);
   machine.supervise(supervise);
-  machine.boot([&kept, &line](Task& task, Env& env) {
+  machine.boot([this, &kept, &line](Task& task, Env& env) -> Status {
+    if (knobs_.spare_safekeepers > 0) {
+      sim::BucketStore store = wal_store();
+      TRY_ASSIGN(auto decided, safekeeper::decided_members(task, store, line.id));
+      if (decided) kept.safekeepers = *decided;
+    }
     return compute::run_model_compute(task, env, kept, *line.reference, *line.events);
   });
 }
@@ -251,9 +258,17 @@ Line* Cluster::branch(Line& parent, Duration limit) {
 
 std::vector<sim::Machine*> Cluster::safekeepers() {
   std::vector<sim::Machine*> all;
-  for (const consensus::Member& member : members_.members)
-    all.push_back(run_.world().find_machine(member.host));
+  for (const auto& [id, node] : all_safekeepers_) all.push_back(run_.world().find_machine(node.member.host));
   return all;
+}
+
+safekeeper::Migration Cluster::migration(const Line& line) {
+  return {line.id, all_safekeepers_, {}};
+}
+
+void Cluster::set_members(const std::vector<NodeId>& members) {
+  members_.members.clear();
+  for (NodeId id : members) members_.members.push_back(all_safekeepers_.at(id).member);
 }
 
 void Cluster::heal_core() {

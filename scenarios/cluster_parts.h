@@ -14,6 +14,7 @@
 #include "core/pageserver/config.h"
 #include "core/pg/made_datadir.h"
 #include "core/safekeeper/config.h"
+#include "core/safekeeper/migration.h"
 #include "scenarios/oracle_pages.h"
 #include "scenarios/scenario.h"
 #include "sim/bucket.h"
@@ -39,6 +40,7 @@ struct ClusterKnobs {
   bool small_layers = false;              // flushes and compactions all the time
   std::optional<Duration> store_latency;  // mean of each half of an object store's call
   std::optional<Duration> pause;          // mean, of each task of a compute between what it does
+  uint64_t spare_safekeepers = 0;         // that are no members at first
 };
 
 class Cluster {
@@ -60,10 +62,17 @@ class Cluster {
   Run& run() { return run_; }
   std::vector<std::unique_ptr<Line>>& lines() { return lines_; }
   sim::Machine& pageserver() { return *run_.world().find_machine("pageserver"); }
+  // Members and others.
   std::vector<sim::Machine*> safekeepers();
+  // How a change of members is asked for; its target is the caller's.
+  safekeeper::Migration migration(const Line& line);
+  // The members of all lines, from now on and for new ones.
+  void set_members(const std::vector<NodeId>& members);
+  size_t member_count() const { return members_.members.size(); }
   const sim::Bucket& layers() const { return layers_; }
   // Where all safekeepers put full segments.
   const sim::Bucket& wal_backup() const { return *wal_backups_.front(); }
+  sim::BucketStore wal_store() { return sim::BucketStore(*wal_backups_.front(), store_latency_); }
   // A machine that no fault hits: where checks run.
   sim::Machine& operators() { return *run_.world().find_machine("operator"); }
   const Address& pages() const { return pages_; }
@@ -80,7 +89,7 @@ class Cluster {
 
  private:
   sim::Machine& add(const std::string& name);
-  void add_safekeeper(uint64_t number);
+  void add_safekeeper(uint64_t number, bool member);
   void add_pageserver();
   void check_local(const sim::Machine& pageserver);
   Status import_root(Task& task);
@@ -97,6 +106,7 @@ class Cluster {
   sim::Bucket layers_;
   std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;
   consensus::Configuration members_;
+  std::map<NodeId, safekeeper::MigrationNode> all_safekeepers_;
   std::vector<std::unique_ptr<Line>> lines_;
   std::vector<std::unique_ptr<compute::ModelComputeConfig>> computes_;
   std::vector<std::string> nodes_;

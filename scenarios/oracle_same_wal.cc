@@ -31,7 +31,7 @@ void check_line(Cluster& cluster, const Line& line) {
     Bytes wal = read_wal(*machine, cluster.wal_folder(line), from, to);
     if (!wal.empty()) most = std::max(most, ++copies[hash128(wal)]);
   }
-  if (removed || most * 2 > cluster.safekeepers().size()) return;
+  if (removed || most * 2 > cluster.member_count()) return;
   cluster.run().fail("committed WAL is the same on every node",
                      line.name + ": only " + std::to_string(most) +
                          " safekeepers agree on what was acknowledged, " + to_string(from) + " to " +

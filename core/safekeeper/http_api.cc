@@ -4,6 +4,8 @@
 
 #include "core/base/checksum.h"
 #include "core/pg/wal_page.h"
+#include "core/safekeeper/management_json.h"
+#include "core/safekeeper/pull.h"
 
 namespace argon::safekeeper {
 namespace {
@@ -12,77 +14,13 @@ using nlohmann::json;
 
 constexpr uint64_t kDigestMax = 1u << 30;
 
-Error missing(const std::string& field, std::string_view kind) {
-  return Error(Code::Invalid, "field '" + field + "' must be " + std::string(kind));
-}
-
-Result<std::string> text_field(const json& body, const std::string& field) {
-  auto found = body.find(field);
-  if (found == body.end() || !found->is_string()) return missing(field, "a text");
-  return found->get<std::string>();
-}
-
-Result<uint64_t> number_field(const json& body, const std::string& field, uint64_t otherwise) {
-  auto found = body.find(field);
-  if (found == body.end() || found->is_null()) return otherwise;
-  // Numbers of 64 bits may come as texts: JavaScript's cannot hold them.
-  if (found->is_string()) return parse_u64(found->get<std::string>()).with("field '" + field + "'");
-  if (!found->is_number_unsigned()) return missing(field, "a number");
-  return found->get<uint64_t>();
-}
-
-Result<std::vector<consensus::Member>> members_of(const json& configuration, const std::string& field) {
-  std::vector<consensus::Member> members;
-  auto found = configuration.find(field);
-  if (found == configuration.end() || found->is_null()) return members;
-  if (!found->is_array()) return missing(field, "a list of safekeepers");
-  for (const json& entry : *found) {
-    if (!entry.is_object()) return missing(field, "a list of safekeepers");
-    consensus::Member member;
-    TRY_ASSIGN(uint64_t id, number_field(entry, "id", 0));
-    TRY_ASSIGN(member.host, text_field(entry, "host"));
-    TRY_ASSIGN(uint64_t port, number_field(entry, "pg_port", 0));
-    if (port > UINT16_MAX) return missing("pg_port", "a port");
-    member.id = NodeId(id);
-    member.port = static_cast<uint16_t>(port);
-    members.push_back(std::move(member));
-  }
-  return members;
-}
-
-Result<consensus::Configuration> configuration_of(const json& body) {
-  auto found = body.find("mconf");
-  if (found == body.end() || !found->is_object()) return missing("mconf", "a configuration");
-  consensus::Configuration configuration;
-  TRY_ASSIGN(uint64_t generation, number_field(*found, "generation", 0));
-  if (generation > UINT32_MAX) return missing("generation", "a number of 32 bits");
-  configuration.generation = consensus::ConfigurationGeneration(static_cast<uint32_t>(generation));
-  TRY_ASSIGN(configuration.members, members_of(*found, "members"));
-  TRY_ASSIGN(configuration.new_members, members_of(*found, "new_members"));
-  TRY(configuration.validate());
-  return configuration;
-}
-
-json to_json(const std::vector<consensus::Member>& members) {
-  json list = json::array();
-  for (const consensus::Member& m : members)
-    list.push_back({{"id", m.id.value}, {"host", m.host}, {"pg_port", m.port}});
-  return list;
-}
-
-json to_json(const consensus::Configuration& configuration) {
-  return {{"generation", configuration.generation.value},
-          {"members", to_json(configuration.members)},
-          {"new_members", configuration.joint() ? to_json(configuration.new_members) : json()}};
-}
-
 Result<TenantTimelineId> id_of(const http::Request& request) {
   TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
   TRY_ASSIGN(TimelineId timeline, parse_timeline_id(request.parameter("timeline")));
   return TenantTimelineId{tenant, timeline};
 }
 
-json describe(const Timeline& timeline, MonotonicTime now) {
+json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime now) {
   json out = {{"tenant_id", to_string(timeline.id().tenant)},
               {"timeline_id", to_string(timeline.id().timeline)}};
   if (!timeline.failure().ok()) {
@@ -90,6 +28,8 @@ json describe(const Timeline& timeline, MonotonicTime now) {
     return out;
   }
   const consensus::Acceptor& a = timeline.acceptor();
+  out.update(to_json(timeline.report()));
+  out["wal_address"] = config.advertise_wal.empty() ? to_string(config.listen_wal) : config.advertise_wal;
   json history = json::array();
   for (const auto& entry : a.state().history.entries())
     history.push_back({{"term", entry.term.value}, {"lsn", to_string(entry.start)}});
@@ -123,7 +63,8 @@ json describe(const Timeline& timeline, MonotonicTime now) {
 
 class Api {
  public:
-  Api(Timelines& timelines, Metrics& metrics) : timelines_(timelines), metrics_(metrics) {}
+  Api(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics)
+      : config_(config), timelines_(timelines), metrics_(metrics) {}
 
   Result<http::Response> list(Task&, const http::Request&) {
     json all = json::array();
@@ -152,13 +93,48 @@ class Api {
     }
     consensus::ServerInfo server{static_cast<uint32_t>(version), system_id, static_cast<uint32_t>(segment)};
     TRY_ASSIGN(std::shared_ptr<Timeline> created, timelines_.create(task, id, configuration, server, start));
-    return http::json_response(describe(*created, task.env().now()), 201);
+    return http::json_response(describe(config_, *created, task.env().now()), 201);
   }
 
   Result<http::Response> status(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
-    return http::json_response(describe(*timeline, task.env().now()));
+    return http::json_response(describe(config_, *timeline, task.env().now()));
+  }
+
+  // Copies the timeline from a peer, and joins.
+  Result<http::Response> pull(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(json body, request.json());
+    PullRequest pull{id, {}, {}};
+    TRY_ASSIGN(pull.configuration, configuration_of(body));
+    auto donors = body.find("donors");
+    if (donors == body.end() || !donors->is_array())
+      return Error(Code::Invalid, "field 'donors' must be a list of HOST:PORT, of HTTP");
+    for (const json& donor : *donors) {
+      if (!donor.is_string()) return Error(Code::Invalid, "a donor must be HOST:PORT");
+      TRY_ASSIGN(Address address, parse_address(donor.get<std::string>()));
+      pull.donors.push_back(std::move(address));
+    }
+    TRY_ASSIGN(std::shared_ptr<Timeline> pulled, pull_timeline(task, timelines_, pull));
+    return http::json_response(to_json(pulled->report()), 201);
+  }
+
+  Result<http::Response> exclude(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
+    TRY(timelines_.exclude(task, id, configuration));
+    return http::json_response(json::object());
+  }
+
+  Result<http::Response> raise_term(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(uint64_t term, number_field(body, "term", 0));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    TRY(timeline->raise_term(task, Term(term)));
+    return http::json_response(to_json(timeline->report()));
   }
 
   Result<http::Response> remove(Task& task, const http::Request& request) {
@@ -173,7 +149,9 @@ class Api {
     TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
     TRY(timeline->set_configuration(task, configuration));
-    return http::json_response({{"current_conf", to_json(configuration)}});
+    json answer = to_json(timeline->report());
+    answer["current_conf"] = to_json(timeline->acceptor().state().configuration);
+    return http::json_response(answer);
   }
 
   Result<http::Response> checkpoint(Task& task, const http::Request& request) {
@@ -242,6 +220,7 @@ class Api {
     set("syncs", "Files synced since the start.", timeline.storage().syncs());
   }
 
+  const SafekeeperConfig& config_;
   Timelines& timelines_;
   Metrics& metrics_;
 };
@@ -249,7 +228,7 @@ class Api {
 }  // namespace
 
 http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics) {
-  auto api = std::make_shared<Api>(timelines, metrics);
+  auto api = std::make_shared<Api>(config, timelines, metrics);
   http::Router router;
   using Method = Result<http::Response> (Api::*)(Task&, const http::Request&);
   auto add = [&](const char* verb, const char* pattern, Method method) {
@@ -265,6 +244,9 @@ http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, M
   add("GET", "/v1/tenant/:tenant/timeline/:timeline", &Api::status);
   add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove);
   add("PUT", "/v1/tenant/:tenant/timeline/:timeline/membership", &Api::membership);
+  add("POST", "/v1/tenant/:tenant/timeline/:timeline/pull", &Api::pull);
+  add("PUT", "/v1/tenant/:tenant/timeline/:timeline/exclude", &Api::exclude);
+  add("POST", "/v1/tenant/:tenant/timeline/:timeline/term_bump", &Api::raise_term);
   add("POST", "/v1/tenant/:tenant/timeline/:timeline/checkpoint", &Api::checkpoint);
   add("GET", "/v1/tenant/:tenant/timeline/:timeline/digest", &Api::digest);
   return router;

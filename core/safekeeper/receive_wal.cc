@@ -1,6 +1,7 @@
 // A proposer's connection: one fiber reads and feeds the acceptor, another sends what it answers.
 
 #include "core/consensus/codec.h"
+#include "core/env/points.h"
 #include "core/safekeeper/wal_service.h"
 
 namespace argon::safekeeper {
@@ -51,6 +52,16 @@ Result<std::shared_ptr<Timeline>> WalService::greeted(Task& task,
   return created.is(Code::AlreadyExists) ? timelines_.find(greeting.id) : created;
 }
 
+// To a proposer that has not heard yet that the members are others.
+Status WalService::tell_members(Task& task, Stream& stream, const consensus::Configuration& members) {
+  env_.probe("safekeeper.told-members"_probe);
+  wire::BufferedWriter out(stream);
+  consensus::encode_message(out.buffer(), consensus::AcceptorMessage(consensus::AcceptorGreeting{
+                                              config_.id, members, Term(), Lsn()}));
+  Deadline deadline(task, kDrainTimeout);
+  return out.flush(task);
+}
+
 Status WalService::serve_proposer(Task& task, wire::BufferedReader& in, Stream& stream) {
   TRY(wire::expect_hello(task, in));
   wire::FrameReader frames(in);
@@ -63,6 +74,9 @@ Status WalService::serve_proposer(Task& task, wire::BufferedReader& in, Stream& 
   const auto* greeting = std::get_if<consensus::ProposerGreeting>(&first);
   if (greeting == nullptr)
     return refuse(task, stream, Error(Code::Invalid, "the first message must be a greeting"));
+  if (const consensus::Configuration* members = timelines_.removed(greeting->id);
+      members != nullptr && members->generation > greeting->configuration.generation)
+    return tell_members(task, stream, *members);
   auto timeline = greeted(task, *greeting);
   if (!timeline.ok()) return refuse(task, stream, timeline.error());
 

@@ -231,6 +231,7 @@ void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
 }
 
 void Timeline::claim(Term term, Lsn wal) {
+  if (retired_) return;
   env_.durable_claim(term_claim_, term.value);
   if (wal.valid()) env_.durable_claim(flush_claim_, wal.value);
 }
@@ -344,6 +345,41 @@ Status Timeline::set_configuration(Task& task, const consensus::Configuration& c
   if (!failure_.ok()) return failure_;
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->adopt_configuration(configuration));
   return apply(task, std::move(effects));
+}
+
+Status Timeline::raise_term(Task& task, Term term) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  return apply(task, acceptor_->raise_term(term));
+}
+
+consensus::MemberReport Timeline::report() {
+  const consensus::Acceptor& a = *acceptor_;
+  claim(a.term(), a.flush());
+  return {config_.id, a.state().configuration.generation, a.term(), {a.last_log_term(), a.flush()}};
+}
+
+Status Timeline::bury(Task& task, const consensus::Configuration& configuration) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  if (control_.acceptor.configuration.generation > configuration.generation)
+    return Error(Code::Stale, "here is " + to_string(control_.acceptor.configuration));
+  Uninterruptible whole(task);
+  TimelineControl tombstone = control_;
+  tombstone.acceptor.configuration = configuration;
+  tombstone.acceptor.history = {};
+  tombstone.acceptor.local_start = tombstone.acceptor.commit = Lsn();
+  retired_ = true;
+  env_.durable_claim(flush_claim_, 0);
+  if (Status written = write_control(task, env_.disk(), directory_, tombstone); !written.ok()) {
+    retired_ = false;
+    return fail(written.error().with("leave a tombstone"), written.is(Code::NoSpace));
+  }
+  control_ = std::move(tombstone);
+  ignore_result(Status(fail(Error(Code::Stale, "its members are " + to_string(configuration)), false)));
+  return {};
 }
 
 Status Timeline::save(Task& task) {

@@ -18,6 +18,7 @@
 #include <optional>
 
 #include "core/consensus/acceptor.h"
+#include "core/consensus/membership.h"
 #include "core/env/env.h"
 #include "core/fiber/scope.h"
 #include "core/fiber/sync.h"
@@ -78,7 +79,8 @@ class Timeline {
   const Status& failure() const { return failure_; }
   // failure() is of the disk: only a new process may look at it again.
   bool needs_restart() const {
-    return !failure_.ok() && !may_recover_ && !failure_.is(Code::Corrupt) && !failure_.is(Code::Unsupported);
+    return !failure_.ok() && !may_recover_ && !retired_ && !failure_.is(Code::Corrupt) &&
+           !failure_.is(Code::Unsupported);
   }
 
   // ---- proposers
@@ -107,6 +109,12 @@ class Timeline {
   Status on_peer(Task& task, const PeerInfo& peer);
   const std::map<NodeId, PeerInfo>& peers() const { return peers_; }
   Status set_configuration(Task& task, const consensus::Configuration& configuration);
+  Status raise_term(Task& task, Term term);
+  // For a change of members. REQUIRES: failure().ok().
+  consensus::MemberReport report();
+  // Leaves a tombstone (timelines.h) for its control file, and serves nobody any more: connections end. For
+  // good. Stale where it knows a later configuration.
+  Status bury(Task& task, const consensus::Configuration& configuration);
   // Saves, uploads, removes what is due. Errors are logged inside; never suspends for long but on I/O.
   void manage(Task& task);
   // Persists positions; for a graceful stop.
@@ -172,6 +180,7 @@ class Timeline {
   Status failure_;
   uint64_t damaged_reads_ = 0;
   bool may_recover_ = false;
+  bool retired_ = false;  // what is told from now on need not last
   Watermark<Lsn> committed_;
   Watermark<Lsn> flushed_;
   std::map<consensus::ConnectionId, ProposerLink*> links_;

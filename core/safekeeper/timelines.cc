@@ -4,7 +4,6 @@
 #include "core/env/points.h"
 
 namespace argon::safekeeper {
-
 Timelines::Timelines(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store)
     : env_(env), scope_(scope), config_(config), store_(store), log_(env.log()) {}
 
@@ -30,6 +29,12 @@ Status Timelines::load(Task& task) {
 }
 
 Status Timelines::load_one(Task& task, const TenantTimelineId& id) {
+  auto control = read_control(task, env_.disk(), directory(id));
+  if (control.ok() && control->id == id && !control->acceptor.configuration.contains(config_.id)) {
+    removed_[id] = *std::move(control);
+    leaving_[id] = nullptr;
+    return {};
+  }
   auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
   if (opened.is(Code::Cancelled)) return opened.error();
   if (opened.is(Code::NotFound)) {
@@ -57,7 +62,21 @@ Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
   if (auto why = broken_.find(id); why != broken_.end())
     return Error(Code::Unavailable,
                  "timeline " + to_string(id) + " is not served: " + why->second.to_string());
+  if (const consensus::Configuration* members = removed(id); members != nullptr)
+    return Error(Code::Stale, "timeline " + to_string(id) +
+                                  " was removed from this safekeeper: its members are " +
+                                  to_string(*members));
   return Error(Code::NotFound, "timeline " + to_string(id) + " is not on this safekeeper");
+}
+
+const consensus::Configuration* Timelines::removed(const TenantTimelineId& id) const {
+  auto found = removed_.find(id);
+  return found == removed_.end() ? nullptr : &found->second.acceptor.configuration;
+}
+
+Term Timelines::former_term(const TenantTimelineId& id) const {
+  auto found = removed_.find(id);
+  return found == removed_.end() ? Term() : found->second.acceptor.term;
 }
 
 Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTimelineId& id,
@@ -65,26 +84,44 @@ Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTime
                                                     const consensus::ServerInfo& server, Lsn start) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  if (auto found = find(id); found.ok())
-    return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists already");
-  else if (!found.is(Code::NotFound))
-    return found.error();
-  TRY(configuration.validate());
-  if (!configuration.contains(config_.id))
-    return Error(Code::Invalid,
-                 "safekeeper " + to_string(config_.id) + " is not in " + to_string(configuration));
+  TRY(may_make(id, configuration));
   TimelineControl control;
   control.id = id;
   control.acceptor.configuration = configuration;
   control.acceptor.server = server;
   control.acceptor.timeline_start = start;
+  control.acceptor.term = former_term(id);
   Uninterruptible whole(task);
-  Status made = Timeline::create(task, env_.disk(), directory(id), control);
-  if (made.is(Code::Io) || made.is(Code::MaybeApplied)) {
+  if (removed(id) != nullptr) return made(task, id, write_control(task, env_.disk(), directory(id), control));
+  return made(task, id, Timeline::create(task, env_.disk(), directory(id), control));
+}
+
+Status Timelines::may_make(const TenantTimelineId& id, const consensus::Configuration& configuration) {
+  TRY(configuration.validate());
+  if (!configuration.contains(config_.id))
+    return Error(Code::Invalid,
+                 "safekeeper " + to_string(config_.id) + " is not in " + to_string(configuration));
+  if (filling_.contains(id))
+    return Error(Code::Unavailable, "timeline " + to_string(id) + " is being copied to this safekeeper");
+  auto found = find(id);
+  if (found.ok()) return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists already");
+  const consensus::Configuration* members = removed(id);
+  bool later = members != nullptr && members->generation < configuration.generation;
+  if (!found.is(Code::NotFound) && !later) return found.error();
+  if (leaving_.contains(id))
+    return Error(Code::Unavailable,
+                 "timeline " + to_string(id) + " is still being removed from this safekeeper");
+  return {};
+}
+
+// `written`: how its control file came to be.
+Result<std::shared_ptr<Timeline>> Timelines::made(Task& task, const TenantTimelineId& id, Status written) {
+  if (written.is(Code::Io) || written.is(Code::MaybeApplied)) {
     env_.probe("safekeeper.creation-undecided"_probe);
-    broken_.emplace(id, made.error());
+    broken_.emplace(id, written.error());
   }
-  TRY(std::move(made).with("create timeline " + to_string(id)));
+  TRY(std::move(written).with("create timeline " + to_string(id)));
+  removed_.erase(id);
   auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
   // It exists from here on, so it must not be unknown either: nobody could make or use it before a restart.
   if (!opened.ok()) {
@@ -92,9 +129,99 @@ Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTime
     return opened.error();
   }
   std::shared_ptr<Timeline> timeline = *std::move(opened);
-  log_.info("created timeline {} with {}", to_string(id), to_string(configuration));
+  log_.info("created timeline {} with {}, WAL up to {}", to_string(id),
+            to_string(timeline->acceptor().state().configuration), to_string(timeline->acceptor().flush()));
   timelines_[id] = timeline;
   return timeline;
+}
+
+Result<std::shared_ptr<Timeline>> Timelines::install(Task& task, const TenantTimelineId& id,
+                                                     const consensus::Configuration& configuration,
+                                                     const Fill& fill) {
+  {
+    Lock lock;
+    TRY(lock.acquire(task, mutex_));
+    TRY(may_make(id, configuration));
+    filling_.insert(id);
+  }
+  struct Filling {
+    ~Filling() { ids.erase(id); }
+    std::set<TenantTimelineId>& ids;
+    TenantTimelineId id;
+  } filling{filling_, id};
+  TRY(make_dirs(task, env_.disk(), directory(id)));
+  TRY_ASSIGN(TimelineControl control, fill(task, directory(id)));
+  CHECK(control.id == id && control.acceptor.configuration == configuration);
+  control.acceptor.term = std::max(control.acceptor.term, former_term(id));
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  Uninterruptible whole(task);
+  return made(task, id, write_control(task, env_.disk(), directory(id), control));
+}
+
+Status Timelines::exclude(Task& task, const TenantTimelineId& id,
+                          const consensus::Configuration& configuration) {
+  TRY(configuration.validate());
+  if (configuration.contains(config_.id))
+    return Error(Code::Invalid, "safekeeper " + to_string(config_.id) + " is in " + to_string(configuration));
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (filling_.contains(id))
+    return Error(Code::Unavailable, "timeline " + to_string(id) + " is being copied to this safekeeper");
+  if (const consensus::Configuration* members = removed(id);
+      members != nullptr && members->generation >= configuration.generation)
+    return {};
+  Uninterruptible whole(task);
+  TimelineControl tombstone;
+  if (auto found = timelines_.find(id); found != timelines_.end()) {
+    std::shared_ptr<Timeline> timeline = found->second;
+    TRY(timeline->bury(task, configuration));
+    tombstone = timeline->control();
+    leaving_[id] = std::move(timeline);
+    timelines_.erase(id);
+  } else {
+    if (auto why = broken_.find(id); why != broken_.end()) return why->second;
+    if (auto older = removed_.find(id); older != removed_.end()) tombstone = older->second;
+    tombstone.id = id;
+    tombstone.acceptor.configuration = configuration;
+    TRY(make_dirs(task, env_.disk(), directory(id)));
+    Status written = write_control(task, env_.disk(), directory(id), tombstone);
+    if (!written.ok()) broken_.emplace(id, written.error());
+    TRY(written);
+    leaving_.try_emplace(id);
+  }
+  env_.probe("safekeeper.excluded"_probe);
+  log_.info("removed timeline {}: its members are {}", to_string(id), to_string(configuration));
+  removed_[id] = std::move(tombstone);
+  return {};
+}
+
+Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  auto found = leaving_.find(id);
+  if (found == leaving_.end()) return {};
+  if (std::shared_ptr<Timeline> timeline = found->second; timeline != nullptr) {
+    if (timeline->proposers() + timeline->readers() > 0) return {};
+    TRY(timeline->stop(task, false));
+    leaving_[id] = nullptr;
+  }
+  TRY_ASSIGN(std::vector<DirEntry> entries, env_.disk().list(task, directory(id)));
+  for (const DirEntry& entry : entries)
+    if (entry.name != kControlFileName) TRY(env_.disk().unlink(task, join_path(directory(id), entry.name)));
+  TRY(env_.disk().sync_dir(task, directory(id)));
+  TimelineControl& tombstone = removed_.at(id);
+  std::vector<std::string> own;  // objects that nobody else would remove
+  for (const PartialUpload& partial : {tombstone.partial, tombstone.partial_previous})
+    if (!partial.key.empty()) own.push_back(partial.key);
+  if (store_ != nullptr && !own.empty()) {
+    TRY(store_->remove(task, own));
+    tombstone.partial = tombstone.partial_previous = {};
+    Uninterruptible whole(task);
+    TRY(write_control(task, env_.disk(), directory(id), tombstone));
+  }
+  leaving_.erase(id);
+  return {};
 }
 
 Status Timelines::remove(Task& task, const TenantTimelineId& id) {
@@ -118,6 +245,8 @@ Status Timelines::remove(Task& task, const TenantTimelineId& id) {
 }
 
 Status Timelines::stop(Task& task) {
+  for (auto& [id, timeline] : leaving_)
+    if (timeline != nullptr) TRY(timeline->stop(task, false));
   for (auto& [id, timeline] : timelines_)
     if (Status stopped = timeline->stop(task, true); !stopped.ok())
       log_.warn("stop timeline {}: {}", to_string(id), stopped.error().to_string());
@@ -125,6 +254,11 @@ Status Timelines::stop(Task& task) {
 }
 
 void Timelines::manage(Task& task) {
+  std::vector<TenantTimelineId> leaving;
+  for (const auto& [id, timeline] : leaving_) leaving.push_back(id);
+  for (const TenantTimelineId& id : leaving)
+    if (Status gone = clear_away(task, id); !gone.ok() && !gone.is(Code::Cancelled))
+      log_.warn("clear away timeline {}: {}", to_string(id), gone.error().to_string());
   for (const TenantTimelineId& id : ids()) {
     auto found = timelines_.find(id);
     if (found == timelines_.end() || task.cancelled()) continue;

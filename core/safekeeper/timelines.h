@@ -1,9 +1,15 @@
 // All timelines of one safekeeper: DATA_DIR/TENANT/TIMELINE/, opened at start.
+//
+// A timeline whose members this safekeeper is none of any more leaves its control file behind, without WAL: a
+// tombstone. It says who the members are, so that a proposer that has not heard of it learns them here, and
+// nobody makes the timeline here again under the same configuration or an older one.
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "core/safekeeper/timeline.h"
 
@@ -16,12 +22,23 @@ class Timelines {
 
   // Opens all that is on disk. A timeline that cannot be opened is kept as broken(): others are served.
   Status load(Task& task);
-  // NotFound, or why it cannot be opened.
+  // NotFound; Stale where it was here; or why it cannot be opened.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);
   // AlreadyExists where it is there. `start`: where its WAL will begin; 0: the first election says.
   Result<std::shared_ptr<Timeline>> create(Task& task, const TenantTimelineId& id,
                                            const consensus::Configuration& configuration,
                                            const consensus::ServerInfo& server, Lsn start);
+  // As create(); but `fill` first puts WAL into the folder, and says what the control file is to hold.
+  // Suspends as long as that takes. Errors also: Unavailable (it is being filled by another call), fill's.
+  using Fill = std::function<Result<TimelineControl>(Task&, const std::string& directory)>;
+  Result<std::shared_ptr<Timeline>> install(Task& task, const TenantTimelineId& id,
+                                            const consensus::Configuration& configuration, const Fill& fill);
+  // Leaves a tombstone where the timeline was, or might have come to be: this safekeeper is not in
+  // `configuration`. Its connections end soon; then its files go. Errors: Stale (it knows a later
+  // configuration), Invalid (it is a member), of the disk.
+  Status exclude(Task& task, const TenantTimelineId& id, const consensus::Configuration& configuration);
+  // The members of a timeline that was here; null where it was not, or is.
+  const consensus::Configuration* removed(const TenantTimelineId& id) const;
   // Stops it and removes its files (not what is in the object store). Ok where there is none.
   Status remove(Task& task, const TenantTimelineId& id);
   // Saves and stops all.
@@ -39,6 +56,11 @@ class Timelines {
  private:
   std::string directory(const TenantTimelineId& id) const;
   Status load_one(Task& task, const TenantTimelineId& id);
+  Status may_make(const TenantTimelineId& id, const consensus::Configuration& configuration);
+  Result<std::shared_ptr<Timeline>> made(Task& task, const TenantTimelineId& id, Status written);
+  Term former_term(const TenantTimelineId& id) const;
+  // After exclude(): what is left of it goes, once nobody uses it.
+  Status clear_away(Task& task, const TenantTimelineId& id);
 
   Env& env_;
   Scope& scope_;
@@ -48,6 +70,10 @@ class Timelines {
   Mutex mutex_;  // creation and removal
   std::map<TenantTimelineId, std::shared_ptr<Timeline>> timelines_;
   std::map<TenantTimelineId, Error> broken_;
+  std::map<TenantTimelineId, TimelineControl> removed_;  // tombstones
+  std::map<TenantTimelineId, std::shared_ptr<Timeline>>
+      leaving_;  // removed, not cleared away yet; null: not open
+  std::set<TenantTimelineId> filling_;
 };
 
 }  // namespace argon::safekeeper

@@ -24,6 +24,7 @@ class WalService {
  private:
   Status serve_connection(Task& task, Stream& stream);
   // receive_wal.cc
+  Status tell_members(Task& task, Stream& stream, const consensus::Configuration& members);
   Status serve_proposer(Task& task, wire::BufferedReader& in, Stream& stream);
   Result<std::shared_ptr<Timeline>> greeted(Task& task, const consensus::ProposerGreeting& greeting);
   Status read_proposer(Task& task, wire::FrameReader& frames, Timeline& timeline, ProposerLink& link,

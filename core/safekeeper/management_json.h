@@ -1,0 +1,24 @@
+// Configurations and reports of members as JSON: of the management API, and of what migration.h keeps.
+
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "core/consensus/membership.h"
+
+namespace argon::safekeeper {
+
+// A field of `body`: Invalid names it. Numbers of 64 bits may come as texts, since JavaScript's cannot hold
+// them.
+Result<std::string> text_field(const nlohmann::json& body, const std::string& field);
+Result<uint64_t> number_field(const nlohmann::json& body, const std::string& field, uint64_t otherwise);
+Result<Lsn> lsn_field(const nlohmann::json& body, const std::string& field);
+
+nlohmann::json to_json(const consensus::Configuration& configuration);
+// Of the field "mconf". Invalid where it is none, or not valid.
+Result<consensus::Configuration> configuration_of(const nlohmann::json& body);
+
+nlohmann::json to_json(const consensus::MemberReport& report);
+Result<consensus::MemberReport> report_of(const nlohmann::json& body);
+
+}  // namespace argon::safekeeper

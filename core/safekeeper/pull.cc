@@ -1,0 +1,224 @@
+#include "core/safekeeper/pull.h"
+
+#include <algorithm>
+
+#include "core/base/checksum.h"
+#include "core/env/points.h"
+#include "core/http/client.h"
+#include "core/pg/wal_page.h"
+#include "core/safekeeper/management_json.h"
+#include "core/wire/pg_wire.h"
+#include "core/wire/replication.h"
+
+namespace argon::safekeeper {
+namespace {
+
+using nlohmann::json;
+
+constexpr Duration kAnswerTimeout = Duration::seconds(5);
+constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
+
+std::string path_of(const TenantTimelineId& id) {
+  return "/v1/tenant/" + to_string(id.tenant) + "/timeline/" + to_string(id.timeline);
+}
+
+// What a donor says of the timeline.
+struct Donor {
+  Address http;
+  Address wal;
+  TimelineControl control;  // its own, but for the configuration
+  Lsn flush;
+
+  consensus::LogPosition position() const {
+    return {control.acceptor.history.up_to(flush).last_term(), flush};
+  }
+};
+
+Result<consensus::TermHistory> history_of(const json& state) {
+  std::vector<consensus::TermStart> entries;
+  auto list = state.find("term_history");
+  if (list == state.end() || !list->is_array()) return Error(Code::Corrupt, "no term history");
+  for (const json& entry : *list) {
+    TRY_ASSIGN(uint64_t term, number_field(entry, "term", 0));
+    TRY_ASSIGN(Lsn start, lsn_field(entry, "lsn"));
+    entries.push_back({Term(term), start});
+  }
+  consensus::TermHistory history(std::move(entries));
+  TRY(history.validate());
+  return history;
+}
+
+Result<Donor> parse_donor(const Address& http, const TenantTimelineId& id, const json& status) {
+  if (status.contains("failure")) return Error(Code::Unavailable, status["failure"].dump());
+  Donor donor;
+  donor.http = http;
+  TRY_ASSIGN(std::string wal, text_field(status, "wal_address"));
+  TRY_ASSIGN(donor.wal, parse_address(wal));
+  donor.control.id = id;
+  consensus::AcceptorState& state = donor.control.acceptor;
+  const json none = json::object();
+  const json& acceptor = status.contains("acceptor_state") ? status["acceptor_state"] : none;
+  const json& server = status.contains("pg_info") ? status["pg_info"] : none;
+  TRY_ASSIGN(uint64_t term, number_field(acceptor, "term", 0));
+  state.term = Term(term);
+  TRY_ASSIGN(state.history, history_of(acceptor));
+  TRY_ASSIGN(uint64_t version, number_field(server, "pg_version", 0));
+  TRY_ASSIGN(state.server.system_id, number_field(server, "system_id", 0));
+  TRY_ASSIGN(uint64_t segment, number_field(server, "wal_seg_size", 0));
+  state.server.pg_version = static_cast<uint32_t>(version);
+  state.server.wal_segment_size = static_cast<uint32_t>(segment);
+  TRY_ASSIGN(state.timeline_start, lsn_field(status, "timeline_start_lsn"));
+  TRY_ASSIGN(state.local_start, lsn_field(status, "local_start_lsn"));
+  TRY_ASSIGN(state.commit, lsn_field(status, "commit_lsn"));
+  TRY_ASSIGN(donor.control.backup, lsn_field(status, "backup_lsn"));
+  TRY_ASSIGN(donor.control.remote_consistent, lsn_field(status, "remote_consistent_lsn"));
+  TRY_ASSIGN(donor.flush, lsn_field(status, "flush_lsn"));
+  return donor;
+}
+
+Result<Donor> ask(Task& task, const Address& http, const TenantTimelineId& id) {
+  Deadline deadline(task, kAnswerTimeout);
+  TRY_ASSIGN(json status, http::fetch_json(task, http, "GET", path_of(id), nullptr));
+  return parse_donor(http, id, status).with(to_string(http));
+}
+
+// Those that answer, the one with the highest log first.
+Result<std::vector<Donor>> ask_all(Task& task, const PullRequest& request) {
+  std::vector<Donor> donors;
+  std::string failures;
+  for (const Address& http : request.donors) {
+    auto donor = ask(task, http, request.id);
+    if (donor.ok())
+      donors.push_back(*std::move(donor));
+    else if (donor.is(Code::Cancelled))
+      return donor.error();
+    else
+      failures += "; " + donor.error().message();
+  }
+  if (donors.empty())
+    return Error(Code::Unavailable,
+                 "no safekeeper to copy timeline " + to_string(request.id) + " from" + failures);
+  std::ranges::stable_sort(donors,
+                           [](const Donor& a, const Donor& b) { return a.position() > b.position(); });
+  return donors;
+}
+
+// Where the copy begins: everything below is in the object store as full segments, and no pageserver needs
+// it.
+Lsn copy_from(const Donor& donor) {
+  const TimelineControl& control = donor.control;
+  Lsn needed = std::min({control.backup, control.remote_consistent, control.acceptor.commit});
+  return std::max(pg::segment_start(needed), control.acceptor.local_start);
+}
+
+Status copy_wal(Task& task, WalStorage& storage, const Donor& donor, uint32_t& crc) {
+  const consensus::AcceptorState& state = donor.control.acceptor;
+  std::unique_ptr<wire::PgClient> client;
+  {
+    Deadline deadline(task, kAnswerTimeout);
+    TRY_ASSIGN(client, wire::PgClient::connect(task, donor.wal, {{"user", "argon"}, {"replication", "true"}},
+                                               {{"tenant_id", to_string(donor.control.id.tenant)},
+                                                {"timeline_id", to_string(donor.control.id.timeline)}}));
+    wire::StartReplication command{.slot = {}, .start = storage.written(), .term = state.term};
+    TRY(client->start_copy_both(task, wire::to_string(command)));
+  }
+  while (storage.written() < donor.flush) {
+    Deadline deadline(task, kWalTimeout);
+    TRY_ASSIGN(std::optional<ByteView> body, client->read_copy(task));
+    if (!body)
+      return Error(Code::Disconnected, "the donor ended the stream at " + to_string(storage.written()));
+    TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
+    auto* data = std::get_if<wire::XLogData>(&message);
+    if (data == nullptr) continue;
+    Lsn at = storage.written();
+    if (data->start != at)
+      return Error(Code::Corrupt,
+                   "the donor sent WAL at " + to_string(data->start) + ", not at " + to_string(at));
+    ByteView wal = data->data.first(std::min<uint64_t>(data->data.size(), donor.flush - at));
+    TRY(storage.write(task, at, wal));
+    uint64_t committed = at < state.commit ? std::min<uint64_t>(wal.size(), state.commit - at) : 0;
+    crc = crc32c_extend(crc, wal.first(committed));
+  }
+  return {};
+}
+
+// Another donor that has committed as far must have the same bytes.
+Status compare_with(Task& task, const Donor& other, Lsn from, Lsn until, uint32_t crc) {
+  std::string query = "/digest?from_lsn=" + http::url_encode(to_string(from)) +
+                      "&until_lsn=" + http::url_encode(to_string(until));
+  Deadline deadline(task, kWalTimeout);
+  auto answer = http::fetch_json(task, other.http, "GET", path_of(other.control.id) + query, nullptr);
+  if (answer.is(Code::Cancelled)) return answer.error();
+  if (!answer.ok()) return {};  // it may lack old WAL, or have gone
+  TRY_ASSIGN(uint64_t theirs, number_field(*answer, "crc32c", 0));
+  if (theirs == crc) return {};
+  return Error(Code::Corrupt, "two safekeepers have different WAL from " + to_string(from) + " to " +
+                                  to_string(until) + ": " + to_string(other.http) +
+                                  " and the one that it was copied from");
+}
+
+struct Copied {
+  Lsn from;
+  uint32_t crc = 0;  // of what is committed
+};
+
+// Where nothing but the rest of a record lies in the last segment, its beginning is copied as well: a log
+// ends with a record that was seen whole.
+Result<Copied> copy_whole_records(Task& task, const Donor& donor, const consensus::AcceptorState& nothing,
+                                  const std::string& directory, const Logger& log) {
+  for (Lsn from = copy_from(donor);;
+       from = std::max(donor.control.acceptor.local_start, from - pg::kWalSegmentSize)) {
+    TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
+               WalStorage::open(task, task.env().disk(), directory, nothing, log));
+    TRY(storage->initialise(task, from, nothing.server.system_id));
+    uint32_t crc = 0;
+    TRY(copy_wal(task, *storage, donor, crc).with("copy WAL from " + to_string(donor.wal)));
+    TRY_ASSIGN(Flushed flushed, storage->flush(task));
+    if (flushed.record_end == donor.flush) return Copied{from, crc};
+    if (from == donor.control.acceptor.local_start)
+      return Error(Code::Corrupt, "the WAL copied ends at " + to_string(flushed.record_end) +
+                                      ", the donor's at " + to_string(donor.flush));
+    task.env().probe("safekeeper.pulled-from-further-back"_probe);
+  }
+}
+
+Result<TimelineControl> copy(Task& task, const PullRequest& request, const std::string& directory,
+                             const Logger& log) {
+  TRY_ASSIGN(std::vector<Donor> donors, ask_all(task, request));
+  const Donor& best = donors.front();
+  TimelineControl control = best.control;
+  consensus::AcceptorState& state = control.acceptor;
+  state.configuration = request.configuration;
+  if (!state.local_start.valid()) return control;  // nobody has any WAL yet
+  consensus::AcceptorState nothing = state;
+  nothing.local_start = Lsn();
+  TRY_ASSIGN(Copied copied, copy_whole_records(task, best, nothing, directory, log));
+  TRY_ASSIGN(Donor after, ask(task, best.http, request.id));
+  if (after.control.acceptor.term != state.term || after.control.acceptor.history != state.history)
+    return Error(Code::Unavailable, "the donor's term changed meanwhile; ask again");
+  for (const Donor& other : donors)
+    if (other.http != best.http && copied.from < state.commit &&
+        other.control.acceptor.commit >= state.commit) {
+      TRY(compare_with(task, other, copied.from, state.commit, copied.crc));
+      break;
+    }
+  state.local_start = copied.from;
+  state.history = state.history.up_to(best.flush);
+  state.commit = state.commit < copied.from ? Lsn() : state.commit;
+  task.env().probe("safekeeper.pulled"_probe);
+  log.info("copied WAL of timeline {} from {} to {}", to_string(request.id), to_string(copied.from),
+           to_string(best.flush));
+  return control;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Timeline>> pull_timeline(Task& task, Timelines& timelines,
+                                                const PullRequest& request) {
+  Logger log(task.env().log());
+  return timelines.install(
+      task, request.id, request.configuration,
+      [&](Task& t, const std::string& directory) { return copy(t, request, directory, log); });
+}
+
+}  // namespace argon::safekeeper
