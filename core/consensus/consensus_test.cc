@@ -2,6 +2,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "core/consensus/acceptor.h"
+#include "core/consensus/invariants.h"
 #include "core/consensus/proposer.h"
 
 namespace argon::consensus {
@@ -352,6 +353,49 @@ TEST(Proposer, AdoptsAHigherConfigurationBeforeItCampaigns) {
   auto effects = proposer.on_message(NodeId(1), greeting);
   EXPECT_EQ(first<Reconfigured>(effects)->configuration, three(4));
   EXPECT_EQ(proposer.configuration().generation, ConfigurationGeneration(4));
+}
+
+// It goes on in its term; what it had committed counts, what it commits from here on needs both sets.
+TEST(Proposer, LeadsOnUnderAJointConfiguration) {
+  Proposer proposer = leading();
+  proposer.on_term_persisted();
+  while (proposer.next_append(NodeId(1))) {
+  }
+  proposer.on_message(NodeId(2), ack(5, Lsn(0x2000)));
+  proposer.on_message(NodeId(1), ack(5, Lsn(0x2000)));
+  ASSERT_EQ(proposer.commit(), Lsn(0x2000));
+  Configuration joint = three(2);
+  joint.new_members = {joint.members[1], {NodeId(4), "d", 4}, {NodeId(5), "e", 5}};
+  proposer.on_connected(NodeId(3));
+  AcceptorGreeting greeting = greeting_of(3, 5);
+  greeting.configuration = joint;
+  auto effects = proposer.on_message(NodeId(3), greeting);
+  EXPECT_EQ(first<Reconfigured>(effects)->configuration, joint);
+  EXPECT_EQ(first<SteppedDown>(effects), nullptr);
+  EXPECT_TRUE(proposer.leading());
+  EXPECT_EQ(check_state(proposer), "");
+  proposer.on_wal(Lsn(0x2100));
+  auto stream_to = [&](uint64_t id) {
+    AcceptorGreeting again = greeting_of(id, 5);
+    again.configuration = joint;
+    proposer.on_connected(NodeId(id));
+    proposer.on_message(NodeId(id), again);
+    VoteResponse vote = vote_of(5, Lsn(0x2000), proposer.history());
+    vote.given = false;
+    vote.generation = joint.generation;
+    proposer.on_message(NodeId(id), vote);
+    while (proposer.next_append(NodeId(id))) {
+    }
+    AppendResponse response = ack(5, Lsn(0x2100));
+    response.generation = joint.generation;
+    return proposer.on_message(NodeId(id), response);
+  };
+  stream_to(1);
+  stream_to(2);
+  EXPECT_EQ(proposer.commit(), Lsn(0x2000));  // a majority of the old ones alone
+  stream_to(4);
+  EXPECT_EQ(proposer.commit(), Lsn(0x2100));
+  EXPECT_EQ(check_state(proposer), "");
 }
 
 TEST(Proposer, WithoutWalOrAStartThereIsNoElection) {

@@ -100,15 +100,22 @@ void Proposer::greeted(NodeId from, Peer& peer, const AcceptorGreeting& greeting
 }
 
 void Proposer::adopt(const Configuration& configuration, ProposerEffects& out) {
-  if (Status valid = configuration.validate(); !valid.ok() || phase_ != Phase::CollectingTerms) {
+  bool may = phase_ == Phase::CollectingTerms || phase_ == Phase::Leading;
+  if (Status valid = configuration.validate(); !valid.ok() || !may) {
     step_down(term_, Error(Code::Stale, "another configuration is in force: " + to_string(configuration)),
               out);
     return;
   }
   config_.configuration = configuration;
-  // Everybody greets anew, so that the new generation reaches all before a vote is asked.
-  peers_.clear();
-  for (NodeId id : configuration.ids()) peers_[id];
+  committed_earlier_ = commit_;
+  // Everybody greets anew, so that the new generation reaches all before anything is asked. What a member has
+  // acknowledged in our term it still has; when the terms are not collected yet, nothing that was said
+  // counts.
+  std::map<NodeId, Peer> before = std::exchange(peers_, {});
+  for (NodeId id : configuration.ids()) {
+    Peer& peer = peers_[id];
+    if (phase_ == Phase::Leading && before.contains(id)) peer.acked = before.at(id).acked;
+  }
   out.push_back(Reconfigured{configuration});
 }
 
@@ -332,7 +339,7 @@ std::optional<Append> Proposer::heartbeat(NodeId member) {
 
 std::vector<NodeId> Proposer::donors() const {
   std::vector<NodeId> found;
-  if (donor_ != NodeId(0)) found.push_back(donor_);
+  if (peers_.contains(donor_)) found.push_back(donor_);
   for (const auto& [id, peer] : peers_)
     if (id != donor_ && start_.valid() && peer.acked >= start_) found.push_back(id);
   return found;
@@ -348,7 +355,11 @@ std::map<NodeId, Lsn> Proposer::acknowledged() const {
 void Proposer::fingerprint(Bytes& out) const {
   Writer w(out);
   w.u8(static_cast<uint8_t>(phase_)).be(term_.value).be(start_.value).be(wal_end_.value).be(commit_.value);
-  w.be(truncate_.value).be(config_.configuration.generation.value).be(donor_.value).be(oldest_.value);
+  w.be(committed_earlier_.value)
+      .be(truncate_.value)
+      .be(config_.configuration.generation.value)
+      .be(donor_.value)
+      .be(oldest_.value);
   w.be(config_.min_term.value)
       .be(config_.bootstrap_start.value)
       .be(start_check_.from.value)

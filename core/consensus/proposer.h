@@ -12,7 +12,8 @@
 //                         for as long as the proposer lives. All members, not only a quorum.
 //   Send                  encode, queue on that member's connection, in order.
 //   Reconfigured          a configuration of a higher generation was learnt: drop every link, connect
-//                         to the members of this one.
+//                         to the members of this one. Also while leading: the term goes on, and from here on
+//                         quorums are those of this configuration (membership.h).
 //   PersistTerm           store (term, start) durably, then on_term_persisted(). Nothing is sent
 //                         in the won term before.
 //   Elected               the term is won and its start S known. Get WAL ready to be read from
@@ -156,6 +157,8 @@ class Proposer {
   const TermHistory& history() const { return history_; }
   Lsn wal_end() const { return wal_end_; }
   Lsn commit() const { return commit_; }
+  // Committed already when the configuration in force was learnt; 0 where it is the first.
+  Lsn committed_earlier() const { return committed_earlier_; }
   // Up to where a quorum has answered that it knows the WAL to be committed.
   Lsn commit_known() const { return quorum_has(&Peer::known_commit); }
   // Every member has flushed up to here: WAL below is of no use to this proposer any more.
@@ -210,6 +213,7 @@ class Proposer {
   TermHistory history_;
   Lsn wal_end_;
   Lsn commit_;
+  Lsn committed_earlier_;  // commit_ when the configuration in force was learnt
   Lsn truncate_;
 };
 

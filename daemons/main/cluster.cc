@@ -81,11 +81,7 @@ std::vector<Background> nodes(const Config& config) {
   all.push_back(node(config, "broker", config.broker_dir(), "broker", config.broker_http));
   all.push_back(node(config, "pageserver " + std::to_string(config.pageserver_id), config.pageserver_dir(),
                      "pageserver", config.pageserver_http));
-  for (const SafekeeperNode& sk : config.safekeepers) {
-    all.push_back(node(config, "safekeeper " + std::to_string(sk.id), config.safekeeper_dir(sk.id),
-                       "safekeeper", sk.listen_http));
-    all.back().args.insert(all.back().args.end(), {"--id", std::to_string(sk.id)});
-  }
+  for (const SafekeeperNode& sk : config.safekeepers) all.push_back(safekeeper_daemon(config, sk));
   return all;
 }
 
@@ -123,6 +119,13 @@ Status check_free(Task& task, const Session& session, const Background& one) {
 }
 
 }  // namespace
+
+Background safekeeper_daemon(const Config& config, const SafekeeperNode& sk) {
+  Background daemon = node(config, "safekeeper " + std::to_string(sk.id), config.safekeeper_dir(sk.id),
+                           "safekeeper", sk.listen_http);
+  daemon.args.insert(daemon.args.end(), {"--id", std::to_string(sk.id)});
+  return daemon;
+}
 
 Result<Duration> parse_duration(const std::string& text) {
   size_t digits = text.find_first_not_of("0123456789");

@@ -55,10 +55,30 @@ struct TimelineOptions {
   std::string ancestor_start_lsn;
   std::string pg_version = "15";
   bool data_checksums = false;
+  std::vector<uint64_t> safekeepers;
+  std::string timeout = "10m";
 };
 Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_create(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_branch(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+
+// Moves a timeline to other safekeepers, while its endpoints go on. Started again, it goes on where it was
+// ended.
+Status timeline_migrate_safekeepers(Task& task, Env& env, const Globals& globals,
+                                    const TimelineOptions& options);
+
+struct SafekeeperOptions {
+  uint64_t id = 0;
+  uint64_t by = 0;  // replace: this one, which is there; 0: a new one
+  std::string timeout = "10m";
+};
+Status safekeeper_list(Task& task, Env& env, const Globals& globals);
+// One more section in argon.toml, and its daemon is started. No timeline has it as a member yet.
+Status safekeeper_add(Task& task, Env& env, const Globals& globals, const SafekeeperOptions& options);
+// All timelines that have it as a member go on with another, or with one less. Then it is stopped, and its
+// section goes.
+Status safekeeper_replace(Task& task, Env& env, const Globals& globals, const SafekeeperOptions& options);
+Status safekeeper_remove(Task& task, Env& env, const Globals& globals, const SafekeeperOptions& options);
 
 struct EndpointOptions {
   std::string name;
@@ -130,10 +150,16 @@ Result<int> check_server_version(Task& task, Env& env, const Config& config);
 // A new root timeline from the template, under that name. Unavailable with the reason.
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
                             const std::string& name, bool data_checksums);
-// Makes the timeline known to the safekeepers, as `details` (the pageserver's) describe it; those that know
-// it already keep what they have. Unavailable unless a majority knows it then.
+// Its safekeepers: as decided (core/safekeeper/migration.h), else all in argon.toml, as generation 1.
+Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
+                                            const TenantTimelineId& id);
+// Makes a new timeline known to the safekeepers, as `details` (the pageserver's) describe it; those that know
+// it already keep what they have, and where its members have changed nothing is done. Unavailable unless a
+// majority knows it then.
 Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineId& id,
                              const nlohmann::json& details);
+// A safekeeper's daemon.
+Background safekeeper_daemon(const Config& config, const SafekeeperNode& node);
 // "running", "stopped" or "crashed".
 std::string endpoint_status(const Config& config, const Endpoint& endpoint);
 Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode);

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "daemons/main/files.h"
 #include "daemons/posix/log_file.h"
 
 namespace argon::cli {
@@ -182,6 +183,37 @@ Result<Config> load_config(const std::string& dir) {
   }
   if (!status.ok()) return status.error().with(file);
   return config;
+}
+
+Status add_safekeeper_section(const Config& config, const SafekeeperNode& node) {
+  TRY_ASSIGN(std::string text, read_text(config.config_file()));
+  if (!text.ends_with('\n')) text += '\n';
+  return write_text(config.config_file(), text + safekeeper_text(node));
+}
+
+Status remove_safekeeper_section(const Config& config, uint64_t id) {
+  TRY_ASSIGN(std::string text, read_text(config.config_file()));
+  toml::table root = toml::parse(text);
+  const toml::array* list = root["safekeepers"].as_array();
+  for (size_t i = 0; list != nullptr && i < list->size(); i++) {
+    const toml::table* table = (*list)[i].as_table();
+    if (table == nullptr || (*table)["id"].value_or(int64_t{0}) != static_cast<int64_t>(id)) continue;
+    std::istringstream lines(text);
+    std::string rest;
+    bool inside = false;
+    uint32_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      number++;
+      if (number == table->source().begin.line)
+        inside = true;
+      else if (line.starts_with('['))
+        inside = false;
+      if (!inside) rest += line + '\n';
+    }
+    return write_text(config.config_file(), rest);
+  }
+  return Error(Code::NotFound,
+               "there is no safekeeper " + std::to_string(id) + " in " + config.config_file());
 }
 
 std::string state_dir(const std::string& option) {

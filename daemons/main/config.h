@@ -1,8 +1,8 @@
 // The cluster's one configuration file, argon.toml in the state folder.
 //
-// Written by `argon init`, with every key explained; edited by the operator; never rewritten.
-// Relative paths are relative to the state folder. Unknown keys are refused, so that a typing error
-// does not go unnoticed.
+// Written by `argon init`, with every key explained; edited by the operator; of the commands, only those that
+// add and remove safekeepers change it, by a whole section each. Relative paths are relative to the state
+// folder. Unknown keys are refused, so that a typing error does not go unnoticed.
 
 #pragma once
 
@@ -53,6 +53,12 @@ struct Config {
 Result<Config> load_config(const std::string& dir);
 // The text of argon.toml for these values.
 std::string config_text(const Config& config);
+
+// The text of one safekeeper's section.
+std::string safekeeper_text(const SafekeeperNode& node);
+// argon.toml with the section at its end; without it. The rest stays byte for byte.
+Status add_safekeeper_section(const Config& config, const SafekeeperNode& node);
+Status remove_safekeeper_section(const Config& config, uint64_t id);
 
 // The state folder: --dir, else ARGON_DIR, else ./.argon; absolute.
 std::string state_dir(const std::string& option);

@@ -6,9 +6,23 @@
 
 namespace argon::cli {
 
+std::string safekeeper_text(const SafekeeperNode& node) {
+  return fmt::format(R"(
+[[safekeepers]]
+# Its number in the cluster. New timelines have all safekeepers listed here as members; commits need a majority.
+id = {}
+# WAL service (frames and PostgreSQL's replication protocol).
+listen_pg = "{}"
+# Management, /v1/status and /metrics.
+listen_http = "{}"
+)",
+                     node.id, to_string(node.listen_pg), to_string(node.listen_http));
+}
+
 std::string config_text(const Config& config) {
   std::string text = fmt::format(
-      R"(# The configuration of one Argon cluster on this machine. Made by `argon init`, never rewritten.
+      R"(# The configuration of one Argon cluster on this machine. Made by `argon init`; `argon safekeeper` adds
+# and removes sections of safekeepers, nothing else changes it.
 # Edit it while the cluster is stopped. Relative paths are relative to this file's folder.
 
 # The format of this file.
@@ -42,17 +56,7 @@ listen_http = "{}"
       config.postgres_bin, config.postgres_user, to_string(config.log_level), to_string(config.broker_listen),
       to_string(config.broker_http), config.pageserver_id, to_string(config.pageserver_pg),
       to_string(config.pageserver_http));
-  for (const SafekeeperNode& node : config.safekeepers)
-    text += fmt::format(R"(
-[[safekeepers]]
-# Its number in the cluster; commits need a majority of the safekeepers listed here.
-id = {}
-# WAL service (frames and PostgreSQL's replication protocol).
-listen_pg = "{}"
-# Management, /v1/status and /metrics.
-listen_http = "{}"
-)",
-                        node.id, to_string(node.listen_pg), to_string(node.listen_http));
+  for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(
 [object_store]
 # A folder: what lies here is what the cluster can be rebuilt from.

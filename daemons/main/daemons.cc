@@ -9,6 +9,7 @@
 #include "core/compute/sidecar.h"
 #include "core/pageserver/pageserver.h"
 #include "core/safekeeper/safekeeper.h"
+#include "daemons/main/commands.h"
 #include "daemons/posix/daemon.h"
 
 namespace argon::cli {
@@ -57,9 +58,6 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   compute.listen = endpoint.listen;
   compute.http_listen = endpoint.listen_http;
   compute.pageserver = config.pageserver_pg;
-  compute.safekeepers.generation = consensus::ConfigurationGeneration(1);
-  for (const SafekeeperNode& node : config.safekeepers)
-    compute.safekeepers.members.push_back({NodeId(node.id), node.listen_pg.host, node.listen_pg.port});
   compute.settings = config.endpoint_settings;
   compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
   return compute;
@@ -110,6 +108,7 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
   keeper.listen_http = node->listen_http;
   keeper.broker = config->broker_listen;
   keeper.object_store_dir = config->object_store_dir();
+  keeper.allow_creation = false;  // timelines are made by `argon`
   return posix::run_daemon(
       options_for(globals, *config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),
       [&](Task& task, Env& env) { return safekeeper::run_safekeeper(task, env, keeper); });
@@ -143,7 +142,10 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
   if (!compute.ok()) return refuse(globals, compute.error());
   return posix::run_daemon(
       options_for(globals, *config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
-      [&](Task& task, Env& env) { return compute::run_compute(task, env, *compute); });
+      [&](Task& task, Env& env) -> Status {
+        TRY_ASSIGN(compute->safekeepers, members_of(task, env, *config, compute->id));
+        return compute::run_compute(task, env, *compute);
+      });
 }
 
 }  // namespace argon::cli

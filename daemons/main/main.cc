@@ -40,6 +40,7 @@ struct Commands {
   StopOptions stop;
   TenantOptions tenant;
   TimelineOptions timeline;
+  SafekeeperOptions safekeeper;
   EndpointOptions endpoint;
   InspectOptions inspect;
   InspectWalOptions inspect_wal;
@@ -152,6 +153,35 @@ void add_timeline(CLI::App& app, Commands& all) {
   on(list, all, timeline_list, all.timeline);
   on(create, all, timeline_create, all.timeline);
   on(branch, all, timeline_branch, all.timeline);
+  CLI::App* migrate = timeline->add_subcommand(
+      "migrate-safekeepers",
+      "Move a timeline to other safekeepers, while its endpoints go on. May be ended and run again");
+  migrate->add_option("--tenant-id", all.timeline.tenant_id, "32 hex digits (default: the default tenant)");
+  migrate->add_option("--branch-name", all.timeline.branch_name, "The timeline's name")->required();
+  migrate->add_option("--to", all.timeline.safekeepers, "Numbers of all its safekeepers afterwards, as 1,2,4")
+      ->delimiter(',')
+      ->required();
+  migrate->add_option("-t,--timeout", all.timeline.timeout, "How long to go on")->capture_default_str();
+  on(migrate, all, timeline_migrate_safekeepers, all.timeline);
+}
+
+void add_safekeepers(CLI::App& app, Commands& all) {
+  SafekeeperOptions& options = all.safekeeper;
+  CLI::App* group = app.get_subcommand("safekeeper");
+  on(group->add_subcommand("list", "List safekeepers"), all, safekeeper_list);
+  on(group->add_subcommand("add", "Add a safekeeper to the cluster, and start it"), all, safekeeper_add,
+     options);
+  CLI::App* replace =
+      group->add_subcommand("replace", "Let another one take its place in all timelines, then take it away");
+  CLI::App* remove = group->add_subcommand("remove", "Let all timelines go on without it, then take it away");
+  replace->add_option("--by", options.by, "By this one, which is there (default: a new one)");
+  for (CLI::App* sub : {replace, remove}) {
+    sub->add_option("ID", options.id, "Its number")->required();
+    sub->add_option("-t,--timeout", options.timeout, "How long to go on with one timeline")
+        ->capture_default_str();
+  }
+  on(replace, all, safekeeper_replace, options);
+  on(remove, all, safekeeper_remove, options);
 }
 
 void add_endpoint(CLI::App& app, Commands& all) {
@@ -261,10 +291,16 @@ void add_daemons(CLI::App& app, Commands& all) {
   };
   daemon("broker", "Run the broker", [&all] { return broker_main(all.globals); });
   daemon("pageserver", "Run the pageserver", [&all] { return pageserver_main(all.globals); });
-  daemon("safekeeper", "Run one safekeeper",
-         [&all] { return safekeeper_main(all.globals, all.safekeeper_id); })
-      ->add_option("--id", all.safekeeper_id, "Its number in argon.toml")
-      ->required();
+  CLI::App* safekeeper =
+      daemon("safekeeper", "Run one safekeeper (with --id), or show and change which there are",
+             [&all] { return safekeeper_main(all.globals, all.safekeeper_id); });
+  safekeeper->require_subcommand(0, 1);
+  safekeeper->add_option("--id", all.safekeeper_id, "Run this one: its number in argon.toml");
+  // Called also where a subcommand was chosen.
+  safekeeper->callback([&all] {
+    if (all.safekeeper_id != 0)
+      all.chosen = [&all] { return safekeeper_main(all.globals, all.safekeeper_id); };
+  });
   daemon("compute", "Run one endpoint: its sidecar and server",
          [&all] { return compute_main(all.globals, all.endpoint.name); })
       ->add_option("--endpoint", all.endpoint.name, "The endpoint's name")
@@ -292,6 +328,7 @@ int main(int argc, char** argv) {
   add_endpoint(app, all);
   add_inspect(app, all);
   add_daemons(app, all);
+  add_safekeepers(app, all);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,12 +4,18 @@
 
 #include "core/fiber/scope.h"
 #include "core/http/client.h"
+#include "core/objstore/local_store.h"
+#include "core/safekeeper/migration.h"
 #include "daemons/main/commands.h"
 
 namespace argon::cli {
 namespace {
 
 using namespace literals;
+
+consensus::Member member(const SafekeeperNode& node) {
+  return {NodeId(node.id), node.listen_pg.host, node.listen_pg.port};
+}
 
 std::string text_of(const nlohmann::json& details, const char* key) {
   auto at = details.find(key);
@@ -37,8 +43,21 @@ Result<nlohmann::json> creation_request(const Config& config, const TenantTimeli
 
 }  // namespace
 
+Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
+                                            const TenantTimelineId& id) {
+  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), config.object_store_dir(), "argon"));
+  TRY_ASSIGN(auto decided, safekeeper::decided_members(task, *store, id));
+  if (decided) return *decided;
+  consensus::Configuration members;
+  members.generation = consensus::ConfigurationGeneration(1);
+  for (const SafekeeperNode& node : config.safekeepers) members.members.push_back(member(node));
+  return members;
+}
+
 Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineId& id,
                              const nlohmann::json& details) {
+  TRY_ASSIGN(consensus::Configuration members, members_of(task, session.env(), session.config(), id));
+  if (members.generation > consensus::ConfigurationGeneration(1)) return {};
   const std::vector<SafekeeperNode>& nodes = session.config().safekeepers;
   TRY_ASSIGN(nlohmann::json request, creation_request(session.config(), id, details));
   std::vector<Status> results(nodes.size());
