@@ -22,7 +22,7 @@ def listed(c, *group):
 
 def verbs(c):
     return {" ".join([name, sub]) for name in listed(c) for sub in listed(c, name)} | {
-        name for name in listed(c) if not listed(c, name)}
+        name for name in listed(c) if not listed(c, name)} | {f"safekeeper {sub}" for sub in listed(c, "safekeeper")}
 
 
 class Walk:
@@ -60,7 +60,8 @@ class Walk:
 def without_a_cluster(w, all_verbs):
     needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
-                  "endpoint stop": ["e"], "inspect page": ["--relation", "1663/5/1259"]}
+                  "endpoint stop": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
+                  "safekeeper replace": ["1"], "safekeeper remove": ["1"], "inspect page": ["--relation", "1663/5/1259"]}
     for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
     w.refused("inspect", w.c.root / "none", says="none")
@@ -105,6 +106,23 @@ def cluster_verbs(w):
     w.refused("endpoint create", "x", b"-c", b"a=\xff", says="is not UTF-8")
 
 
+def safekeeper_verbs(w):
+    c = w.c
+    c.sql("main", "create table t as select 1 as i")
+    added = w.good("safekeeper add")
+    cluster.expect(added["id"] == 4, f"safekeeper add: {added}")
+    w.refused("safekeeper replace", "3", "--by", "3", says="by itself")
+    w.good("safekeeper replace", "3", "--by", "4")
+    c.sql("main", "insert into t values (2)")
+    moved = w.good("timeline migrate-safekeepers", "--branch-name", "main", "--to", "1,2")
+    cluster.expect(moved["safekeepers"] == [1, 2], f"migrate-safekeepers: {moved}")
+    w.refused("timeline migrate-safekeepers", "--branch-name", "main", "--to", "9", says="there is no safekeeper 9")
+    w.refused("safekeeper remove", "9", says="there is no safekeeper 9")
+    w.good("safekeeper remove", "4")
+    cluster.expect([n["id"] for n in w.good("safekeeper list")] == [1, 2], "safekeeper list")
+    cluster.expect(c.sql("main", "select sum(i) from t") == "3", "rows after safekeepers changed")
+
+
 def endpoint_verbs(w):
     c = w.c
     w.good("endpoint create", "main")
@@ -113,6 +131,7 @@ def endpoint_verbs(w):
     started = w.good("endpoint start", "main")
     cluster.expect(c.sql("main", "select 1") == "1" and started["address"] in started["connection"], f"start: {started}")
     cluster.expect([e["status"] for e in w.good("endpoint list")] == ["running"], "endpoint list")
+    safekeeper_verbs(w)
     w.good("endpoint stop", "main")
     w.good("endpoint stop", "main")  # does not run: said on standard error
 
