@@ -98,8 +98,9 @@ Result<std::vector<Donor>> ask_all(Task& task, const PullRequest& request) {
   if (donors.empty())
     return Error(Code::Unavailable,
                  "no safekeeper to copy timeline " + to_string(request.id) + " from" + failures);
-  std::ranges::stable_sort(donors,
-                           [](const Donor& a, const Donor& b) { return a.position() > b.position(); });
+  std::ranges::sort(donors, [](const Donor& a, const Donor& b) {
+    return std::pair(b.position(), a.http) < std::pair(a.position(), b.http);
+  });
   return donors;
 }
 
