@@ -1,14 +1,8 @@
 // What a safekeeper says to damaged files and wrong requests; and that other timelines are not harmed.
 
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
 #include "core/env/io.h"
-#include "core/http/client.h"
-#include "core/safekeeper/safekeeper.h"
 #include "core/wire/pg_wire.h"
-#include "sim/machine.h"
+#include "sim/one_safekeeper.h"
 
 namespace argon::sim {
 namespace {
@@ -20,45 +14,10 @@ const std::string kTenant(32, 'a');
 const std::string kGood(32, '1');
 const std::string kBad(32, '2');
 
-Status safekeeper_main(Task& task, Env& env) {
-  safekeeper::SafekeeperConfig config;
-  config.id = NodeId(1);
-  config.data_dir = "/data";
-  config.listen_wal = Address::tcp("0.0.0.0", 5454);
-  config.listen_http = Address::tcp("0.0.0.0", 7676);
-  return safekeeper::run_safekeeper(task, env, config);
-}
-
-class SafekeeperBadInput : public testing::Test {
+class SafekeeperBadInput : public OneSafekeeper {
  protected:
-  SafekeeperBadInput()
-      : world_(WorldOptions{}), sk_(world_.add_machine("sk")), client_(world_.add_machine("client")) {
-    sk_.boot(safekeeper_main);
-    client_.boot([](Task& task, Env&) -> Status {
-      for (;;) TRY(task.sleep(3600_s));
-    });
-    world_.run_for(1_s);
-  }
-
-  Result<json> call(const std::string& method, const std::string& target, const json& body = {}) {
-    Result<json> answer = json();
-    Status ran = world_.run(client_, [&](Task& task) -> Status {
-      Deadline deadline(task, 10_s);
-      answer = http::fetch_json(task, Address::tcp("sk", 7676), method, target, body);
-      return {};
-    });
-    EXPECT_TRUE(ran.ok());
-    return answer;
-  }
   Result<json> create(const std::string& timeline, uint32_t generation = 1) {
-    json members = json::array({{{"id", 1}, {"host", "sk"}, {"pg_port", 5454}}});
-    return call("POST", "/v1/tenant/timeline",
-                {{"tenant_id", kTenant},
-                 {"timeline_id", timeline},
-                 {"pg_version", 150013},
-                 {"system_id", "4711"},
-                 {"start_lsn", "0/1000028"},
-                 {"mconf", {{"generation", generation}, {"members", members}}}});
+    return OneSafekeeper::create(kTenant, timeline, configuration(generation, {1}));
   }
   Result<json> status(const std::string& timeline) {
     return call("GET", "/v1/tenant/" + kTenant + "/timeline/" + timeline);
@@ -77,13 +36,8 @@ class SafekeeperBadInput : public testing::Test {
     });
     world_.run_for(1_s);
     ASSERT_TRUE(sk_.exit_status() && sk_.exit_status()->ok());
-    sk_.boot(safekeeper_main);
-    world_.run_for(1_s);
+    boot();
   }
-
-  World world_;
-  Machine& sk_;
-  Machine& client_;
 };
 
 TEST_F(SafekeeperBadInput, ADamagedControlFileStopsThatTimelineOnly) {

@@ -1,77 +1,25 @@
 // What a safekeeper's management interface does when members change: raised terms, tombstones, copies.
 
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
-#include "core/http/client.h"
-#include "core/safekeeper/safekeeper.h"
-#include "sim/machine.h"
+#include "core/safekeeper/migration.h"
+#include "sim/bucket.h"
+#include "sim/one_safekeeper.h"
 
 namespace argon::sim {
 namespace {
 
-using namespace argon::literals;
 using nlohmann::json;
 
 const std::string kTenant(32, 'a');
 const std::string kTimeline(32, '1');
 const std::string kPath = "/v1/tenant/" + kTenant + "/timeline/" + kTimeline;
 
-Status safekeeper_main(Task& task, Env& env) {
-  safekeeper::SafekeeperConfig config;
-  config.id = NodeId(1);
-  config.data_dir = "/data";
-  config.listen_wal = Address::tcp("0.0.0.0", 5454);
-  config.listen_http = Address::tcp("0.0.0.0", 7676);
-  return safekeeper::run_safekeeper(task, env, config);
-}
-
-json configuration(uint32_t generation, const std::vector<uint64_t>& members) {
-  json list = json::array();
-  for (uint64_t id : members) list.push_back({{"id", id}, {"host", "sk"}, {"pg_port", 5454}});
-  return {{"mconf", {{"generation", generation}, {"members", list}}}};
-}
-
-class SafekeeperMembers : public testing::Test {
+class SafekeeperMembers : public OneSafekeeper {
  protected:
-  SafekeeperMembers()
-      : world_(WorldOptions{}), sk_(world_.add_machine("sk")), client_(world_.add_machine("client")) {
-    sk_.boot(safekeeper_main);
-    client_.boot([](Task& task, Env&) -> Status {
-      for (;;) TRY(task.sleep(3600_s));
-    });
-    world_.run_for(1_s);
-  }
-
-  Result<json> call(const std::string& method, const std::string& target, const json& body = {}) {
-    Result<json> answer = json();
-    Status ran = world_.run(client_, [&](Task& task) -> Status {
-      Deadline deadline(task, 10_s);
-      answer = http::fetch_json(task, Address::tcp("sk", 7676), method, target, body);
-      return {};
-    });
-    EXPECT_TRUE(ran.ok());
-    return answer;
-  }
-  Result<json> create(const json& members) {
-    json body = members;
-    body.update({{"tenant_id", kTenant},
-                 {"timeline_id", kTimeline},
-                 {"pg_version", 150013},
-                 {"system_id", "4711"},
-                 {"start_lsn", "0/1000028"}});
-    return call("POST", "/v1/tenant/timeline", body);
-  }
+  Result<json> create(const json& members) { return OneSafekeeper::create(kTenant, kTimeline, members); }
   void lose_power() {
     sk_.power_loss();
-    sk_.boot(safekeeper_main);
-    world_.run_for(1_s);
+    boot();
   }
-
-  World world_;
-  Machine& sk_;
-  Machine& client_;
 };
 
 TEST_F(SafekeeperMembers, ATermIsRaisedAndNeverLowered) {
@@ -99,7 +47,7 @@ TEST_F(SafekeeperMembers, WhoIsLeftOutLeavesATombstone) {
     EXPECT_TRUE(call("PUT", kPath + "/exclude", configuration(5, {2, 3})).ok());
     if (!again) lose_power();
   }
-  world_.run_for(3_s);
+  world_.run_for(Duration::seconds(3));
   // It may come back under a later configuration, and has not forgotten its term.
   ASSERT_TRUE(create(configuration(6, {1, 2})).ok());
   EXPECT_EQ(call("GET", kPath)->at("term"), 7);
@@ -121,6 +69,29 @@ TEST_F(SafekeeperMembers, ACopyNeedsADonor) {
   EXPECT_TRUE(call("GET", kPath).is(Code::NotFound));
   ASSERT_TRUE(create(configuration(1, {1, 2, 3})).ok());
   EXPECT_TRUE(call("POST", kPath + "/pull", body).is(Code::AlreadyExists));
+}
+
+// It has lost its disk: with the log of 2 it would vote as if it had not.
+TEST_F(SafekeeperMembers, AMemberThatHasLostTheTimelineIsNotGivenItAgain) {
+  Machine& other = world_.add_machine("sk2");
+  boot(other, NodeId(2));
+  json body = configuration(1, {1, 2});
+  body.update({{"tenant_id", kTenant}, {"timeline_id", kTimeline}});
+  ASSERT_TRUE(call("POST", "/v1/tenant/timeline", body, "sk2").ok());
+
+  Bucket bucket;
+  safekeeper::Migration migration;
+  migration.id = {*parse_tenant_id(kTenant), *parse_timeline_id(kTimeline)};
+  migration.nodes[NodeId(1)] = {{NodeId(1), "sk", 5454}, Address::tcp("sk", 7676)};
+  migration.nodes[NodeId(2)] = {{NodeId(2), "sk2", 5454}, Address::tcp("sk2", 7676)};
+  migration.target = {NodeId(1), NodeId(2)};
+  Status done = world_.run(client_, [&](Task& task) -> Status {
+    BucketStore store(bucket, Duration::milliseconds(1));
+    Deadline deadline(task, Duration::seconds(20));
+    return safekeeper::migrate(task, store, migration).ok() ? Status() : Error(Code::TimedOut, "gave up");
+  });
+  EXPECT_TRUE(done.is(Code::TimedOut));
+  EXPECT_TRUE(call("GET", kPath).is(Code::NotFound));
 }
 
 }  // namespace

@@ -109,7 +109,8 @@ class Api {
     PullRequest pull{id, {}, {}};
     TRY_ASSIGN(pull.configuration, configuration_of(body));
     auto donors = body.find("donors");
-    if (donors == body.end() || !donors->is_array())
+    if (donors == body.end() || !donors->is_array() ||
+        donors->size() > 2 * consensus::Configuration::kMembersMax)
       return Error(Code::Invalid, "field 'donors' must be a list of HOST:PORT, of HTTP");
     for (const json& donor : *donors) {
       if (!donor.is_string()) return Error(Code::Invalid, "a donor must be HOST:PORT");

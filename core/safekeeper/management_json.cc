@@ -76,6 +76,16 @@ Result<consensus::Configuration> configuration_of(const json& body) {
   return configuration;
 }
 
+std::string members_text(const consensus::Configuration& configuration) {
+  return json{{"mconf", to_json(configuration)}}.dump();
+}
+
+Result<consensus::Configuration> parse_members(std::string_view text) {
+  json parsed = json::parse(text, nullptr, false);
+  if (!parsed.is_object()) return Error(Code::Invalid, "not a JSON object");
+  return configuration_of(parsed);
+}
+
 json to_json(const consensus::MemberReport& report) {
   return {{"sk_id", report.id.value},
           {"generation", report.generation.value},

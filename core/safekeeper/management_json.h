@@ -18,6 +18,10 @@ nlohmann::json to_json(const consensus::Configuration& configuration);
 // Of the field "mconf". Invalid where it is none, or not valid.
 Result<consensus::Configuration> configuration_of(const nlohmann::json& body);
 
+// An object that decides members (migration.h): its text, and the inverse.
+std::string members_text(const consensus::Configuration& configuration);
+Result<consensus::Configuration> parse_members(std::string_view text);
+
 nlohmann::json to_json(const consensus::MemberReport& report);
 Result<consensus::MemberReport> report_of(const nlohmann::json& body);
 

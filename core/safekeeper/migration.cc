@@ -84,20 +84,26 @@ class Migrator {
       auto found = status.ok() ? configuration_of(*status) : Result<Configuration>(status.error());
       if (!found.ok())
         failures += "; " + found.error().message();
-      else if (found->generation == ConfigurationGeneration(1))
-        return found;
       else
-        return Error(Code::Corrupt, "safekeeper " + to_string(id) + " is in " + to_string(*found) +
-                                        ", which nobody decided");
+        return undecided(id, *found);
     }
     return Error(Code::Unavailable,
                  "the members of timeline " + to_string(migration_.id) + " are not known" + failures);
   }
 
+  // Of generation 1, or somebody has decided it since we looked.
+  Result<Configuration> undecided(NodeId id, const Configuration& found) {
+    if (found.generation == ConfigurationGeneration(1)) return found;
+    TRY_ASSIGN(std::optional<Configuration> decided, decided_members(task_, store_, migration_.id));
+    if (decided) return *decided;
+    return Error(Code::Corrupt,
+                 "safekeeper " + to_string(id) + " is in " + to_string(found) + ", which nobody decided");
+  }
+
   // Ok where this or another configuration of the generation is decided: read again which.
   Status decide(const Configuration& configuration) {
     TRY(configuration.validate());
-    std::string text = json{{"mconf", to_json(configuration)}}.dump();
+    std::string text = members_text(configuration);
     Status put = store_.put(task_, members_key(migration_.id, configuration.generation), as_bytes(text),
                             objstore::PutMode::IfAbsent);
     if (put.ok()) say("decided " + to_string(configuration));
@@ -127,15 +133,23 @@ class Migrator {
     return report;
   }
 
-  // Tells a member the configuration; it copies the log first where it has none.
+  // Whether it may copy the log to become a member: it leaves a tombstone, or joins just now. A former member
+  // without either has lost its disk, and with it votes and WAL that count: it must not come back as if it
+  // had not.
+  static bool may_join(NodeId id, const Configuration& configuration, Code answer) {
+    if (answer == Code::Stale) return true;
+    Configuration old{configuration.generation, configuration.members, {}};
+    return answer == Code::NotFound && configuration.joint() && !old.contains(id);
+  }
+
+  // Tells a member the configuration; it copies the log first where it joins.
   Result<consensus::MemberReport> told(NodeId id, const Configuration& configuration) {
     const MigrationNode* to = node(id);
     if (to == nullptr)
       return Error(Code::Unavailable, "there is no safekeeper " + to_string(id) + " any more");
     json body{{"mconf", to_json(configuration)}};
     auto answer = call(to->http, "PUT", "/membership", body);
-    // Not here, or only a tombstone of an older configuration is.
-    if (answer.is(Code::NotFound) || answer.is(Code::Stale)) {
+    if (!answer.ok() && may_join(id, configuration, answer.error().code())) {
       body["donors"] = json::array();
       for (const auto& [other, donor] : migration_.nodes)
         if (other != id && configuration.contains(other)) body["donors"].push_back(to_string(donor.http));
@@ -244,8 +258,7 @@ Result<std::optional<Configuration>> decided_members(Task& task, objstore::Objec
   if (latest.is(Code::NotFound)) return std::optional<Configuration>();
   TRY(latest);
   TRY_ASSIGN(Bytes bytes, store.get(task, latest->first));
-  json text = json::parse(bytes.begin(), bytes.end(), nullptr, false);
-  auto configuration = configuration_of(text.is_object() ? text : json::object());
+  auto configuration = parse_members(as_text(bytes));
   if (!configuration.ok() || configuration->generation.value != latest->second.value)
     return Error(Code::Corrupt,
                  latest->first + " in the object store is not what was decided: " +

@@ -6,6 +6,7 @@
 #include "core/env/points.h"
 #include "core/http/client.h"
 #include "core/pg/wal_page.h"
+#include "core/safekeeper/donor.h"
 #include "core/safekeeper/management_json.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
@@ -20,60 +21,6 @@ constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
 
 std::string path_of(const TenantTimelineId& id) {
   return "/v1/tenant/" + to_string(id.tenant) + "/timeline/" + to_string(id.timeline);
-}
-
-// What a donor says of the timeline.
-struct Donor {
-  Address http;
-  Address wal;
-  TimelineControl control;  // its own, but for the configuration
-  Lsn flush;
-
-  consensus::LogPosition position() const {
-    return {control.acceptor.history.up_to(flush).last_term(), flush};
-  }
-};
-
-Result<consensus::TermHistory> history_of(const json& state) {
-  std::vector<consensus::TermStart> entries;
-  auto list = state.find("term_history");
-  if (list == state.end() || !list->is_array()) return Error(Code::Corrupt, "no term history");
-  for (const json& entry : *list) {
-    TRY_ASSIGN(uint64_t term, number_field(entry, "term", 0));
-    TRY_ASSIGN(Lsn start, lsn_field(entry, "lsn"));
-    entries.push_back({Term(term), start});
-  }
-  consensus::TermHistory history(std::move(entries));
-  TRY(history.validate());
-  return history;
-}
-
-Result<Donor> parse_donor(const Address& http, const TenantTimelineId& id, const json& status) {
-  if (status.contains("failure")) return Error(Code::Unavailable, status["failure"].dump());
-  Donor donor;
-  donor.http = http;
-  TRY_ASSIGN(std::string wal, text_field(status, "wal_address"));
-  TRY_ASSIGN(donor.wal, parse_address(wal));
-  donor.control.id = id;
-  consensus::AcceptorState& state = donor.control.acceptor;
-  const json none = json::object();
-  const json& acceptor = status.contains("acceptor_state") ? status["acceptor_state"] : none;
-  const json& server = status.contains("pg_info") ? status["pg_info"] : none;
-  TRY_ASSIGN(uint64_t term, number_field(acceptor, "term", 0));
-  state.term = Term(term);
-  TRY_ASSIGN(state.history, history_of(acceptor));
-  TRY_ASSIGN(uint64_t version, number_field(server, "pg_version", 0));
-  TRY_ASSIGN(state.server.system_id, number_field(server, "system_id", 0));
-  TRY_ASSIGN(uint64_t segment, number_field(server, "wal_seg_size", 0));
-  state.server.pg_version = static_cast<uint32_t>(version);
-  state.server.wal_segment_size = static_cast<uint32_t>(segment);
-  TRY_ASSIGN(state.timeline_start, lsn_field(status, "timeline_start_lsn"));
-  TRY_ASSIGN(state.local_start, lsn_field(status, "local_start_lsn"));
-  TRY_ASSIGN(state.commit, lsn_field(status, "commit_lsn"));
-  TRY_ASSIGN(donor.control.backup, lsn_field(status, "backup_lsn"));
-  TRY_ASSIGN(donor.control.remote_consistent, lsn_field(status, "remote_consistent_lsn"));
-  TRY_ASSIGN(donor.flush, lsn_field(status, "flush_lsn"));
-  return donor;
 }
 
 Result<Donor> ask(Task& task, const Address& http, const TenantTimelineId& id) {

@@ -4,6 +4,12 @@
 #include "core/env/points.h"
 
 namespace argon::safekeeper {
+namespace {
+
+constexpr Duration kStoreTimeout = Duration::seconds(30);
+
+}  // namespace
+
 Timelines::Timelines(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store)
     : env_(env), scope_(scope), config_(config), store_(store), log_(env.log()) {}
 
@@ -150,7 +156,14 @@ Result<std::shared_ptr<Timeline>> Timelines::install(Task& task, const TenantTim
     TenantTimelineId id;
   } filling{filling_, id};
   TRY(make_dirs(task, env_.disk(), directory(id)));
-  TRY_ASSIGN(TimelineControl control, fill(task, directory(id)));
+  auto filled = fill(task, directory(id));
+  if (!filled.ok()) {
+    // What was copied is of no use to the next attempt. What stays is found at the next start, and counts as
+    // nothing.
+    ignore_result(remove_segments(task, id));
+    return filled.error();
+  }
+  TimelineControl control = *std::move(filled);
   CHECK(control.id == id && control.acceptor.configuration == configuration);
   control.acceptor.term = std::max(control.acceptor.term, former_term(id));
   Lock lock;
@@ -196,26 +209,46 @@ Status Timelines::exclude(Task& task, const TenantTimelineId& id,
   return {};
 }
 
-Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
-  Lock lock;
-  TRY(lock.acquire(task, mutex_));
-  auto found = leaving_.find(id);
-  if (found == leaving_.end()) return {};
-  if (std::shared_ptr<Timeline> timeline = found->second; timeline != nullptr) {
-    if (timeline->proposers() + timeline->readers() > 0) return {};
-    TRY(timeline->stop(task, false));
-    leaving_[id] = nullptr;
-  }
+Status Timelines::remove_segments(Task& task, const TenantTimelineId& id) {
   TRY_ASSIGN(std::vector<DirEntry> entries, env_.disk().list(task, directory(id)));
   for (const DirEntry& entry : entries)
     if (entry.name != kControlFileName) TRY(env_.disk().unlink(task, join_path(directory(id), entry.name)));
-  TRY(env_.disk().sync_dir(task, directory(id)));
-  TimelineControl& tombstone = removed_.at(id);
+  return env_.disk().sync_dir(task, directory(id));
+}
+
+// False while connections are there still.
+Result<bool> Timelines::close_leaving(Task& task, const TenantTimelineId& id) {
+  std::shared_ptr<Timeline> timeline = leaving_.at(id);
+  if (timeline != nullptr) {
+    if (timeline->proposers() + timeline->readers() > 0) return false;
+    TRY(timeline->stop(task, false));
+    leaving_[id] = nullptr;
+  }
+  TRY(remove_segments(task, id));
+  return true;
+}
+
+Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
   std::vector<std::string> own;  // objects that nobody else would remove
-  for (const PartialUpload& partial : {tombstone.partial, tombstone.partial_previous})
-    if (!partial.key.empty()) own.push_back(partial.key);
+  {
+    Lock lock;
+    TRY(lock.acquire(task, mutex_));
+    if (!leaving_.contains(id)) return {};
+    TRY_ASSIGN(bool closed, close_leaving(task, id));
+    if (!closed) return {};
+    const TimelineControl& tombstone = removed_.at(id);
+    for (const PartialUpload& partial : {tombstone.partial, tombstone.partial_previous})
+      if (!partial.key.empty()) own.push_back(partial.key);
+  }
+  // While it is leaving nobody makes it here again.
   if (store_ != nullptr && !own.empty()) {
+    Deadline deadline(task, kStoreTimeout);
     TRY(store_->remove(task, own));
+  }
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!own.empty()) {
+    TimelineControl& tombstone = removed_.at(id);
     tombstone.partial = tombstone.partial_previous = {};
     Uninterruptible whole(task);
     TRY(write_control(task, env_.disk(), directory(id), tombstone));
@@ -234,6 +267,8 @@ Status Timelines::remove(Task& task, const TenantTimelineId& id) {
     timelines_.erase(found);
     TRY(timeline->stop(task, false));
   }
+  if (leaving_.contains(id))
+    return Error(Code::Unavailable, "timeline " + to_string(id) + " is still being removed");
   broken_.erase(id);
   // The control file first and durably: without it what is left is nothing at the next start.
   std::string control = join_path(directory(id), kControlFileName);
@@ -241,12 +276,13 @@ Status Timelines::remove(Task& task, const TenantTimelineId& id) {
   if (gone.is(Code::NotFound)) return {};
   TRY(gone);
   TRY(env_.disk().sync_dir(task, directory(id)));
+  removed_.erase(id);
   return remove_tree(task, env_.disk(), directory(id));
 }
 
 Status Timelines::stop(Task& task) {
   for (auto& [id, timeline] : leaving_)
-    if (timeline != nullptr) TRY(timeline->stop(task, false));
+    if (timeline != nullptr) ignore_result(timeline->stop(task, false));  // there is nothing to save
   for (auto& [id, timeline] : timelines_)
     if (Status stopped = timeline->stop(task, true); !stopped.ok())
       log_.warn("stop timeline {}: {}", to_string(id), stopped.error().to_string());

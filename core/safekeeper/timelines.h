@@ -59,8 +59,11 @@ class Timelines {
   Status may_make(const TenantTimelineId& id, const consensus::Configuration& configuration);
   Result<std::shared_ptr<Timeline>> made(Task& task, const TenantTimelineId& id, Status written);
   Term former_term(const TenantTimelineId& id) const;
+  // All but the control file.
+  Status remove_segments(Task& task, const TenantTimelineId& id);
   // After exclude(): what is left of it goes, once nobody uses it.
   Status clear_away(Task& task, const TenantTimelineId& id);
+  Result<bool> close_leaving(Task& task, const TenantTimelineId& id);
 
   Env& env_;
   Scope& scope_;

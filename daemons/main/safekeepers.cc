@@ -45,7 +45,8 @@ Result<nlohmann::json> creation_request(const Config& config, const TenantTimeli
 
 Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
                                             const TenantTimelineId& id) {
-  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), config.object_store_dir(), "argon"));
+  TRY_ASSIGN(auto store,
+             objstore::LocalStore::open(task, env.disk(), config.object_store_dir(), "argon-read"));
   TRY_ASSIGN(auto decided, safekeeper::decided_members(task, *store, id));
   if (decided) return *decided;
   consensus::Configuration members;

@@ -42,8 +42,10 @@ Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const T
     migration.nodes[NodeId(node.id)] = {member(node), node.listen_http};
   migration.target = std::move(target);
   migration.say = [&](const std::string& line) { session.say(name + ": " + line); };
+  // Between processes a folder's put-if-absent is not exact (core/objstore/local_store.h).
+  TRY_ASSIGN(posix::Fd lock, lock_folder(task, session.config(), "members.lock"));
   TRY_ASSIGN(auto store, objstore::LocalStore::open(task, session.env().disk(),
-                                                    session.config().object_store_dir(), "argon"));
+                                                    session.config().object_store_dir(), "argon-members"));
   Deadline deadline(task, timeout);
   TRY_ASSIGN(safekeeper::Migrated done,
              safekeeper::migrate(task, *store, migration).with("timeline " + name));

@@ -13,8 +13,17 @@ namespace {
 
 using namespace literals;
 
-Result<posix::Fd> lock_state(Task& task, const Config& config) {
-  std::string path = config.path("lock");
+// Characters, not bytes, of UTF-8.
+size_t width_of(const std::string& text) {
+  size_t width = 0;
+  for (char c : text) width += (c & 0xc0) != 0x80 ? 1 : 0;
+  return width;
+}
+
+}  // namespace
+
+Result<posix::Fd> lock_folder(Task& task, const Config& config, const std::string& name) {
+  std::string path = config.path(name);
   posix::Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!file.valid()) return posix::os_error("open " + path, errno);
   constexpr int kTries = 600;
@@ -25,15 +34,6 @@ Result<posix::Fd> lock_state(Task& task, const Config& config) {
   return Error(Code::Unavailable,
                "another argon command works on " + config.dir + " (it holds " + path + ")");
 }
-
-// Characters, not bytes, of UTF-8.
-size_t width_of(const std::string& text) {
-  size_t width = 0;
-  for (char c : text) width += (c & 0xc0) != 0x80 ? 1 : 0;
-  return width;
-}
-
-}  // namespace
 
 bool print_end(const Globals& globals, const Status& status) {
   if (globals.json) {
@@ -55,7 +55,7 @@ Result<Session> Session::open(Task& task, Env& env, const Globals& globals, bool
   session.json_ = globals.json;
   TRY_ASSIGN(session.config_, load_config(state_dir(globals.dir)));
   if (exclusive) {
-    TRY_ASSIGN(session.lock_, lock_state(task, session.config_));
+    TRY_ASSIGN(session.lock_, lock_folder(task, session.config_, "lock"));
   }
   TRY_ASSIGN(session.state_, load_state(session.config_));
   return session;

@@ -29,6 +29,10 @@ struct Globals {
 // output, which has the error too. False where standard output did not take it.
 bool print_end(const Globals& globals, const Status& status);
 
+// Waits for a lock of that name in the state folder, held as long as the descriptor is open. Unavailable
+// after a minute.
+Result<posix::Fd> lock_folder(Task& task, const Config& config, const std::string& name);
+
 class Session {
  public:
   // Loads configuration and state. With `exclusive`, waits until no other command changes them.
