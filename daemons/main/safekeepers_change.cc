@@ -51,9 +51,8 @@ Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const T
              safekeeper::migrate(task, *store, migration).with("timeline " + name));
   session.say(name + ": its safekeepers are " + consensus::to_string(done.configuration));
   for (NodeId left : done.not_removed)
-    session.say(
-        fmt::format("{}: safekeeper {} did not answer and may keep files of it; run the command again", name,
-                    to_string(left)));
+    session.say(fmt::format("{}: safekeeper {} did not answer: its files of this timeline stay", name,
+                            to_string(left)));
   return done;
 }
 
