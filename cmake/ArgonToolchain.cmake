@@ -13,7 +13,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 set(ARGON_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
-set(ARGON_FUZZ_SECONDS 30 CACHE STRING "How long the test of each fuzz target runs")
+set(ARGON_FUZZ_SECONDS 15 CACHE STRING "How long the test of each fuzz target runs")
 option(ARGON_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 
 find_program(CCACHE_PROGRAM ccache)
