@@ -48,9 +48,10 @@ class WalCluster {
   // A term ends by itself after about so long; never if 0.
   void set_term_length(Duration mean) { term_length_ = mean; }
   static TenantTimelineId timeline_id();
+  // Of the next term.
+  compute::ProposerDriverConfig proposer_config() const;
 
  private:
-  compute::ProposerDriverConfig proposer_config() const;
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
   Status read_on(Task& task, const std::string& host, Bytes& all) const;

@@ -267,13 +267,13 @@ void Acceptor::append(ConnectionId from, const AppendRequest& request, AcceptorE
     check_ = extend_check(check_, write_, request.wal, state_.server.wal_segment_size);
     write_ += request.wal.size();
   }
+  bool news = request.commit > leader_commit_;
   leader_commit_ = std::max(leader_commit_, request.commit);
   truncate_ = std::max(truncate_, request.truncate);
-  Lsn before = state_.commit;
   raise_commit(out);
   // A heartbeat is answered at once, so that the proposer knows we live; WAL when it is flushed. What only
   // tells a new commit position is not answered: another message of ours did, or will.
-  if (request.wal.empty() && before == state_.commit) out.push_back(Reply{from, response()});
+  if (request.wal.empty() && !news) out.push_back(Reply{from, response()});
 }
 
 AcceptorEffects Acceptor::on_flushed(Lsn durable, Lsn record_end) {
