@@ -1,6 +1,7 @@
 #include "core/consensus/acceptor.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/base/codec.h"
 
@@ -27,7 +28,7 @@ Acceptor::Acceptor(NodeId self, AcceptorState state, WalEnd wal)
 }
 
 AcceptorEffects Acceptor::on_message(ConnectionId from, const ProposerMessage& message) {
-  CHECK(!pending_vote_ && !pending_elected_, "an input while a flush or truncation is awaited");
+  CHECK(!pending_vote_ && !pending_log_, "an input while a flush or truncation is awaited");
   AcceptorEffects out;
   if (const auto* greeting = std::get_if<ProposerGreeting>(&message)) greet(from, *greeting, out);
   if (const auto* request = std::get_if<VoteRequest>(&message)) vote(from, *request, out);
@@ -79,10 +80,16 @@ Result<AcceptorEffects> Acceptor::adopt_configuration(const Configuration& confi
 AcceptorEffects Acceptor::raise_term(Term term) {
   AcceptorEffects out;
   if (term <= state_.term) return out;
-  state_.term = term;
-  leader_.reset();
+  obey(term);
   persist(out);
   return out;
+}
+
+// A higher term: whoever was obeyed in a lower one is no more.
+void Acceptor::obey(Term term) {
+  state_.term = term;
+  leader_.reset();
+  following_.reset();
 }
 
 void Acceptor::greet(ConnectionId from, const ProposerGreeting& greeting, AcceptorEffects& out) {
@@ -133,9 +140,8 @@ void Acceptor::vote(ConnectionId from, const VoteRequest& request, AcceptorEffec
 void Acceptor::give_vote(const PendingVote& pending, AcceptorEffects& out) {
   bool given = pending.request.term > state_.term;
   if (given) {
-    state_.term = pending.request.term;
+    obey(pending.request.term);
     voted_ = state_.term;
-    leader_.reset();
     persist(out);
   }
   VoteResponse response;
@@ -193,41 +199,47 @@ void Acceptor::elect(ConnectionId from, const ProposerElected& elected, Acceptor
     return;
   }
   if (elected.term > state_.term) {
-    state_.term = elected.term;
+    obey(elected.term);
     persist(out);
   }
+  take_over({from, elected.history, elected.start_streaming_at, elected.check, {}}, out);
+}
+
+void Acceptor::take_over(PendingLog log, AcceptorEffects& out) {
   leader_.reset();
-  pending_elected_ = PendingElected{from, elected};
-  bool nothing_to_cut = has_wal() && elected.start_streaming_at == write_ && !unflushed();
-  if (nothing_to_cut) {
-    AcceptorEffects rest = on_truncated(check_);
-    out.insert(out.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+  following_.reset();
+  Lsn start = log.start;
+  pending_log_ = std::move(log);
+  bool nothing_to_cut = has_wal() && start == write_ && !unflushed();
+  if (!nothing_to_cut) {
+    out.push_back(TruncateWal{start, !has_wal()});
     return;
   }
-  out.push_back(TruncateWal{elected.start_streaming_at, !has_wal()});
+  AcceptorEffects rest = on_truncated(check_);
+  out.insert(out.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
 }
 
 AcceptorEffects Acceptor::on_truncated(WalCheck check) {
-  CHECK(pending_elected_.has_value());
-  PendingElected pending = *std::exchange(pending_elected_, std::nullopt);
-  const ProposerElected& elected = pending.message;
+  CHECK(pending_log_.has_value());
+  PendingLog log = *std::exchange(pending_log_, std::nullopt);
   AcceptorEffects out;
-  if (!has_wal()) state_.local_start = elected.start_streaming_at;
-  write_ = durable_ = flush_ = elected.start_streaming_at;
+  if (!has_wal()) state_.local_start = log.start;
+  write_ = durable_ = flush_ = log.start;
   check_ = flush_check_ = check;
   leader_commit_ = Lsn();
-  if (check.contradicts(elected.check)) {
+  if (log.proposer && check.contradicts(log.check)) {
     persist(out);
     out.push_back(CloseConnection{
-        pending.connection,
+        *log.proposer,
         Error(Code::Corrupt, "WAL before " + to_string(write_) + " differs from the elected proposer's")});
     return out;
   }
-  state_.history = elected.history;
-  state_.timeline_start = elected.history.first().start;
-  leader_ = pending.connection;
+  state_.history = std::move(log.history);
+  state_.timeline_start = state_.history.first().start;
+  leader_ = log.proposer;
+  following_ = log.peer_end;
   persist(out);
-  out.push_back(Reply{pending.connection, response()});
+  if (leader_) out.push_back(Reply{*leader_, response()});
   return out;
 }
 
@@ -309,11 +321,74 @@ void Acceptor::raise_commit(AcceptorEffects& out) {
 AcceptorEffects Acceptor::on_peer_commit(Term last_log_term, Lsn commit) {
   AcceptorEffects out;
   // One term has one proposer, so logs that end in the same term are prefixes of one another.
-  if (!has_wal() || last_log_term != this->last_log_term() || pending_vote_ || pending_elected_) return out;
+  if (!has_wal() || last_log_term != this->last_log_term() || pending_vote_ || pending_log_) return out;
   Lsn reached = std::min(commit, flush_);
   if (reached <= state_.commit) return out;
   state_.commit = reached;
   out.push_back(Committed{reached});
+  return out;
+}
+
+AcceptorEffects Acceptor::on_peer_reports(const std::vector<MemberReport>& peers) {
+  AcceptorEffects out;
+  Term last = last_log_term();
+  if (!has_wal() || last == Term(0) || pending_vote_ || pending_log_) return out;
+  std::map<NodeId, Lsn> reached;
+  auto count = [&](const MemberReport& r) {
+    bool in_that_term = r.term == last && r.position.last_log_term == last;
+    if (in_that_term && r.generation == state_.configuration.generation) reached[r.id] = r.position.flush;
+  };
+  for (const MemberReport& peer : peers) count(peer);
+  count({self_, state_.configuration.generation, state_.term, {last, flush_}});
+  Lsn committed;
+  for (const auto& [id, candidate] : reached) {
+    std::set<NodeId> holders;
+    for (const auto& [other, flush] : reached)
+      if (flush >= candidate) holders.insert(other);
+    if (state_.configuration.is_quorum(holders)) committed = std::max(committed, candidate);
+  }
+  committed = std::min(committed, flush_);
+  if (committed <= state_.commit) return out;
+  state_.commit = committed;
+  out.push_back(Committed{committed});
+  return out;
+}
+
+// ---- a peer's log
+
+Result<AcceptorEffects> Acceptor::follow_peer(const PeerLog& log) {
+  CHECK(!pending_vote_ && !pending_log_, "an input while a flush or truncation is awaited");
+  TRY(log.history.validate());
+  if (leader_) return Error(Code::Unavailable, "a proposer is elected here");
+  if (!has_wal() || log.history.empty()) return Error(Code::Unavailable, "no WAL to go on from");
+  // A later proposer's history that its WAL has not reached yet is not given up for an earlier one's.
+  if (log.position() <= LogPosition{last_log_term(), flush_} ||
+      log.history.last_term() < state_.history.last_term())
+    return Error(Code::Stale, "the peer's log is not higher");
+  TRY_ASSIGN(Lsn common, common_point(log.history, state_.history, flush_));
+  Lsn start = std::min(common, log.flush);
+  if (start < state_.commit || start < state_.local_start)
+    return Error(Code::Corrupt, "the peer's log parts at " + to_string(start) +
+                                    " from what is committed up to " + to_string(state_.commit));
+  AcceptorEffects out;
+  if (log.history.last_term() > state_.term) {
+    obey(log.history.last_term());
+    persist(out);
+  }
+  take_over({std::nullopt, log.history, start, {}, log.flush}, out);
+  return out;
+}
+
+Result<AcceptorEffects> Acceptor::on_peer_wal(Lsn at, ByteView wal) {
+  CHECK(!pending_vote_ && !pending_log_, "an input while a flush or truncation is awaited");
+  if (!following_) return Error(Code::Stale, "a proposer came meanwhile");
+  if (at != write_ || wal.size() > *following_ - write_)
+    return Error(Code::Invalid, "WAL from " + to_string(at) + ", expected from " + to_string(write_) +
+                                    " up to " + to_string(*following_));
+  AcceptorEffects out;
+  out.push_back(WriteWal{write_, wal});
+  check_ = extend_check(check_, write_, wal, state_.server.wal_segment_size);
+  write_ += wal.size();
   return out;
 }
 
@@ -333,7 +408,7 @@ void Acceptor::fingerprint(Bytes& out) const {
   w.be(leader_commit_.value).be(check_.from.value).be(check_.crc).be(leader_ ? leader_->value : 0);
   w.be(flush_check_.from.value).be(flush_check_.crc).be(truncate_.value).be(voted_.value);
   w.be(state_.timeline_start.value).be(state_.server.system_id).be(state_.server.wal_segment_size);
-  w.u8(pending_vote_.has_value()).u8(pending_elected_.has_value());
+  w.u8(pending_vote_.has_value()).u8(pending_log_.has_value()).be(following_ ? following_->value : 0);
   for (const TermStart& entry : state_.history.entries()) w.be(entry.term.value).be(entry.start.value);
 }
 

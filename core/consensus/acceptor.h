@@ -18,7 +18,9 @@
 //  3. flush and commit never fall, but for a truncation, which never goes below commit.
 //  4. The history is persisted only after the WAL beyond the divergence is gone from the disk.
 //  5. WAL is accepted only at the end of what is there, from the connection that was elected
-//     last in the current term, and only if its content continues ours (wal_check.h).
+//     last in the current term, and only if its content continues ours (wal_check.h); or, while no
+//     proposer is elected here, from a peer whose log is higher (follow_peer). Having a peer's WAL
+//     promises nothing to anybody: it is as if this node had been the peer.
 
 #pragma once
 
@@ -27,6 +29,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/consensus/membership.h"
 #include "core/consensus/messages.h"
 
 namespace argon::consensus {
@@ -52,6 +55,14 @@ struct AcceptorState {
 struct WalEnd {
   Lsn flush;  // end of the last whole record, synced, with nothing but zeros behind it; 0: no WAL
   WalCheck check;
+};
+
+// What a peer has flushed: the history up to there.
+struct PeerLog {
+  TermHistory history;
+  Lsn flush;
+
+  LogPosition position() const { return {history.last_term(), flush}; }
 };
 
 // ---- effects
@@ -103,6 +114,20 @@ class Acceptor {
   void on_disconnected(ConnectionId connection);
   // A peer, whose last term is `last_log_term`, says that everything below `commit` is committed.
   AcceptorEffects on_peer_commit(Term last_log_term, Lsn commit);
+  // What peers have said of themselves, each at some time. What a quorum of one configuration had flushed in
+  // the term in which its log ends, while it obeyed no later one, is committed: the rule by which that term's
+  // proposer would count their answers, and for whoever must know after he died.
+  AcceptorEffects on_peer_reports(const std::vector<MemberReport>& peers);
+  // Takes over the log of a peer, which is higher: cuts what is not its own, and from then on takes
+  // on_peer_wal() up to log.flush, until a proposer is elected here or gets a vote. Errors: Unavailable (a
+  // proposer is elected here, or no WAL is here yet), Stale (it is not higher), Corrupt (not of one timeline,
+  // or it lacks what is committed). REQUIRES: log.history is cut at log.flush.
+  Result<AcceptorEffects> follow_peer(const PeerLog& log);
+  // Where on_peer_wal() must go on; nothing where no peer is followed any more.
+  std::optional<Lsn> wanted_from_peer() const { return following_ ? std::optional(write_) : std::nullopt; }
+  // `wal` begins at wanted_from_peer(). Errors: Stale (none is followed any more), Invalid (other WAL than
+  // wanted).
+  Result<AcceptorEffects> on_peer_wal(Lsn at, ByteView wal);
   // Replaces the configuration by one of a higher generation (from the management API). Code::Stale
   // for a lower generation, Invalid where this node is in neither set.
   Result<AcceptorEffects> adopt_configuration(const Configuration& configuration);
@@ -141,9 +166,13 @@ class Acceptor {
     ConnectionId connection;
     VoteRequest request;
   };
-  struct PendingElected {
-    ConnectionId connection;
-    ProposerElected message;
+  // Whose log is taken over: an elected proposer's, or a peer's.
+  struct PendingLog {
+    std::optional<ConnectionId> proposer;
+    TermHistory history;
+    Lsn start;
+    WalCheck check;
+    std::optional<Lsn> peer_end;
   };
 
   void greet(ConnectionId from, const ProposerGreeting& greeting, AcceptorEffects& out);
@@ -151,6 +180,8 @@ class Acceptor {
   void give_vote(const PendingVote& pending, AcceptorEffects& out);
   void elect(ConnectionId from, const ProposerElected& elected, AcceptorEffects& out);
   Status check_elected(const ProposerElected& elected) const;
+  void take_over(PendingLog log, AcceptorEffects& out);
+  void obey(Term term);
   void append(ConnectionId from, const AppendRequest& request, AcceptorEffects& out);
   Status check_append(ConnectionId from, const AppendRequest& request) const;
   Status check_server(const ServerInfo& server) const;
@@ -170,7 +201,8 @@ class Acceptor {
   Term voted_;
   std::optional<ConnectionId> leader_;
   std::optional<PendingVote> pending_vote_;
-  std::optional<PendingElected> pending_elected_;
+  std::optional<PendingLog> pending_log_;
+  std::optional<Lsn> following_;  // up to where a peer's WAL is taken
 };
 
 }  // namespace argon::consensus

@@ -207,6 +207,12 @@ Options replacing(Options options) {
   return options;
 }
 
+Options with_peers(Options options) {
+  options.peers = true;
+  options.duplicates_max = 0;
+  return options;
+}
+
 // A schedule without faults that leads to an opening.
 class Script {
  public:
@@ -249,6 +255,16 @@ Script divergent(Options options) {
 Script overtaken(Options options) {
   Script script = divergent(std::move(options));
   script.then(Kind::Write, 1).settled(1, {NodeId(2), NodeId(3)}).then(Kind::Campaign, 0);
+  return script;
+}
+
+// After led, another entry is on acceptor 1 alone, and the second proposer has won by the votes of 2 and 3,
+// which do not know of it yet. For exchanges.
+Script voted(Options options) {
+  Script script = led(std::move(options));
+  script.then(Kind::Write, 0).settled(0, {NodeId(1)});
+  for (int exchange = 0; exchange < 2; exchange++)
+    script.then(Kind::ToAcceptor, 1, NodeId(2)).then(Kind::ToAcceptor, 1, NodeId(3));
   return script;
 }
 
@@ -317,6 +333,13 @@ const std::vector<Opening>& openings() {
          Script script = changed(half_elected(replacing(everything())), kNew);
          return script.settled(1, {NodeId(3), NodeId(4)}).end();
        }},
+      {"peers-voted",
+       "an entry on one acceptor only, the others have just voted; acceptors fill each other up", 9, 5,
+       [] { return voted(with_peers(in_exchanges())).end(); }},
+      {"peers-overtaken", "as overtaken, in exchanges, and acceptors fill each other up", 10, 6,
+       [] { return overtaken(with_peers(in_exchanges())).end(); }},
+      {"peers-joint", "as joint, and acceptors fill each other up", 9, 5,
+       [] { return changed(behind(replacing(with_peers(in_exchanges()))), kNew, NodeId(2)).end(); }},
   };
   return kOpenings;
 }

@@ -47,6 +47,8 @@ struct MemberReport {
   ConfigurationGeneration generation;
   Term term;
   LogPosition position;
+
+  friend bool operator==(const MemberReport&, const MemberReport&) = default;
 };
 
 class MembershipChange {

@@ -47,7 +47,7 @@ std::string to_string(const Action& action) {
       "campaign",        "part",         "stale",        "lose_up",
       "lose_down",       "repeat_up",    "repeat_down",  "crash_after_one",
       "crash_after_two", "decide_joint", "decide_final", "tell",
-      "raise",           "pull"};
+      "raise",           "pull",         "fill",         "derive"};
   return std::string(kNames[static_cast<size_t>(action.kind)]) + " p" + std::to_string(action.proposer) +
          " n" + argon::to_string(action.node);
 }
@@ -139,6 +139,7 @@ std::vector<Action> World::enabled() const {
   for (NodeId id : ids_) {
     const Node& node = at(id);
     if (!node.exists) continue;
+    if (options().peers) enabled_on_peers(id, all);
     if (node.machine.unflushed()) all.push_back({Kind::Flush, 0, id});
     if (may_fail(crashes_, options().crashes_max)) {
       all.push_back({Kind::CrashLosing, 0, id});
@@ -191,6 +192,12 @@ std::string World::apply(const Action& action) {
     case Kind::Raise:
     case Kind::Pull:
       broken = apply_to_change(action);
+      break;
+    case Kind::Fill:
+      broken = fill(action.node, NodeId(static_cast<uint64_t>(action.proposer)));
+      break;
+    case Kind::Derive:
+      broken = derive(action.node);
       break;
     default:
       broken = apply_to_link(action);
@@ -456,7 +463,7 @@ std::string World::elected(int proposer, const Elected& e) {
   compute.log.resize(offset(e.start));
   if (committed_.size() > compute.log.size() ||
       !std::equal(committed_.begin(), committed_.end(), compute.log.begin()))
-    if (committers_.empty() || committers_.back().first < e.term)
+    if ((committers_.empty() || committers_.back().first < e.term) && derived_ < e.term)
       return "elected in term " + argon::to_string(e.term) + " at " + argon::to_string(e.start) +
              " without all that is committed";
   return {};
@@ -537,6 +544,7 @@ void World::fingerprint(Bytes& out) const {
     w.u8(static_cast<uint8_t>(count));
   w.be<uint64_t>(committed_.size()).bytes(committed_);
   for (const auto& [term, proposer] : committers_) w.be(term.value).be(proposer);
+  w.be(derived_.value);
   for (const auto& [term, start] : won_) w.be(term.value).be(start.value);
   w.u8(change_.has_value()).u8(final_);
   for (const auto& [id, told] : reported_)

@@ -7,7 +7,8 @@
 //
 // Members may change once: a coordinator (membership.h) decides the joint and the final configuration, tells
 // one node at a time and hears what it says; a node that joins begins empty or with a copy of another's log
-// (model_membership.cc).
+// (model_membership.cc). Acceptors may fill each other up, and find out by themselves what is committed
+// (model_peers.cc).
 //
 // Connections are queues in order. A message may be lost or arrive twice all the same, which is more than TCP
 // does. A connection may end on both sides at once (what is under way is lost), or on the proposer's alone:
@@ -51,6 +52,7 @@ struct Options {
   bool connected = false;                  // every proposer to every acceptor, at the start
   std::set<std::pair<int, NodeId>> reach;  // which proposer reaches which acceptor; empty: all
   bool rpc = false;                        // an answer arrives in the same step as its request
+  bool peers = false;                      // acceptors copy each other's logs, and tell each other of them
 };
 
 enum class Kind : uint8_t {
@@ -75,7 +77,9 @@ enum class Kind : uint8_t {
   DecideFinal,
   Tell,   // a node the configuration that is decided; it answers with its report
   Raise,  // a node's term, to the fence's
-  Pull    // a node that joins copies the log of the node that `proposer` is the id of
+  Pull,   // a node that joins copies the log of the node that `proposer` is the id of
+  Fill,   // a node takes over the log of the node that `proposer` is the id of
+  Derive  // a node hears how far all others are
 };
 
 struct Action {
@@ -209,6 +213,13 @@ class World {
   std::string tell(NodeId id);
   std::string pull(NodeId id, NodeId donor);
   std::string reconfigured(int proposer);
+  // model_peers.cc
+  void enabled_on_peers(NodeId id, std::vector<Action>& all) const;
+  PeerLog log_of(NodeId id) const;
+  std::vector<MemberReport> reports_but(NodeId id) const;
+  std::string fill(NodeId id, NodeId donor);
+  std::string derive(NodeId id);
+  std::string committed_by_peers(const Node& node, Lsn commit);
   void answer(ConnectionId to, AcceptorMessage message);
 
   std::shared_ptr<const Options> shared_options_;
@@ -217,6 +228,7 @@ class World {
   std::vector<Shared<Compute>> proposers_;
   Bytes committed_;
   std::vector<std::pair<Term, int>> committers_;  // ascending
+  Term derived_;                                  // the highest term of what acceptors found to be committed
   int entries_ = 0;
   int crashes_ = 0;
   int halfway_ = 0;
