@@ -27,6 +27,7 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
   config.listen_http = Address::tcp("0.0.0.0", 7676);
   config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
+  config.advertise_http = node_name(i) + ":7676";
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
   return safekeeper::run_safekeeper(task, env, config);

@@ -42,6 +42,25 @@ TEST_F(WalService, CommitsAndCatchesUpAMemberThatWasAway) {
   check_all();
 }
 
+TEST_F(WalService, AMemberThatWasAwayIsFilledUpByItsPeersWithoutACompute) {
+  sim::Machine& third = *cluster.safekeepers()[2];
+  write([&] { return cluster.ledger().commits >= 20; }, 60_s);
+  third.power_loss();
+  write([&] { return cluster.ledger().commits >= 60; }, 60_s);
+  third.restart();
+  world.run_for(10_s);
+  check_all();
+}
+
+TEST_F(WalService, WhatADeadComputeHadAcknowledgedIsKnownToBeCommitted) {
+  cluster.compute().spawn("writer", [this](Task& task) { return cluster.write(task, [] { return false; }); });
+  EXPECT_TRUE(world.run_until([&] { return cluster.ledger().commits >= 20; }, 60_s));
+  cluster.compute().power_loss();
+  world.run_for(10_s);
+  cluster.compute().restart();
+  check_all();
+}
+
 TEST_F(WalService, ASegmentGoesToTheObjectStoreOnceItIsFull) {
   write([&] { return cluster.ledger().log.size() > (17u << 20); }, 600_s);
   world.run_for(5_s);

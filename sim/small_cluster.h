@@ -60,6 +60,7 @@ class Cluster {
         config.listen_wal = Address::tcp("0.0.0.0", 5454);
         config.listen_http = Address::tcp("0.0.0.0", 7676);
         config.advertise_wal = node_name(i) + ":5454";
+        config.advertise_http = node_name(i) + ":7676";
         config.broker = Address::tcp("broker", 50051);
         return safekeeper::run_safekeeper(task, env, config);
       });

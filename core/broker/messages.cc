@@ -28,6 +28,7 @@ void put(proto::SafekeeperTimelineInfo& to, const TimelineInfo& info) {
   put_id(to, info.id);
   to.set_term(info.term.value);
   to.set_last_log_term(info.last_log_term.value);
+  to.set_configuration_generation(info.generation);
   to.set_flush_lsn(info.flush.value);
   to.set_commit_lsn(info.commit.value);
   to.set_backup_lsn(info.backup.value);
@@ -45,6 +46,7 @@ bool take(const proto::SafekeeperTimelineInfo& from, TimelineInfo& info) {
   info.safekeeper = NodeId(from.safekeeper_id());
   info.term = Term(from.term());
   info.last_log_term = Term(from.last_log_term());
+  info.generation = from.configuration_generation();
   info.flush = Lsn(from.flush_lsn());
   info.commit = Lsn(from.commit_lsn());
   info.backup = Lsn(from.backup_lsn());

@@ -20,6 +20,7 @@ struct TimelineInfo {
   TenantTimelineId id;
   Term term;
   Term last_log_term;
+  uint32_t generation = 0;  // of its configuration
   Lsn flush, commit, backup, remote_consistent;
   Lsn peer_horizon;  // every member has flushed up to here
   Lsn local_start;

@@ -73,6 +73,8 @@ inline constexpr NamedPoint kProbes[] = {
     {"proposer.stepped-down", "a proposer that led saw a higher term"},
     {"proposer.trimmed-what-a-member-lacks", "the buffer gave up WAL that some safekeeper does not have"},
     {"safekeeper.append-of-old-term", "a proposer that was overtaken sent WAL or an election, and was told"},
+    {"safekeeper.caught-up-with-a-peer", "WAL that no proposer sent came from a peer"},
+    {"safekeeper.commit-found-with-peers", "what peers have showed that WAL is committed"},
     {"safekeeper.commit-from-peer", "a commit position was learnt from another safekeeper"},
     {"safekeeper.control-file-failed", "the control file could not be written"},
     {"safekeeper.creation-undecided",

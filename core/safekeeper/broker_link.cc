@@ -45,18 +45,18 @@ Status BrokerLink::talk(Task& task, broker::BrokerClient& client) {
 
 BrokerLink::Positions BrokerLink::positions_of(const Timeline& timeline) {
   const consensus::Acceptor& a = timeline.acceptor();
-  return {a.term(),     a.last_log_term(),    a.flush(),
-          a.commit(),   timeline.backup(),    timeline.remote_consistent(),
-          a.truncate(), a.state().local_start};
+  return {timeline.position(),          a.commit(),   timeline.backup(),
+          timeline.remote_consistent(), a.truncate(), a.state().local_start};
 }
 
 broker::TimelineInfo BrokerLink::to_info(const TenantTimelineId& id, const Positions& positions) const {
   broker::TimelineInfo info;
   info.safekeeper = config_.id;
   info.id = id;
-  info.term = positions.term;
-  info.last_log_term = positions.last_log_term;
-  info.flush = positions.flush;
+  info.term = positions.report.term;
+  info.last_log_term = positions.report.position.last_log_term;
+  info.generation = positions.report.generation.value;
+  info.flush = positions.report.position.flush;
   info.commit = positions.commit;
   info.backup = positions.backup;
   info.remote_consistent = positions.remote_consistent;
@@ -69,20 +69,22 @@ broker::TimelineInfo BrokerLink::to_info(const TenantTimelineId& id, const Posit
   return info;
 }
 
-// The positions that moved since they were told, and those that were told long ago.
+// All at the beginning; then the positions that moved since they were told, those somebody seems not to have
+// heard of, and those of active timelines that were told long ago.
 std::vector<broker::TimelineInfo> BrokerLink::news(std::map<TenantTimelineId, Told>& told) const {
   std::vector<broker::TimelineInfo> infos;
   std::map<TenantTimelineId, Told> now;
   for (const TenantTimelineId& id : timelines_.ids()) {
     auto found = timelines_.find(id);
-    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal() || !(*found)->active())
-      continue;
+    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal()) continue;
     Positions positions = positions_of(**found);
     auto before = told.find(id);
-    bool known = before != told.end() && before->second.positions == positions &&
-                 env_.now() - before->second.at < kTellAgain;
+    bool late = before != told.end() && (*found)->active() && env_.now() - before->second.at >= kTellAgain;
+    bool known =
+        before != told.end() && before->second.positions == positions && !late && !(*found)->take_asked();
     now[id] = known ? before->second : Told{positions, env_.now()};
     if (known) continue;
+    positions.report = (*found)->report();
     env_.durable_claim((*found)->backup_claim(), positions.backup.value);
     infos.push_back(to_info(id, positions));
   }
@@ -111,8 +113,17 @@ Status BrokerLink::receive_loop(Task& task, broker::BrokerClient& client) {
     for (const broker::TimelineInfo& info : infos) {
       auto timeline = timelines_.find(info.id);
       if (!timeline.ok() || info.safekeeper == config_.id) continue;
-      PeerInfo peer{info.safekeeper,        info.last_log_term, info.flush,       info.commit, info.backup,
-                    info.remote_consistent, info.local_start,   info.wal_address, env_.now()};
+      PeerInfo peer{.report = {info.safekeeper,
+                               consensus::ConfigurationGeneration(info.generation),
+                               info.term,
+                               {info.last_log_term, info.flush}},
+                    .commit = info.commit,
+                    .backup = info.backup,
+                    .remote_consistent = info.remote_consistent,
+                    .local_start = info.local_start,
+                    .wal_address = info.wal_address,
+                    .http_address = info.http_address,
+                    .heard = env_.now()};
       if (Status told = (*timeline)->on_peer(task, peer); told.is(Code::Cancelled)) return told;
     }
   }

@@ -23,8 +23,8 @@ class BrokerLink {
   Status receive_loop(Task& task, broker::BrokerClient& client);
   // What is told of a timeline, and changes.
   struct Positions {
-    Term term, last_log_term;
-    Lsn flush, commit, backup, remote_consistent, peer_horizon, local_start;
+    consensus::MemberReport report;
+    Lsn commit, backup, remote_consistent, peer_horizon, local_start;
     friend bool operator==(const Positions&, const Positions&) = default;
   };
   struct Told {

@@ -23,10 +23,11 @@ struct SafekeeperConfig {
   std::string object_store_dir;  // a local folder; empty and no store given: nothing is uploaded
   bool allow_creation = true;    // by a proposer's greeting that asks for it
 
-  Duration broker_interval = Duration::seconds(1);        // between publications of positions
-  Duration peer_timeout = Duration::seconds(5);           // a peer not heard of for so long is gone
-  Duration manage_interval = Duration::seconds(1);        // between looks at what to save, upload, remove
-  Duration save_interval = Duration::seconds(30);         // control file, where only positions moved
+  Duration broker_interval = Duration::seconds(1);  // between publications of positions
+  Duration peer_timeout = Duration::seconds(5);     // a peer not heard of for so long is gone
+  Duration catch_up_pause = Duration::seconds(3);   // without a proposer, before a peer is asked for WAL
+  Duration manage_interval = Duration::seconds(1);  // between looks at what to save, upload, remove
+  Duration save_interval = Duration::seconds(30);   // control file, where only positions moved
   Duration partial_upload_pause = Duration::seconds(15);  // last segment, unchanged for so long
   Duration keepalive_interval = Duration::seconds(1);     // to readers without news
   Duration idle_timeout = Duration::seconds(30);          // a proposer not heard of for so long is gone

@@ -1,12 +1,17 @@
 #include "core/safekeeper/donor.h"
 
+#include "core/http/client.h"
 #include "core/safekeeper/management_json.h"
+#include "core/wire/replication.h"
 
 namespace argon::safekeeper {
 
 using nlohmann::json;
 
 namespace {
+
+constexpr Duration kAnswerTimeout = Duration::seconds(5);
+constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
 
 Result<consensus::TermHistory> history_of(const json& state) {
   std::vector<consensus::TermStart> entries;
@@ -54,6 +59,44 @@ Result<Donor> parse_donor(const Address& http, const TenantTimelineId& id, const
                   state.history.last_term() > state.term))
     return Error(Code::Corrupt, "its positions contradict each other");
   return donor;
+}
+
+std::string timeline_path(const TenantTimelineId& id) {
+  return "/v1/tenant/" + to_string(id.tenant) + "/timeline/" + to_string(id.timeline);
+}
+
+Result<Donor> ask_donor(Task& task, const Address& http, const TenantTimelineId& id) {
+  Deadline deadline(task, kAnswerTimeout);
+  TRY_ASSIGN(json status, http::fetch_json(task, http, "GET", timeline_path(id), nullptr));
+  return parse_donor(http, id, status).with(to_string(http));
+}
+
+Result<DonorStream> DonorStream::open(Task& task, const Donor& donor, Lsn from) {
+  Deadline deadline(task, kAnswerTimeout);
+  const TenantTimelineId& id = donor.control.id;
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
+             wire::PgClient::connect(
+                 task, donor.wal, {{"user", "argon"}, {"replication", "true"}},
+                 {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}}));
+  wire::StartReplication command{.slot = {}, .start = from, .term = donor.control.acceptor.term};
+  TRY(client->start_copy_both(task, wire::to_string(command)));
+  return DonorStream(std::move(client), from);
+}
+
+Result<ByteView> DonorStream::next(Task& task) {
+  Deadline deadline(task, kWalTimeout);
+  for (;;) {
+    TRY_ASSIGN(std::optional<ByteView> body, client_->read_copy(task));
+    if (!body) return Error(Code::Disconnected, "the donor ended the stream at " + to_string(at_));
+    TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
+    auto* data = std::get_if<wire::XLogData>(&message);
+    if (data == nullptr) continue;
+    if (data->start != at_)
+      return Error(Code::Corrupt,
+                   "the donor sent WAL at " + to_string(data->start) + ", not at " + to_string(at_));
+    at_ += data->data.size();
+    return data->data;
+  }
 }
 
 }  // namespace argon::safekeeper

@@ -36,7 +36,9 @@ json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime 
   json peers = json::array();
   for (const auto& [id, peer] : timeline.peers())
     peers.push_back({{"sk_id", id.value},
-                     {"flush_lsn", to_string(peer.flush)},
+                     {"term", peer.report.term.value},
+                     {"last_log_term", peer.report.position.last_log_term.value},
+                     {"flush_lsn", to_string(peer.report.position.flush)},
                      {"commit_lsn", to_string(peer.commit)},
                      {"heard_ms_ago", (now - peer.heard).to_milliseconds()}});
   out["mconf"] = to_json(a.state().configuration);

@@ -8,33 +8,20 @@
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/donor.h"
 #include "core/safekeeper/management_json.h"
-#include "core/wire/pg_wire.h"
-#include "core/wire/replication.h"
 
 namespace argon::safekeeper {
 namespace {
 
 using nlohmann::json;
 
-constexpr Duration kAnswerTimeout = Duration::seconds(5);
-constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
-
-std::string path_of(const TenantTimelineId& id) {
-  return "/v1/tenant/" + to_string(id.tenant) + "/timeline/" + to_string(id.timeline);
-}
-
-Result<Donor> ask(Task& task, const Address& http, const TenantTimelineId& id) {
-  Deadline deadline(task, kAnswerTimeout);
-  TRY_ASSIGN(json status, http::fetch_json(task, http, "GET", path_of(id), nullptr));
-  return parse_donor(http, id, status).with(to_string(http));
-}
+constexpr Duration kDigestTimeout = Duration::seconds(10);
 
 // Those that answer, the one with the highest log first.
 Result<std::vector<Donor>> ask_all(Task& task, const PullRequest& request) {
   std::vector<Donor> donors;
   std::string failures;
   for (const Address& http : request.donors) {
-    auto donor = ask(task, http, request.id);
+    auto donor = ask_donor(task, http, request.id);
     if (donor.ok())
       donors.push_back(*std::move(donor));
     else if (donor.is(Code::Cancelled))
@@ -60,31 +47,14 @@ Lsn copy_from(const Donor& donor) {
 }
 
 Status copy_wal(Task& task, WalStorage& storage, const Donor& donor, uint32_t& crc) {
-  const consensus::AcceptorState& state = donor.control.acceptor;
-  std::unique_ptr<wire::PgClient> client;
-  {
-    Deadline deadline(task, kAnswerTimeout);
-    TRY_ASSIGN(client, wire::PgClient::connect(task, donor.wal, {{"user", "argon"}, {"replication", "true"}},
-                                               {{"tenant_id", to_string(donor.control.id.tenant)},
-                                                {"timeline_id", to_string(donor.control.id.timeline)}}));
-    wire::StartReplication command{.slot = {}, .start = storage.written(), .term = state.term};
-    TRY(client->start_copy_both(task, wire::to_string(command)));
-  }
+  Lsn commit = donor.control.acceptor.commit;
+  TRY_ASSIGN(DonorStream stream, DonorStream::open(task, donor, storage.written()));
   while (storage.written() < donor.flush) {
-    Deadline deadline(task, kWalTimeout);
-    TRY_ASSIGN(std::optional<ByteView> body, client->read_copy(task));
-    if (!body)
-      return Error(Code::Disconnected, "the donor ended the stream at " + to_string(storage.written()));
-    TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
-    auto* data = std::get_if<wire::XLogData>(&message);
-    if (data == nullptr) continue;
     Lsn at = storage.written();
-    if (data->start != at)
-      return Error(Code::Corrupt,
-                   "the donor sent WAL at " + to_string(data->start) + ", not at " + to_string(at));
-    ByteView wal = data->data.first(std::min<uint64_t>(data->data.size(), donor.flush - at));
+    TRY_ASSIGN(ByteView wal, stream.next(task));
+    wal = wal.first(std::min<uint64_t>(wal.size(), donor.flush - at));
     TRY(storage.write(task, at, wal));
-    uint64_t committed = at < state.commit ? std::min<uint64_t>(wal.size(), state.commit - at) : 0;
+    uint64_t committed = at < commit ? std::min<uint64_t>(wal.size(), commit - at) : 0;
     crc = crc32c_extend(crc, wal.first(committed));
   }
   return {};
@@ -94,8 +64,8 @@ Status copy_wal(Task& task, WalStorage& storage, const Donor& donor, uint32_t& c
 Status compare_with(Task& task, const Donor& other, Lsn from, Lsn until, uint32_t crc) {
   std::string query = "/digest?from_lsn=" + http::url_encode(to_string(from)) +
                       "&until_lsn=" + http::url_encode(to_string(until));
-  Deadline deadline(task, kWalTimeout);
-  auto answer = http::fetch_json(task, other.http, "GET", path_of(other.control.id) + query, nullptr);
+  Deadline deadline(task, kDigestTimeout);
+  auto answer = http::fetch_json(task, other.http, "GET", timeline_path(other.control.id) + query, nullptr);
   if (answer.is(Code::Cancelled)) return answer.error();
   if (!answer.ok()) return {};  // it may lack old WAL, or have gone
   TRY_ASSIGN(uint64_t theirs, number_field(*answer, "crc32c", 0));
@@ -141,7 +111,7 @@ Result<TimelineControl> copy(Task& task, const PullRequest& request, const std::
   consensus::AcceptorState nothing = state;
   nothing.local_start = Lsn();
   TRY_ASSIGN(Copied copied, copy_whole_records(task, best, nothing, directory, log));
-  TRY_ASSIGN(Donor after, ask(task, best.http, request.id));
+  TRY_ASSIGN(Donor after, ask_donor(task, best.http, request.id));
   if (after.control.acceptor.term != state.term || after.control.acceptor.history != state.history)
     return Error(Code::Unavailable, "the donor's term changed meanwhile; ask again");
   for (const Donor& other : donors)

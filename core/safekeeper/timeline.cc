@@ -6,6 +6,7 @@
 #include "core/env/points.h"
 #include "core/objstore/keys.h"
 #include "core/pg/wal_page.h"
+#include "core/safekeeper/catch_up.h"
 
 namespace argon::safekeeper {
 
@@ -41,6 +42,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
       control_(std::move(control)),
+      led_at_(env.now()),
       saved_at_(env.now()),
       partial_since_(env.now()),
       scope_(scope) {}
@@ -328,14 +330,71 @@ void Timeline::on_feedback() {
 // ---- peers, management
 
 Status Timeline::on_peer(Task& task, const PeerInfo& peer) {
-  peers_[peer.id] = peer;
+  peers_[peer.report.id] = peer;
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return {};
   backup_ = std::max(backup_, peer.backup);
   remote_consistent_ = std::max(remote_consistent_, peer.remote_consistent);
-  AcceptorEffects effects = acceptor_->on_peer_commit(peer.last_log_term, peer.commit);
+  AcceptorEffects effects = acceptor_->on_peer_commit(peer.report.position.last_log_term, peer.commit);
   if (!effects.empty()) env_.probe("safekeeper.commit-from-peer"_probe);
+  TRY(apply(task, std::move(effects)));
+  std::vector<consensus::MemberReport> reports;
+  for (const auto& [id, known] : peers_) reports.push_back(known.report);
+  effects = acceptor_->on_peer_reports(reports);
+  if (!effects.empty()) env_.probe("safekeeper.commit-found-with-peers"_probe);
+  TRY(apply(task, std::move(effects)));
+  consensus::LogPosition ours{acceptor_->last_log_term(), acceptor_->flush()};
+  asked_ = asked_ || peer.report.position < ours || peer.commit < acceptor_->commit();
+  return {};
+}
+
+const PeerInfo* Timeline::ahead() const {
+  if (!acceptor_ || acceptor_->leader() || !acceptor_->has_wal()) return nullptr;
+  consensus::LogPosition highest{acceptor_->last_log_term(), acceptor_->flush()};
+  const PeerInfo* best = nullptr;
+  for (const auto& [id, peer] : peers_) {
+    const consensus::LogPosition& theirs = peer.report.position;
+    bool there =
+        env_.now() - peer.heard <= config_.peer_timeout && acceptor_->state().configuration.contains(id);
+    if (!there || theirs <= highest || theirs.last_log_term < acceptor_->state().history.last_term())
+      continue;
+    highest = theirs;
+    best = &peer;
+  }
+  return best;
+}
+
+void Timeline::catch_up_if_behind() {
+  if (acceptor_->leader()) led_at_ = env_.now();
+  const PeerInfo* peer = ahead();
+  if (peer == nullptr || catching_up_ || env_.now() - led_at_ < config_.catch_up_pause) return;
+  catching_up_ = true;
+  scope_.spawn("catch up " + to_string(id().timeline), [this, from = *peer](Task& task) -> Status {
+    Status done = catch_up(task, *this, from);
+    catching_up_ = false;
+    if (done.ok())
+      log_.info("caught up with safekeeper {} up to {}", to_string(from.report.id),
+                to_string(from.report.position.flush));
+    else if (!done.is(Code::Cancelled) && !done.is(Code::Stale))
+      log_.warn("catch up with safekeeper {}: {}", to_string(from.report.id), done.error().to_string());
+    return {};
+  });
+}
+
+Status Timeline::follow_peer(Task& task, const consensus::PeerLog& log) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  TRY_ASSIGN(AcceptorEffects effects, acceptor_->follow_peer(log));
+  return apply(task, std::move(effects));
+}
+
+Status Timeline::on_peer_wal(Task& task, Lsn at, ByteView wal) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  if (!failure_.ok()) return failure_;
+  TRY_ASSIGN(AcceptorEffects effects, acceptor_->on_peer_wal(at, wal));
   return apply(task, std::move(effects));
 }
 
@@ -355,8 +414,12 @@ Status Timeline::raise_term(Task& task, Term term) {
 }
 
 consensus::MemberReport Timeline::report() {
+  claim(acceptor_->term(), acceptor_->flush());
+  return position();
+}
+
+consensus::MemberReport Timeline::position() const {
   const consensus::Acceptor& a = *acceptor_;
-  claim(a.term(), a.flush());
   return {config_.id, a.state().configuration.generation, a.term(), {a.last_log_term(), a.flush()}};
 }
 
@@ -394,7 +457,7 @@ Status Timeline::save(Task& task) {
 bool Timeline::active() const {
   if (!failure_.ok() || !acceptor_) return true;
   return !links_.empty() || !readers_.empty() || remote_consistent_ < acceptor_->commit() ||
-         control_.acceptor.commit < acceptor_->commit();
+         control_.acceptor.commit < acceptor_->commit() || ahead() != nullptr;
 }
 
 void Timeline::manage(Task& task) {
@@ -407,6 +470,7 @@ void Timeline::manage(Task& task) {
   }
   std::erase_if(peers_,
                 [&](const auto& peer) { return env_.now() - peer.second.heard > config_.peer_timeout; });
+  catch_up_if_behind();
   if (store_ != nullptr && acceptor_->has_wal() && !env_.buggify("safekeeper.uploads-late"_rare)) {
     report("upload WAL", upload_full_segments(task));
     report("upload the last segment", upload_partial(task));

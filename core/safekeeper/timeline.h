@@ -50,15 +50,15 @@ struct ReaderState {
 
 // A peer's view of this timeline, from the broker.
 struct PeerInfo {
-  NodeId id;
-  Term last_log_term;
-  Lsn flush, commit, backup, remote_consistent, local_start;
+  consensus::MemberReport report;
+  Lsn commit, backup, remote_consistent, local_start;
   std::string wal_address;
+  std::string http_address;
   MonotonicTime heard;
 };
 
 // Under this name a safekeeper claims (Env::durable_claim) its "term" and "flush", whenever it tells them to
-// a proposer (a truncation claims less first), and its "backup" when it tells that to peers.
+// a proposer or to peers (a truncation claims less first), and its "backup" when it tells that to peers.
 std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what);
 
 class Timeline {
@@ -108,9 +108,19 @@ class Timeline {
   // ---- peers, management
   Status on_peer(Task& task, const PeerInfo& peer);
   const std::map<NodeId, PeerInfo>& peers() const { return peers_; }
+  // A peer has told of less than is here, and may not have heard of us: true once.
+  bool take_asked() { return std::exchange(asked_, false); }
+  // The peer whose log is highest, where it is higher than the one here and nobody is elected here to fill it
+  // up.
+  const PeerInfo* ahead() const;
+  // As the acceptor's inputs of the same names (core/consensus/acceptor.h).
+  Status follow_peer(Task& task, const consensus::PeerLog& log);
+  Status on_peer_wal(Task& task, Lsn at, ByteView wal);
   Status set_configuration(Task& task, const consensus::Configuration& configuration);
   Status raise_term(Task& task, Term term);
-  // For a change of members. REQUIRES: failure().ok().
+  // How far it is. REQUIRES: failure().ok().
+  consensus::MemberReport position() const;
+  // The same, to be told to a coordinator or to peers, who build on it.
   consensus::MemberReport report();
   // Leaves a tombstone (timelines.h) for its control file, and serves nobody any more: connections end. For
   // good. Stale where it knows a later configuration.
@@ -153,6 +163,7 @@ class Timeline {
   void claim(Term term, Lsn wal);
   consensus::AppendResponse with_feedback(consensus::AppendResponse response) const;
   void publish_positions();
+  void catch_up_if_behind();
 
   // upload.cc
   bool has_from_the_start(Lsn segment) const;
@@ -187,6 +198,9 @@ class Timeline {
   std::map<uint64_t, ReaderState> readers_;
   uint64_t next_reader_ = 1;
   std::map<NodeId, PeerInfo> peers_;
+  bool asked_ = false;
+  bool catching_up_ = false;
+  MonotonicTime led_at_;  // when a proposer was last seen to be elected here; before, when it was opened
   Lsn remote_consistent_;
   Lsn backup_;
   WaitList flush_wanted_;

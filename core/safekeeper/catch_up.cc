@@ -1,0 +1,28 @@
+#include "core/safekeeper/catch_up.h"
+
+#include <algorithm>
+
+#include "core/env/points.h"
+#include "core/safekeeper/donor.h"
+
+namespace argon::safekeeper {
+
+Status catch_up(Task& task, Timeline& timeline, const PeerInfo& peer) {
+  TRY_ASSIGN(Address http, parse_address(peer.http_address));
+  TRY_ASSIGN(Donor donor, ask_donor(task, http, timeline.id()));
+  TRY(timeline.follow_peer(task, {donor.control.acceptor.history.up_to(donor.flush), donor.flush}));
+  TRY(timeline.failure());
+  std::optional<Lsn> at = timeline.acceptor().wanted_from_peer();
+  if (!at) return Error(Code::Stale, "a proposer came meanwhile");
+  TRY_ASSIGN(DonorStream stream, DonorStream::open(task, donor, *at));
+  while (*at < donor.flush) {
+    TRY_ASSIGN(ByteView wal, stream.next(task));
+    wal = wal.first(std::min<uint64_t>(wal.size(), donor.flush - *at));
+    TRY(timeline.on_peer_wal(task, *at, wal));
+    at = *at + wal.size();
+  }
+  task.env().probe("safekeeper.caught-up-with-a-peer"_probe);
+  return {};
+}
+
+}  // namespace argon::safekeeper
