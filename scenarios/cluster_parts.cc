@@ -266,6 +266,23 @@ safekeeper::Migration Cluster::migration(const Line& line) {
   return {line.id, all_safekeepers_, {}};
 }
 
+bool Cluster::change_members(const Line& line, const std::vector<NodeId>& members, Duration limit) {
+  safekeeper::Migration change = migration(line);
+  change.target = members;
+  auto until_done = [&](Task& task) -> Status {
+    for (;;) {
+      sim::BucketStore store = wal_store();
+      auto changed = safekeeper::migrate(task, store, change);
+      if (changed.ok() && changed->not_removed.empty()) return {};
+      if (changed.is(Code::Cancelled) || changed.is(Code::Corrupt)) return changed.error();
+      TRY(task.sleep(Duration::milliseconds(500)));
+    }
+  };
+  Status done = run_.world().run(operators(), until_done, limit);
+  if (!done.ok()) run_.fail("a change of members ends", line.name + ": " + done.error().to_string());
+  return !run_.failed();
+}
+
 void Cluster::set_members(const std::vector<NodeId>& members) {
   members_.members.clear();
   for (NodeId id : members) members_.members.push_back(all_safekeepers_.at(id).member);

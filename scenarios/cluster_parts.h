@@ -66,6 +66,9 @@ class Cluster {
   std::vector<sim::Machine*> safekeepers();
   // How a change of members is asked for; its target is the caller's.
   safekeeper::Migration migration(const Line& line);
+  // Asks for it until it is done, and those left out have left. False (and the run failed) where the limit
+  // passed.
+  bool change_members(const Line& line, const std::vector<NodeId>& members, Duration limit);
   // The members of all lines, from now on and for new ones.
   void set_members(const std::vector<NodeId>& members);
   size_t member_count() const { return members_.members.size(); }

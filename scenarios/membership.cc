@@ -56,22 +56,7 @@ void last_change(Cluster& cluster) {
   Run& run = cluster.run();
   std::vector<NodeId> last = draw_members(run.random(), kMembersAtLast);
   for (const auto& line : cluster.lines()) {
-    safekeeper::Migration migration = cluster.migration(*line);
-    migration.target = last;
-    Status done = run.world().run(
-        cluster.operators(),
-        [&](Task& task) -> Status {
-          for (;;) {
-            sim::BucketStore store = cluster.wal_store();
-            auto changed = safekeeper::migrate(task, store, migration);
-            if (changed.ok() && changed->not_removed.empty()) return {};
-            if (changed.is(Code::Cancelled) || changed.is(Code::Corrupt)) return changed.error();
-            TRY(task.sleep(Duration::milliseconds(500)));
-          }
-        },
-        kLastChange);
-    if (!done.ok()) run.fail("a change of members ends", line->name + ": " + done.error().to_string());
-    if (run.failed()) return;
+    if (!cluster.change_members(*line, last, kLastChange)) return;
   }
   cluster.set_members(last);
 }

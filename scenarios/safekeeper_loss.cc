@@ -6,6 +6,8 @@
 namespace argon::scenarios {
 namespace {
 
+constexpr Duration kRepair = Duration::seconds(120);
+
 // Whether `other` knows and has everything that `lost` does, of this line.
 bool covers(const SafekeeperDisk& other, const SafekeeperDisk& lost) {
   auto theirs = other.state();
@@ -26,6 +28,17 @@ bool may_go(Cluster& cluster, sim::Machine& lost, NodeId id) {
   return true;
 }
 
+// What an operator does: the others are the members, then all are again. Until then the emptied one is
+// refused whatever it kept.
+void repair(Cluster& cluster, NodeId emptied) {
+  std::vector<NodeId> all{NodeId(1), NodeId(2), NodeId(3)};
+  std::vector<NodeId> others = all;
+  std::erase(others, emptied);
+  for (const auto& line : cluster.lines())
+    for (const std::vector<NodeId>& members : {others, all})
+      if (!cluster.change_members(*line, members, kRepair)) return;
+}
+
 // Switches one off; empties its disk if that is safe. True where it did.
 bool lose_one(Cluster& cluster) {
   Run& run = cluster.run();
@@ -39,6 +52,7 @@ bool lose_one(Cluster& cluster) {
   }
   run.run_for(run.random().exponential(Duration::milliseconds(500)));
   if (!lost.up()) lost.restart();
+  if (go) repair(cluster, NodeId(which + 1));
   return go;
 }
 
@@ -67,11 +81,11 @@ void safekeeper_loss_body(Run& run) {
 
 }  // namespace
 
-constinit const Scenario kSafekeeperLoss{
-    "safekeeper-loss",
-    "a safekeeper may lose its disk while the other two have what it had",
-    safekeeper_loss_body,
-    {15, 20, 0},
-    false};
+constinit const Scenario kSafekeeperLoss{"safekeeper-loss",
+                                         "a safekeeper may lose its disk while the other two have what it "
+                                         "had, and joins again as an operator has it",
+                                         safekeeper_loss_body,
+                                         {15, 20, 0},
+                                         false};
 
 }  // namespace argon::scenarios

@@ -8,6 +8,7 @@
 
 #include "core/http/client.h"
 #include "core/safekeeper/safekeeper.h"
+#include "sim/bucket.h"
 #include "sim/machine.h"
 
 namespace argon::sim {
@@ -23,14 +24,17 @@ class OneSafekeeper : public testing::Test {
   }
 
   void boot() { boot(sk_, NodeId(1)); }
-  void boot(Machine& machine, NodeId id) {
-    machine.boot([id](Task& task, Env& env) {
+  // `bucket`: its object store, if any; outlives the machine.
+  void boot(Machine& machine, NodeId id, Bucket* bucket = nullptr) {
+    machine.boot([id, bucket](Task& task, Env& env) {
       safekeeper::SafekeeperConfig config;
       config.id = id;
       config.data_dir = "/data";
       config.listen_wal = Address::tcp("0.0.0.0", 5454);
       config.listen_http = Address::tcp("0.0.0.0", 7676);
-      return safekeeper::run_safekeeper(task, env, config);
+      if (bucket == nullptr) return safekeeper::run_safekeeper(task, env, config);
+      BucketStore store(*bucket, Duration::milliseconds(1));
+      return safekeeper::run_safekeeper(task, env, config, &store);
     });
     world_.run_for(Duration::seconds(1));
   }

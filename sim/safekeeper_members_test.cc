@@ -94,5 +94,32 @@ TEST_F(SafekeeperMembers, AMemberThatHasLostTheTimelineIsNotGivenItAgain) {
   EXPECT_TRUE(call("GET", kPath).is(Code::NotFound));
 }
 
+TEST_F(SafekeeperMembers, AnotherDiskTakesATimelineOnlyAfterItsSafekeeperWasLeftOut) {
+  Bucket bucket;
+  Machine& machine = world_.add_machine("sk2");
+  boot(machine, NodeId(2), &bucket);
+  auto create = [&](const json& members) {
+    json body = members;
+    body.update({{"tenant_id", kTenant}, {"timeline_id", kTimeline}});
+    return call("POST", "/v1/tenant/timeline", body, "sk2");
+  };
+  ASSERT_TRUE(create(configuration(1, {1, 2})).ok());
+  machine.power_loss();
+  boot(machine, NodeId(2), &bucket);
+  EXPECT_TRUE(create(configuration(1, {1, 2})).is(Code::AlreadyExists));
+
+  machine.power_loss();
+  machine.storage().wipe();
+  boot(machine, NodeId(2), &bucket);
+  auto again = create(configuration(1, {1, 2}));
+  ASSERT_TRUE(again.is(Code::Invalid));
+  EXPECT_NE(again.error().message().find("on another disk"), std::string::npos);
+  EXPECT_TRUE(call("GET", kPath, {}, "sk2").is(Code::NotFound));
+
+  ASSERT_TRUE(call("PUT", kPath + "/exclude", configuration(3, {1}), "sk2").ok());
+  world_.run_for(Duration::seconds(3));
+  EXPECT_TRUE(create(configuration(5, {1, 2})).ok());
+}
+
 }  // namespace
 }  // namespace argon::sim

@@ -83,6 +83,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"safekeeper.cut-while-sending", "WAL was cut while it was being sent by term"},
     {"safekeeper.excluded", "a timeline was removed, since this safekeeper is no member any more"},
     {"safekeeper.log-cut", "WAL was cut where logs part"},
+    {"safekeeper.lost-its-disk", "a timeline was refused that this safekeeper kept on another disk"},
     {"safekeeper.no-control-file", "the folder of a timeline without a control file was found at the start"},
     {"safekeeper.old-segments-removed", "segments that nobody needs were removed"},
     {"safekeeper.partial-overtaken", "the last segment went on while its beginning was uploaded"},

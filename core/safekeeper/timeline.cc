@@ -57,14 +57,6 @@ Status Timeline::stop(Task& task, bool save_positions) {
   return saved;
 }
 
-Status Timeline::create(Task& task, Disk& disk, const std::string& directory,
-                        const TimelineControl& control) {
-  if (disk.stat(task, join_path(directory, kControlFileName)).ok())
-    return Error(Code::AlreadyExists, "timeline " + to_string(control.id) + " exists already");
-  TRY(make_dirs(task, disk, directory));
-  return write_control(task, disk, directory, control);
-}
-
 Result<std::unique_ptr<Timeline>> Timeline::open(Task& task, Env& env, Scope& scope,
                                                  const SafekeeperConfig& config, objstore::ObjectStore* store,
                                                  std::string directory) {

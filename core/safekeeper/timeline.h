@@ -67,8 +67,6 @@ class Timeline {
   static Result<std::unique_ptr<Timeline>> open(Task& task, Env& env, Scope& scope,
                                                 const SafekeeperConfig& config, objstore::ObjectStore* store,
                                                 std::string directory);
-  // Makes the directory and its control file. AlreadyExists where there is one.
-  static Status create(Task& task, Disk& disk, const std::string& directory, const TimelineControl& control);
   // REQUIRES: stop() returned.
   ~Timeline();
   // Ends its fibers and closes proposers' connections; with `save` the positions are persisted first.

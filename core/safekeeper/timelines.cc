@@ -2,6 +2,7 @@
 
 #include "core/env/io.h"
 #include "core/env/points.h"
+#include "core/safekeeper/disk_claim.h"
 
 namespace argon::safekeeper {
 namespace {
@@ -19,6 +20,7 @@ std::string Timelines::directory(const TenantTimelineId& id) const {
 
 Status Timelines::load(Task& task) {
   TRY(make_dirs(task, env_.disk(), config_.data_dir));
+  TRY_ASSIGN(disk_, disk_identity(task, env_, config_.data_dir));
   TRY_ASSIGN(std::vector<DirEntry> tenants, env_.disk().list(task, config_.data_dir));
   for (const DirEntry& tenant : tenants) {
     auto tenant_id = parse_tenant_id(tenant.name);
@@ -88,18 +90,12 @@ Term Timelines::former_term(const TenantTimelineId& id) const {
 Result<std::shared_ptr<Timeline>> Timelines::create(Task& task, const TenantTimelineId& id,
                                                     const consensus::Configuration& configuration,
                                                     const consensus::ServerInfo& server, Lsn start) {
-  Lock lock;
-  TRY(lock.acquire(task, mutex_));
-  TRY(may_make(id, configuration));
   TimelineControl control;
   control.id = id;
   control.acceptor.configuration = configuration;
   control.acceptor.server = server;
   control.acceptor.timeline_start = start;
-  control.acceptor.term = former_term(id);
-  Uninterruptible whole(task);
-  if (removed(id) != nullptr) return made(task, id, write_control(task, env_.disk(), directory(id), control));
-  return made(task, id, Timeline::create(task, env_.disk(), directory(id), control));
+  return install(task, id, configuration, [&](Task&, const std::string&) { return control; });
 }
 
 Status Timelines::may_make(const TenantTimelineId& id, const consensus::Configuration& configuration) {
@@ -108,7 +104,7 @@ Status Timelines::may_make(const TenantTimelineId& id, const consensus::Configur
     return Error(Code::Invalid,
                  "safekeeper " + to_string(config_.id) + " is not in " + to_string(configuration));
   if (filling_.contains(id))
-    return Error(Code::Unavailable, "timeline " + to_string(id) + " is being copied to this safekeeper");
+    return Error(Code::Unavailable, "timeline " + to_string(id) + " is being made on this safekeeper");
   auto found = find(id);
   if (found.ok()) return Error(Code::AlreadyExists, "timeline " + to_string(id) + " exists already");
   const consensus::Configuration* members = removed(id);
@@ -155,6 +151,7 @@ Result<std::shared_ptr<Timeline>> Timelines::install(Task& task, const TenantTim
     std::set<TenantTimelineId>& ids;
     TenantTimelineId id;
   } filling{filling_, id};
+  TRY(claim(task, id));
   TRY(make_dirs(task, env_.disk(), directory(id)));
   auto filled = fill(task, directory(id));
   if (!filled.ok()) {
@@ -170,6 +167,14 @@ Result<std::shared_ptr<Timeline>> Timelines::install(Task& task, const TenantTim
   TRY(lock.acquire(task, mutex_));
   Uninterruptible whole(task);
   return made(task, id, write_control(task, env_.disk(), directory(id), control));
+}
+
+Status Timelines::claim(Task& task, const TenantTimelineId& id) {
+  if (store_ == nullptr) return {};
+  Deadline deadline(task, kStoreTimeout);
+  Status claimed = claim_for_disk(task, *store_, id, config_.id, disk_);
+  if (claimed.is(Code::Invalid)) env_.probe("safekeeper.lost-its-disk"_probe);
+  return claimed;
 }
 
 Status Timelines::exclude(Task& task, const TenantTimelineId& id,
@@ -236,19 +241,19 @@ Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
     if (!leaving_.contains(id)) return {};
     TRY_ASSIGN(bool closed, close_leaving(task, id));
     if (!closed) return {};
+    own.push_back(disk_claim_key(id, config_.id));
     const TimelineControl& tombstone = removed_.at(id);
     for (const PartialUpload& partial : {tombstone.partial, tombstone.partial_previous})
       if (!partial.key.empty()) own.push_back(partial.key);
   }
   // While it is leaving nobody makes it here again.
-  if (store_ != nullptr && !own.empty()) {
+  if (store_ != nullptr) {
     Deadline deadline(task, kStoreTimeout);
     TRY(store_->remove(task, own));
   }
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  if (!own.empty()) {
-    TimelineControl& tombstone = removed_.at(id);
+  if (TimelineControl& tombstone = removed_.at(id); own.size() > 1) {
     tombstone.partial = tombstone.partial_previous = {};
     Uninterruptible whole(task);
     TRY(write_control(task, env_.disk(), directory(id), tombstone));

@@ -24,12 +24,14 @@ class Timelines {
   Status load(Task& task);
   // NotFound; Stale where it was here; or why it cannot be opened.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);
-  // AlreadyExists where it is there. `start`: where its WAL will begin; 0: the first election says.
+  // `start`: where its WAL will begin; 0: the first election says. Errors: AlreadyExists, Unavailable
+  // (another call makes it, or the object store does not answer), Invalid (not a member, or another disk's:
+  // disk_claim.h), Stale.
   Result<std::shared_ptr<Timeline>> create(Task& task, const TenantTimelineId& id,
                                            const consensus::Configuration& configuration,
                                            const consensus::ServerInfo& server, Lsn start);
   // As create(); but `fill` first puts WAL into the folder, and says what the control file is to hold.
-  // Suspends as long as that takes. Errors also: Unavailable (it is being filled by another call), fill's.
+  // Suspends as long as that takes. Errors also: fill's.
   using Fill = std::function<Result<TimelineControl>(Task&, const std::string& directory)>;
   Result<std::shared_ptr<Timeline>> install(Task& task, const TenantTimelineId& id,
                                             const consensus::Configuration& configuration, const Fill& fill);
@@ -58,6 +60,7 @@ class Timelines {
   Status load_one(Task& task, const TenantTimelineId& id);
   Status may_make(const TenantTimelineId& id, const consensus::Configuration& configuration);
   Result<std::shared_ptr<Timeline>> made(Task& task, const TenantTimelineId& id, Status written);
+  Status claim(Task& task, const TenantTimelineId& id);
   Term former_term(const TenantTimelineId& id) const;
   // All but the control file.
   Status remove_segments(Task& task, const TenantTimelineId& id);
@@ -70,7 +73,8 @@ class Timelines {
   const SafekeeperConfig& config_;
   objstore::ObjectStore* store_;
   Logger log_;
-  Mutex mutex_;  // creation and removal
+  std::string disk_;  // its identity
+  Mutex mutex_;       // creation and removal
   std::map<TenantTimelineId, std::shared_ptr<Timeline>> timelines_;
   std::map<TenantTimelineId, Error> broken_;
   std::map<TenantTimelineId, TimelineControl> removed_;  // tombstones

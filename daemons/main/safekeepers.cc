@@ -81,7 +81,11 @@ Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineI
     }
     failures += fmt::format("\n  safekeeper {}: {}", nodes[i].id, results[i].error().message());
   }
-  if (ok * 2 > nodes.size()) return {};
+  if (ok * 2 > nodes.size()) {
+    if (!failures.empty())
+      session.say(fmt::format("timeline {} is not on all safekeepers:{}", to_string(id.timeline), failures));
+    return {};
+  }
   return Error(Code::Unavailable,
                fmt::format("timeline {} is known to {} of {} safekeepers only, a majority is needed:{}",
                            to_string(id.timeline), ok, nodes.size(), failures));
