@@ -10,35 +10,9 @@ import sys
 import time
 
 import cluster
+from ledger_rows import TABLE, check, read_log
 
 CLIENTS = 8
-
-
-def read_log(c, client):
-    sent, acknowledged = set(), set()
-    for line in (c.root / f"log.{client}").read_text().splitlines():
-        kind, number = line.split()
-        (sent if kind == "s" else acknowledged).add(int(number))
-    return sent, acknowledged
-
-
-def rows(c, endpoint):
-    result = {}
-    for line in c.sql(endpoint, "select client, number from ledger").splitlines():
-        client, number = map(int, line.split("|"))
-        result.setdefault(client, []).append(number)
-    return result
-
-
-def check(c, endpoint, must_have, may_have):
-    found = rows(c, endpoint)
-    for client in range(CLIENTS):
-        numbers = found.get(client, [])
-        cluster.expect(len(numbers) == len(set(numbers)), f"{endpoint}: client {client} has a row twice")
-        lost = must_have[client] - set(numbers)
-        cluster.expect(not lost, f"{endpoint}: {len(lost)} acknowledged rows of client {client} are lost: {sorted(lost)[:5]}")
-        strange = set(numbers) - may_have[client]
-        cluster.expect(not strange, f"{endpoint}: rows of client {client} that were never sent: {sorted(strange)[:5]}")
 
 
 def revive(c, name):
@@ -53,7 +27,7 @@ def ledger(c):
     kills = int(sys.argv[2]) if len(sys.argv) > 2 else 10
     c.start()
     c.tenant_and_endpoint("main", "shared_buffers=16MB")
-    c.sql("main", "create table ledger (client int, number bigint, primary key (client, number))")
+    c.sql("main", TABLE)
     client = subprocess.Popen([cluster.TOOLS / "ledger_client", c.conninfo("main"), str(CLIENTS), str(seconds),
                                str(c.root / "log")], stdout=subprocess.PIPE, text=True)
     victims = ["safekeeper-1", "pageserver", "safekeeper-2", "endpoint main", "safekeeper-3"]
