@@ -181,7 +181,8 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       consensus::encode_message(out.buffer(), link.queue.front());
       link.queue.pop_front();
     }
-    while (out.pending() < kSendBatch) {
+    bool hold = holds_commit(link);
+    while (!hold && out.pending() < kSendBatch) {
       size_t most = env_.buggify("proposer.small-append"_rare) ? kSmallAppend : config_.append_bytes_max;
       std::optional<consensus::Append> next = proposer_.next_append(link.id, most);
       if (!next) break;
@@ -203,10 +204,22 @@ Status ProposerDriver::write_messages(Task& task, Link& link, Stream& stream) {
       last_sent = env_.now();
       continue;
     }
-    Deadline deadline(task, last_sent + config_.heartbeat_interval);
+    MonotonicTime due = last_sent + config_.heartbeat_interval;
+    Deadline deadline(task, hold ? std::min(due, *link.commit_due) : due);
     Status woken = link.wake.wait(task);
     if (!woken.ok() && !woken.is(Code::TimedOut)) return woken;
   }
+}
+
+// Under load WAL follows at once: a message less for each commit, here and at the safekeepers.
+bool ProposerDriver::holds_commit(Link& link) {
+  bool commit_alone = proposer_.has_append(link.id) && !proposer_.has_wal_for(link.id);
+  if (!commit_alone || link.ask) {
+    link.commit_due.reset();
+    return false;
+  }
+  if (!link.commit_due) link.commit_due = env_.now() + config_.commit_pause;
+  return env_.now() < *link.commit_due;
 }
 
 // The bytes of one append: from the buffer where it has them, else from a safekeeper that does.

@@ -34,6 +34,7 @@ struct ProposerDriverConfig {
   Duration silence_timeout = Duration::seconds(5);         // nothing heard for so long: the link is dropped
   Duration reconnect_delay = Duration::milliseconds(200);  // after the first failure; doubles up to
   Duration reconnect_delay_max = Duration::seconds(2);
+  Duration commit_pause = Duration::milliseconds(1);     // a commit position waits so long for WAL to go with
   size_t append_bytes_max = consensus::kAppendBytesMax;  // in one message; at least 1, at most the default
   uint64_t uncommitted_limit = 16u << 20;                // bytes; append waits beyond
   uint64_t buffer_limit = 16u << 20;                     // bytes of committed WAL kept for members that lag
@@ -101,8 +102,9 @@ class ProposerDriver {
     Stream* stream = nullptr;  // while connected
     std::deque<consensus::ProposerMessage> queue;
     WaitList wake;
-    size_t donor_failures = 0;  // the next donor is tried after each
-    bool ask = false;           // send a heartbeat after the next append, for its answer
+    size_t donor_failures = 0;                // the next donor is tried after each
+    bool ask = false;                         // send a heartbeat after the next append, for its answer
+    std::optional<MonotonicTime> commit_due;  // when a commit position that waits is sent alone
     Error close_reason{Code::Disconnected, ""};
   };
 
@@ -111,6 +113,8 @@ class ProposerDriver {
   Status run_session(Task& task, Link& link);
   Status read_messages(Task& task, Link& link, Stream& stream);
   Status write_messages(Task& task, Link& link, Stream& stream);
+  // Whether all that could be sent is a commit position, which may wait for WAL still.
+  bool holds_commit(Link& link);
   Result<Bytes> wal_for(Task& task, Link& link, const consensus::Append& append,
                         std::unique_ptr<OldWalReader>& old_wal, consensus::WalCheck& check);
   Result<Bytes> old_wal_for(Task& task, const Link& link, const consensus::Append& append,

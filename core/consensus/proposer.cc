@@ -319,6 +319,10 @@ bool Proposer::has_append(NodeId member) const {
   return peer.next != wal_end_ || peer.sent_commit != commit_;
 }
 
+bool Proposer::has_wal_for(NodeId member) const {
+  return has_append(member) && peers_.at(member).next != wal_end_;
+}
+
 std::optional<Append> Proposer::next_append(NodeId member, size_t limit) {
   if (!has_append(member)) return {};
   Peer& peer = peers_.at(member);

@@ -145,6 +145,8 @@ class Proposer {
   // Whether next_append() would return something. That truncate() moved is not worth a message: it goes with
   // the next one.
   bool has_append(NodeId member) const;
+  // Whether that would have WAL, and not only a commit position.
+  bool has_wal_for(NodeId member) const;
   std::optional<Append> heartbeat(NodeId member);
 
   // ---- positions

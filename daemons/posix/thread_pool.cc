@@ -36,13 +36,16 @@ void ThreadPool::run(Task& task, PosixReactor& reactor, const std::function<void
 }
 
 void ThreadPool::submit(Job& job) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back(&job);
-  if (idle_ >= static_cast<int>(queue_.size()) || static_cast<int>(threads_.size()) >= limit_) {
-    changed_.notify_one();
-    return;
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(&job);
+    if (idle_ < static_cast<int>(queue_.size()) && static_cast<int>(threads_.size()) < limit_) {
+      threads_.emplace_back([this] { thread_main(); });
+      return;
+    }
   }
-  threads_.emplace_back([this] { thread_main(); });
+  // Outside of the lock, which the thread that wakes needs at once.
+  changed_.notify_one();
 }
 
 void ThreadPool::thread_main() {
