@@ -15,18 +15,18 @@ constexpr uint32_t kNewestServer = 159'999;
 
 struct Frame {
   uint8_t tag = 0;
-  Bytes body;
+  ByteView body;  // until the next one is read
 };
 
-Result<Frame> read_frame(Task& task, Stream& stream) {
-  uint8_t header[5];
-  TRY(read_exact(task, stream, header));
-  uint32_t length = load_be<uint32_t>(header);
+Result<Frame> read_frame(Task& task, wire::BufferedReader& in) {
+  TRY_ASSIGN(ByteView header, in.peek(task, sizeof(uint32_t)));
+  uint32_t length = load_be<uint32_t>(header.data());
   if (length < 1 || length > kFrameMax)
     return Error(Code::Corrupt, "a frame from the server claims " + std::to_string(length) + " bytes");
-  Frame frame{header[4], Bytes(length - 1)};
-  TRY(read_exact(task, stream, frame.body));
-  return frame;
+  size_t size = sizeof(uint32_t) + length;
+  TRY_ASSIGN(ByteView whole, in.peek(task, size));
+  in.consume(size);
+  return Frame{whole[sizeof(uint32_t)], whole.subspan(sizeof(uint32_t) + 1)};
 }
 
 Status write_frame(Task& task, Stream& stream, uint8_t tag, ByteView body) {
@@ -61,11 +61,12 @@ Status WorkerLink::serve(Task& task) {
 }
 
 Status WorkerLink::serve_connection(Task& task, Stream& stream) {
-  TRY_ASSIGN(Frame hello, read_frame(task, stream));
+  wire::BufferedReader in(stream);
+  TRY_ASSIGN(Frame hello, read_frame(task, in));
   if (hello.tag != 'H') return Error(Code::Corrupt, "the server's first frame is not a hello");
   TRY(greet(task, stream, hello.body));
   Scope connection(task);
-  connection.spawn("read from postgres", [&](Task& t) { return read_frames(t, stream); });
+  connection.spawn("read from postgres", [&](Task& t) { return read_frames(t, in); });
   connection.spawn("positions to postgres", [&](Task& t) { return send_positions(t, stream); });
   return connection.join(task);
 }
@@ -95,16 +96,16 @@ Status WorkerLink::greet(Task& task, Stream& stream, ByteView hello) {
   return {};
 }
 
-Status WorkerLink::read_frames(Task& task, Stream& stream) {
+Status WorkerLink::read_frames(Task& task, wire::BufferedReader& in) {
   for (;;) {
-    TRY_ASSIGN(Frame frame, read_frame(task, stream));
-    Reader in(frame.body);
-    Lsn lsn(in.be<uint64_t>());
-    if (in.failed()) return Error(Code::Corrupt, "a frame from the server is too short");
+    TRY_ASSIGN(Frame frame, read_frame(task, in));
+    Reader body(frame.body);
+    Lsn lsn(body.be<uint64_t>());
+    if (body.failed()) return Error(Code::Corrupt, "a frame from the server is too short");
     switch (frame.tag) {
       case 'W': {
         if (driver_ == nullptr) return Error(Code::Invalid, "an endpoint that only reads sent WAL");
-        ByteView wal = in.rest();
+        ByteView wal = body.rest();
         // A new connection may repeat what came in over the last one.
         if (lsn < driver_->end()) {
           uint64_t known = driver_->end() - lsn;
@@ -128,7 +129,8 @@ Status WorkerLink::read_frames(Task& task, Stream& stream) {
 }
 
 Status WorkerLink::send_positions(Task& task, Stream& stream) {
-  for (;;) {
+  Bytes sent;
+  for (bool due = true;;) {
     uint64_t seen = driver_ != nullptr ? driver_->changes() : 0;
     if (driver_ != nullptr && !driver_->lost().ok()) {
       ignore_result(write_frame(task, stream, 'X', as_bytes(driver_->lost().error().message())));
@@ -142,7 +144,10 @@ Status WorkerLink::send_positions(Task& task, Stream& stream) {
         .be(pageserver.last_received.value)
         .be(pageserver.disk_consistent.value)
         .be(pageserver.remote_consistent.value);
-    TRY(write_frame(task, stream, 'P', body));
+    if (due || body != sent) {
+      TRY(write_frame(task, stream, 'P', body));
+      sent = body;
+    }
     Status waited;
     if (driver_ != nullptr) {
       Deadline deadline(task, kPositionsInterval);
@@ -151,6 +156,7 @@ Status WorkerLink::send_positions(Task& task, Stream& stream) {
       waited = task.sleep(kPositionsInterval);
     }
     if (!waited.ok() && !waited.is(Code::TimedOut)) return waited;
+    due = !waited.ok() || driver_ == nullptr;
   }
 }
 

@@ -11,6 +11,7 @@
 #include "core/compute/proposer_driver.h"
 #include "core/env/env.h"
 #include "core/fiber/scope.h"
+#include "core/wire/buffered.h"
 
 namespace argon::compute {
 
@@ -35,7 +36,7 @@ class WorkerLink {
  private:
   Status serve_connection(Task& task, Stream& stream);
   Status greet(Task& task, Stream& stream, ByteView hello);
-  Status read_frames(Task& task, Stream& stream);
+  Status read_frames(Task& task, wire::BufferedReader& in);
   Status send_positions(Task& task, Stream& stream);
 
   Env& env_;
