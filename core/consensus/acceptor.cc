@@ -370,6 +370,10 @@ Result<AcceptorEffects> Acceptor::follow_peer(const PeerLog& log) {
   if (start < state_.commit || start < state_.local_start)
     return Error(Code::Corrupt, "the peer's log parts at " + to_string(start) +
                                     " from what is committed up to " + to_string(state_.commit));
+  // Whoever was voted for in a later term may be elected, and count on what it was told is here.
+  if (start < flush_ && log.history.last_term() < state_.term)
+    return Error(Code::Stale, "the peer's log is of term " + to_string(log.history.last_term()) +
+                                  ", and cannot cut what was told in term " + to_string(state_.term));
   AcceptorEffects out;
   if (log.history.last_term() > state_.term) {
     obey(log.history.last_term());

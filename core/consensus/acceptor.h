@@ -120,7 +120,8 @@ class Acceptor {
   AcceptorEffects on_peer_reports(const std::vector<MemberReport>& peers);
   // Takes over the log of a peer, which is higher: cuts what is not its own, and from then on takes
   // on_peer_wal() up to log.flush, until a proposer is elected here or gets a vote. Errors: Unavailable (a
-  // proposer is elected here, or no WAL is here yet), Stale (it is not higher), Corrupt (not of one timeline,
+  // proposer is elected here, or no WAL is here yet), Stale (it is not higher, or would cut
+  // what a proposer of a later term was told is here), Corrupt (not of one timeline,
   // or it lacks what is committed). REQUIRES: log.history is cut at log.flush.
   Result<AcceptorEffects> follow_peer(const PeerLog& log);
   // Where on_peer_wal() must go on; nothing where no peer is followed any more.

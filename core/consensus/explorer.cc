@@ -268,6 +268,15 @@ Script voted(Options options) {
   return script;
 }
 
+// After that, acceptor 3 knows, and the first proposer has begun anew: 1 has given it its vote, and told it
+// of both entries.
+Script promised(Options options) {
+  Script script = voted(std::move(options));
+  script.then(Kind::Campaign, 0);
+  for (NodeId id : {NodeId(1), NodeId(2)}) script.then(Kind::Connect, 0, id).then(Kind::ToAcceptor, 0, id);
+  return script.then(Kind::ToAcceptor, 0, NodeId(1)).then(Kind::ToAcceptor, 1, NodeId(3));
+}
+
 // The first proposer has committed an entry on 1 and 2, another is on 1 alone; 3 voted, and has no WAL yet.
 // For exchanges.
 Script behind(Options options) {
@@ -336,6 +345,8 @@ const std::vector<Opening>& openings() {
       {"peers-voted",
        "an entry on one acceptor only, the others have just voted; acceptors fill each other up", 9, 5,
        [] { return voted(with_peers(in_exchanges())).end(); }},
+      {"peers-promised", "as peers-voted, then one has voted for a third; acceptors fill each other up", 9, 5,
+       [] { return promised(with_peers(in_exchanges())).end(); }},
       {"peers-overtaken", "as overtaken, in exchanges, and acceptors fill each other up", 10, 6,
        [] { return overtaken(with_peers(in_exchanges())).end(); }},
       {"peers-joint", "as joint, and acceptors fill each other up", 9, 5,
