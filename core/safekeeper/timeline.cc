@@ -109,6 +109,10 @@ Error Timeline::fail(const Error& error, bool may_recover) {
 }
 
 void Timeline::publish_positions() {
+  durable_ = {config_.id,
+              acceptor_->state().configuration.generation,
+              acceptor_->term(),
+              {acceptor_->last_log_term(), acceptor_->flush()}};
   flushed_.advance(acceptor_->flush());
   committed_.advance(acceptor_->commit());
 }
@@ -185,9 +189,12 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
     if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
   } else {
     if (cut.to < storage_->written()) env_.probe("safekeeper.log-cut"_probe);
+    durable_.position = {control_.acceptor.history.up_to(cut.to).last_term(), cut.to};
     env_.durable_claim(flush_claim_, cut.to.value);
+    claimed_flush_ = cut.to;
     auto done = storage_->truncate(task, cut.to);
     if (!done.ok()) return fail(done.error(), false);
+    env_.durable_claim(flush_claim_, cut.to.value);
     check = *done;
   }
   return apply(task, acceptor_->on_truncated(check));
@@ -227,7 +234,10 @@ void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
 void Timeline::claim(Term term, Lsn wal) {
   if (retired_) return;
   env_.durable_claim(term_claim_, term.value);
-  if (wal.valid()) env_.durable_claim(flush_claim_, wal.value);
+  claimed_term_ = term;
+  if (!wal.valid()) return;
+  env_.durable_claim(flush_claim_, wal.value);
+  claimed_flush_ = wal;
 }
 
 // ---- flushing
@@ -406,13 +416,9 @@ Status Timeline::raise_term(Task& task, Term term) {
 }
 
 consensus::MemberReport Timeline::report() {
-  claim(acceptor_->term(), acceptor_->flush());
-  return position();
-}
-
-consensus::MemberReport Timeline::position() const {
-  const consensus::Acceptor& a = *acceptor_;
-  return {config_.id, a.state().configuration.generation, a.term(), {a.last_log_term(), a.flush()}};
+  Lsn flush = durable_.position.flush;
+  claim(std::max(durable_.term, claimed_term_), flush > claimed_flush_ ? flush : Lsn());
+  return durable_;
 }
 
 Status Timeline::bury(Task& task, const consensus::Configuration& configuration) {

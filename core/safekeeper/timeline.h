@@ -58,7 +58,8 @@ struct PeerInfo {
 };
 
 // Under this name a safekeeper claims (Env::durable_claim) its "term" and "flush", whenever it tells them to
-// a proposer or to peers (a truncation claims less first), and its "backup" when it tells that to peers.
+// a proposer or to peers (a truncation claims less first, and once more when nothing is left beyond), and its
+// "backup" when it tells that to peers.
 std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what);
 
 class Timeline {
@@ -116,8 +117,9 @@ class Timeline {
   Status on_peer_wal(Task& task, Lsn at, ByteView wal);
   Status set_configuration(Task& task, const consensus::Configuration& configuration);
   Status raise_term(Task& task, Term term);
-  // How far it is. REQUIRES: failure().ok().
-  consensus::MemberReport position() const;
+  // How far it is, on the disk: the acceptor is ahead of that while what it wants done is being done.
+  // REQUIRES: failure().ok().
+  consensus::MemberReport position() const { return durable_; }
   // The same, to be told to a coordinator or to peers, who build on it.
   consensus::MemberReport report();
   // Leaves a tombstone (timelines.h) for its control file, and serves nobody any more: connections end. For
@@ -186,6 +188,9 @@ class Timeline {
   TimelineControl control_;  // as on disk, but for positions that only grow
   std::shared_ptr<WalStorage> storage_;
   std::optional<consensus::Acceptor> acceptor_;
+  consensus::MemberReport durable_;
+  Term claimed_term_;  // durable_ lags behind what was told while the rest of an input's effects is done
+  Lsn claimed_flush_;
   Status failure_;
   uint64_t damaged_reads_ = 0;
   bool may_recover_ = false;
