@@ -45,8 +45,11 @@ Status BrokerLink::talk(Task& task, broker::BrokerClient& client) {
 
 BrokerLink::Positions BrokerLink::positions_of(const Timeline& timeline) {
   const consensus::Acceptor& a = timeline.acceptor();
-  return {timeline.position(),          a.commit(),   timeline.backup(),
-          timeline.remote_consistent(), a.truncate(), a.state().local_start};
+  consensus::MemberReport report = timeline.position();
+  // Of the log that the report names, and of no later one: the acceptor may be ahead of what is done.
+  Lsn commit = std::min(a.commit(), report.position.flush);
+  return {
+      report, commit, timeline.backup(), timeline.remote_consistent(), a.truncate(), a.state().local_start};
 }
 
 broker::TimelineInfo BrokerLink::to_info(const TenantTimelineId& id, const Positions& positions) const {
