@@ -10,7 +10,11 @@ namespace argon::safekeeper {
 Status catch_up(Task& task, Timeline& timeline, const PeerInfo& peer) {
   TRY_ASSIGN(Address http, parse_address(peer.http_address));
   TRY_ASSIGN(Donor donor, ask_donor(task, http, timeline.id()));
-  TRY(timeline.follow_peer(task, {donor.control.acceptor.history.up_to(donor.flush), donor.flush}));
+  const consensus::AcceptorState& theirs = donor.control.acceptor;
+  // One that has voted since may be cut and filled anew in the term that the stream is asked in, but for what
+  // is committed.
+  if (donor.position().last_log_term != theirs.term) donor.flush = theirs.commit;
+  TRY(timeline.follow_peer(task, {theirs.history.up_to(donor.flush), donor.flush}));
   TRY(timeline.failure());
   std::optional<Lsn> at = timeline.acceptor().wanted_from_peer();
   if (!at) return Error(Code::Stale, "a proposer came meanwhile");
