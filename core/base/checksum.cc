@@ -24,8 +24,15 @@ constexpr size_t kShort = 1024;
   size_t left = b.size();
   for (; left >= 8; left -= 8, at += 8) crc = __builtin_ia32_crc32di(crc, load_le<uint64_t>(at));
   auto low = static_cast<uint32_t>(crc);
-  for (; left > 0; left--, at++) low = __builtin_ia32_crc32qi(low, *at);
-  return low;
+  if (left & 4) {
+    low = __builtin_ia32_crc32si(low, load_le<uint32_t>(at));
+    at += 4;
+  }
+  if (left & 2) {
+    low = __builtin_ia32_crc32hi(low, load_le<uint16_t>(at));
+    at += 2;
+  }
+  return left & 1 ? __builtin_ia32_crc32qi(low, *at) : low;
 }
 #endif
 

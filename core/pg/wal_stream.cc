@@ -24,6 +24,16 @@ WalStreamDecoder::WalStreamDecoder(Lsn start, WalIdentity identity, std::optiona
   }
 }
 
+inline void WalStreamDecoder::consume(size_t n) {
+  position_ += n;
+  input_ = input_.subspan(n);
+}
+
+// What has come of this page, at most `limit` bytes.
+inline ByteView WalStreamDecoder::input_of_page(size_t limit) const {
+  return input_.first(std::min({input_.size(), limit, kWalBlockSize - size_t{page_offset(position_)}}));
+}
+
 void WalStreamDecoder::feed(ByteView bytes) {
   CHECK(input_.empty() || phase_ == Phase::Failed, "bytes fed before are not used up");
   input_ = bytes;
@@ -31,79 +41,69 @@ void WalStreamDecoder::feed(ByteView bytes) {
 
 Result<bool> WalStreamDecoder::next(DecodedRecord& record) {
   WalRecord whole;
-  TRY_ASSIGN(bool found, next(whole));
-  if (!found) return false;
-  if (Status decoded = decode_record(whole.bytes, whole.start, whole.end, record); !decoded.ok()) {
-    error_ = decoded.error();
-    phase_ = Phase::Failed;
-    return *error_;
+  Step made = advance(whole);
+  if (made == Step::Record) {
+    Status decoded = decode_record(whole.bytes, whole.start, whole.end, record);
+    if (!decoded.ok()) made = fail(decoded.error());
   }
-  return true;
+  if (made == Step::Failed) return *error_;
+  return made == Step::Record;
 }
 
 Result<bool> WalStreamDecoder::next(WalRecord& record) {
+  Step made = advance(record);
+  if (made == Step::Failed) return *error_;
+  return made == Step::Record;
+}
+
+WalStreamDecoder::Step WalStreamDecoder::advance(WalRecord& record) {
+  if (phase_ == Phase::Failed) return Step::Failed;
   for (;;) {
-    if (phase_ == Phase::Failed) return *error_;
-    bool stop = false;
-    auto found = step(record, stop);
-    if (!found.ok()) {
-      error_ = found.error();
-      phase_ = Phase::Failed;
-      input_ = {};
-    } else if (*found || stop) {
-      return found;
-    }
+    Step made = step(record);
+    if (made != Step::Again) return made;
   }
 }
 
-// One step. True: a record. Otherwise `stop` says that more input is needed.
-Result<bool> WalStreamDecoder::step(WalRecord& record, bool& stop) {
-  if (phase_ == Phase::Skip) {
-    consume(std::min<uint64_t>(input_.size(), skip_to_ - position_));
-    stop = position_ != skip_to_;
-    if (!stop) phase_ = Phase::Boundary;
-    return false;
-  }
-  if (input_.empty()) {
-    stop = true;
-    return false;
-  }
-  if (page_offset(position_) == 0) {
-    TRY_ASSIGN(bool whole, take_page_header());
-    stop = !whole;
-    return false;
-  }
+[[gnu::cold]] WalStreamDecoder::Step WalStreamDecoder::fail(Error error) {
+  error_ = std::move(error);
+  phase_ = Phase::Failed;
+  input_ = {};
+  return Step::Failed;
+}
+
+WalStreamDecoder::Step WalStreamDecoder::step(WalRecord& record) {
+  if (phase_ == Phase::Skip) return skip() ? Step::Again : Step::NeedsInput;
+  if (input_.empty()) return Step::NeedsInput;
+  if (page_offset(position_) == 0) return take_page_header();
   if (phase_ == Phase::Rest) {
     take_rest();
-    return false;
+    return Step::Again;
   }
-  return phase_ == Phase::Boundary ? take_record(record, stop) : assemble(record, stop);
+  return phase_ == Phase::Boundary ? take_record(record) : assemble(record);
 }
 
-void WalStreamDecoder::consume(size_t n) {
-  position_ += n;
-  input_ = input_.subspan(n);
-}
-
-// What has come of this page, at most `limit` bytes.
-ByteView WalStreamDecoder::input_of_page(size_t limit) const {
-  return input_.first(std::min({input_.size(), limit, kWalBlockSize - size_t{page_offset(position_)}}));
+// Whether all that is to be skipped has come.
+bool WalStreamDecoder::skip() {
+  consume(std::min<uint64_t>(input_.size(), skip_to_ - position_));
+  phase_ = position_ == skip_to_ ? Phase::Boundary : Phase::Skip;
+  return phase_ == Phase::Boundary;
 }
 
 // The header is gathered over as many feeds as it takes; position_ moves when it is whole.
-Result<bool> WalStreamDecoder::take_page_header() {
+WalStreamDecoder::Step WalStreamDecoder::take_page_header() {
   size_t want = page_header_size(position_);
   size_t n = std::min(want - page_header_have_, input_.size());
   std::memcpy(page_header_.data() + page_header_have_, input_.data(), n);
   page_header_have_ += n;
   input_ = input_.subspan(n);
-  if (page_header_have_ < want) return false;
+  if (page_header_have_ < want) return Step::NeedsInput;
   page_header_have_ = 0;
-  TRY_ASSIGN(WalPageHeader header, read_page_header(page_header_, position_, identity_));
-  TRY(enter_page(header));
+  Result<WalPageHeader> header = read_page_header(page_header_, position_, identity_);
+  if (!header.ok()) return fail(header.error());
+  if (Status entered = enter_page(*header); !entered.ok()) return fail(entered.error());
   position_ += want;
   first_ = false;
-  return true;
+  return Step::Again;
 }
 
 Status WalStreamDecoder::enter_page(const WalPageHeader& header) {
@@ -143,35 +143,40 @@ void WalStreamDecoder::take_rest() {
   rest_end_ = skip_to_;
 }
 
-Status WalStreamDecoder::check_header(const uint8_t* header, Lsn start) const {
+bool WalStreamDecoder::header_fits(const uint8_t* header, Lsn start) const {
   Lsn prev(load_le<uint64_t>(header + 8));
+  return is_known_rmgr(header[17]) && (previous_ ? prev == *previous_ : prev < start);
+}
+
+[[gnu::cold]] Error WalStreamDecoder::header_error(const uint8_t* header, Lsn start) const {
   uint8_t rmid = header[17];
   if (!is_known_rmgr(rmid)) return bad_wal(start, "unknown resource manager " + std::to_string(rmid));
-  if (previous_ ? prev != *previous_ : prev >= start)
-    return bad_wal(start, "the record names " + to_string(prev) + " as the one before, expected " +
-                              (previous_ ? to_string(*previous_) : "an earlier one"));
-  return {};
+  return bad_wal(start, "the record names " + to_string(Lsn(load_le<uint64_t>(header + 8))) +
+                            " as the one before, expected " +
+                            (previous_ ? to_string(*previous_) : "an earlier one"));
 }
 
 // At a record's first byte. The common case, all of it on this page and already here, makes no copy.
-Result<bool> WalStreamDecoder::take_record(WalRecord& record, bool& stop) {
+WalStreamDecoder::Step WalStreamDecoder::take_record(WalRecord& record) {
   first_ = false;
   record_start_ = position_;
+  if (input_.size() >= kLengthField) {
+    auto length = load_le<uint32_t>(input_.data());
+    ByteView whole = input_of_page(length);
+    if (length >= kRecordHeader && whole.size() == length) {
+      if (!header_fits(whole.data(), record_start_)) return fail(header_error(whole.data(), record_start_));
+      consume(length);
+      return finish_record(whole, record);
+    }
+  }
   total_ = 0;
   header_ok_ = false;
   assembly_.clear();
   phase_ = Phase::Record;
-  if (input_.size() < kLengthField) return assemble(record, stop);
-  auto length = load_le<uint32_t>(input_.data());
-  ByteView whole = input_of_page(length);
-  if (length < kRecordHeader || whole.size() < length) return assemble(record, stop);
-  TRY(check_header(whole.data(), record_start_));
-  consume(length);
-  TRY(finish_record(whole, record));
-  return true;
+  return assemble(record);
 }
 
-Result<bool> WalStreamDecoder::assemble(WalRecord& record, bool& stop) {
+WalStreamDecoder::Step WalStreamDecoder::assemble(WalRecord& record) {
   // Until the length is known, which never splits over pages, take only that field.
   ByteView part = input_of_page((total_ == 0 ? kLengthField : total_) - assembly_.size());
   append(assembly_, part);
@@ -179,41 +184,42 @@ Result<bool> WalStreamDecoder::assemble(WalRecord& record, bool& stop) {
   if (total_ == 0 && assembly_.size() == kLengthField) {
     total_ = load_le<uint32_t>(assembly_.data());
     if (total_ < kRecordHeader || total_ > kMaxRecordLength)
-      return bad_wal(record_start_, "record length is " + std::to_string(total_));
+      return fail(bad_wal(record_start_, "record length is " + std::to_string(total_)));
   }
   if (!header_ok_ && assembly_.size() >= kRecordHeader) {
-    TRY(check_header(assembly_.data(), record_start_));
+    if (!header_fits(assembly_.data(), record_start_))
+      return fail(header_error(assembly_.data(), record_start_));
     header_ok_ = true;
   }
-  if (total_ != 0 && assembly_.size() == total_) {
-    TRY(finish_record(assembly_, record));
-    return true;
-  }
-  stop = input_.empty();
-  return false;
+  if (total_ != 0 && assembly_.size() == total_) return finish_record(assembly_, record);
+  return input_.empty() ? Step::NeedsInput : Step::Again;
 }
 
-Status WalStreamDecoder::finish_record(ByteView whole, WalRecord& record) {
-  if (!check_record_crc(whole)) return bad_wal(record_start_, "the record's checksum is wrong");
+// The record's bytes are used up; the padding behind it, as far as it has come, is skipped as well.
+WalStreamDecoder::Step WalStreamDecoder::finish_record(ByteView whole, WalRecord& record) {
+  if (!check_record_crc(whole)) return fail(bad_wal(record_start_, "the record's checksum is wrong"));
   record.start = record_start_;
   record.bytes = whole;
   record.end = Lsn(align8(position_.value));
-  bool xlog = whole[17] == static_cast<uint8_t>(Rmgr::Xlog);
-  uint8_t type = whole[16] & kInfoRmgrMask;
-  if (xlog && type == xlog::kSwitch)
+  if (whole[17] == static_cast<uint8_t>(Rmgr::Xlog) && (whole[16] & kInfoRmgrMask) == xlog::kSwitch)
     record.end = Lsn((record.end.value + kWalSegmentSize - 1) / kWalSegmentSize * kWalSegmentSize);
   if (overwritten_) {
-    DecodedRecord decoded;
-    TRY(decode_record(whole, record.start, record.end, decoded));
-    if (!xlog || type != xlog::kOverwriteContrecord || decoded.main_data.size() < 8 ||
-        load_le<uint64_t>(decoded.main_data.data()) != overwritten_->value)
-      return bad_wal(record_start_, "the record should replace the one at " + to_string(*overwritten_));
-    overwritten_.reset();
+    if (Status replaced = check_replacement(record); !replaced.ok()) return fail(replaced.error());
   }
   previous_ = record.start;
   last_end_ = record.end;
   skip_to_ = record.end;
-  phase_ = skip_to_ == position_ ? Phase::Boundary : Phase::Skip;
+  skip();
+  return Step::Record;
+}
+
+Status WalStreamDecoder::check_replacement(const WalRecord& record) {
+  DecodedRecord decoded;
+  TRY(decode_record(record.bytes, record.start, record.end, decoded));
+  if (!decoded.is(Rmgr::Xlog, xlog::kOverwriteContrecord) || decoded.main_data.size() < 8 ||
+      load_le<uint64_t>(decoded.main_data.data()) != overwritten_->value)
+    return bad_wal(record.start, "the record should replace the one at " + to_string(*overwritten_));
+  overwritten_.reset();
   return {};
 }
 

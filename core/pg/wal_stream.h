@@ -80,15 +80,22 @@ class WalStreamDecoder {
     Failed,
   };
 
-  Result<bool> step(WalRecord& record, bool& stop);
-  Result<bool> take_page_header();
+  enum class Step : uint8_t { Record, Again, NeedsInput, Failed };
+
+  Step advance(WalRecord& record);
+  Step step(WalRecord& record);
+  Step fail(Error error);
+  Step take_page_header();
   Status enter_page(const WalPageHeader& header);
   Status enter_page_inside_record(const WalPageHeader& header);
-  Result<bool> take_record(WalRecord& record, bool& stop);
-  Result<bool> assemble(WalRecord& record, bool& stop);
+  Step take_record(WalRecord& record);
+  Step assemble(WalRecord& record);
   void take_rest();
-  Status check_header(const uint8_t* header, Lsn start) const;
-  Status finish_record(ByteView whole, WalRecord& record);
+  bool skip();
+  bool header_fits(const uint8_t* header, Lsn start) const;
+  Error header_error(const uint8_t* header, Lsn start) const;
+  Step finish_record(ByteView whole, WalRecord& record);
+  Status check_replacement(const WalRecord& record);
   void consume(size_t n);
   ByteView input_of_page(size_t limit) const;
 
