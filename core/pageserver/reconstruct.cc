@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/pageserver/value.h"
+#include "core/pg/page.h"
 #include "core/pg/redo/canonical.h"
 #include "core/pg/redo/redo.h"
 
@@ -48,7 +49,7 @@ class Builder {
     waiting_.clear();
     if (body.size() != pg::kBlockSize)
       return Error(Code::Corrupt, "an image of " + std::to_string(body.size()) + " bytes");
-    std::memcpy(page_.data(), body.data(), pg::kBlockSize);
+    pg::copy_page(page_, body);
     has_base_ = true;
     return {};
   }

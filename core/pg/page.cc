@@ -70,6 +70,11 @@ bool page_is_zero(ByteView page) {
   return all_zeros(page);
 }
 
+void copy_page(ByteSpan to, ByteView from) {
+  CHECK(to.size() == from.size());
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
 void init_page(ByteSpan page, size_t special) {
   CHECK(page.size() == kBlockSize && align8(special) == special && special < kBlockSize - page::kHeader);
   std::memset(page.data(), 0, page.size());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "core/pg/page.h"
 #include "core/pg/redo/btree_posting.h"
 #include "core/pg/redo/context.h"
 #include "core/pg/redo/index_tuple.h"
@@ -242,7 +243,7 @@ Status split_left_page(const Redo& r, const SplitRecord& s, bool new_item_left) 
   }
   if (new_item_left && number == s.new_item_number) TRY(left.add(new_item));
 
-  std::memcpy(r.page.data(), buffer.data(), kPageBytes);
+  copy_page(r.page.bytes(), buffer);
   Opaque opaque(r.page.data() + r.page.special());
   opaque.set_flags(kIncompleteSplit | (s.level == 0 ? kLeaf : 0));
   opaque.set_next(s.right);
@@ -367,7 +368,7 @@ Status dedup(const Redo& r) {
   TRY(dedup.finish());
   if (!dedup.finished_intervals()) return corrupt("the page's items are not those the record merges");
   Opaque(buffer.data() + to.special()).clear_flag(kHasGarbage);
-  std::memcpy(r.page.data(), buffer.data(), kPageBytes);
+  copy_page(r.page.bytes(), buffer);
   return r.done();
 }
 
