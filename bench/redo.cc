@@ -1,13 +1,14 @@
 // Rebuilding pages: native redo, and the stock server as redo process, over the same chains of real WAL.
 //
-// usage: bench_redo native|process SEED WAL RECORDS [--library FILE] [--server PROGRAM]
+// usage: bench_redo pages SEED WAL RECORDS [--library FILE] [--server PROGRAM]
 //        bench_redo stream SEED WAL 0
 //
 // Chains of RECORDS records behind a page that is there, none of them an image. Both sides are given the page
 // and the records' bytes, just read, and end with the finished page. Runs on one core, with the process
-// (which is asked through blocking pipes, one page at a time). Prints microseconds a page, the median.
-// stream: all of the WAL is decoded, CRCs checked, and redone in LSN order, every page in memory. Prints how
-// many records there are.
+// (which is asked through blocking pipes, one page at a time); the two take turns of kTurn chains, since a
+// shared machine's speed changes from second to second. Prints microseconds a page, native and process:
+// medians. stream: all of the WAL is decoded, CRCs checked, and redone in LSN order, every page in memory.
+// Prints how many records there are.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -36,6 +37,7 @@ using namespace argon::pg::redo;
 
 constexpr size_t kMostChains = 10'000;
 constexpr size_t kMostRecords = 400'000;
+constexpr size_t kTurn = 50;
 
 struct Record {
   Lsn lsn, end;
@@ -48,7 +50,7 @@ struct Chain {
 };
 
 struct Options {
-  std::string side, seed, wal, library;
+  std::string what, seed, wal, library;
   std::string server = "/usr/lib/postgresql/15/bin/postgres";
   size_t records = 1;
 };
@@ -142,7 +144,7 @@ class Collector {
 
 // As a pageserver does it: from the records' bytes to a page that may leave.
 void rebuild(const Chain& chain, const RedoSettings& settings, DecodedRecord& decoded, PageBytes& page) {
-  page = chain.base;
+  copy_page(page, chain.base);
   for (const Record& record : chain.records) {
     CHECK(decode_record(record.bytes, record.lsn, record.end, decoded).ok());
     for (const DecodedBlock& block : decoded.blocks())
@@ -214,20 +216,41 @@ uint32_t touch(const Chain& chain) {
   return sum;
 }
 
-template <typename Rebuild>
-double median_us(const std::vector<Chain>& chains, Rebuild rebuild) {
-  std::vector<double> times;
-  uint32_t touched = 0;
-  for (const Chain& chain : chains) {
-    touched ^= touch(chain);
-    double begin = now_us();
-    rebuild(chain);
-    times.push_back(now_us() - begin);
+class Times {
+ public:
+  template <typename Rebuild>
+  void add(std::span<const Chain> chains, Rebuild rebuild) {
+    for (const Chain& chain : chains) {
+      touched_ ^= touch(chain);
+      double begin = now_us();
+      rebuild(chain);
+      times_.push_back(now_us() - begin);
+    }
   }
-  auto middle = times.begin() + static_cast<ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  std::fprintf(stderr, "%zu chains, check %08x\n", chains.size(), touched);
-  return *middle;
+  double median() {
+    auto middle = times_.begin() + static_cast<ptrdiff_t>(times_.size() / 2);
+    std::nth_element(times_.begin(), middle, times_.end());
+    return *middle;
+  }
+  uint32_t touched() const { return touched_; }
+
+ private:
+  std::vector<double> times_;
+  uint32_t touched_ = 0;  // printed, so that the reading is not left out
+};
+
+void measure_pages(const Options& options, std::span<const Chain> chains, const RedoSettings& settings) {
+  Process process(options, settings.hint_bits_logged());
+  PageBytes page;
+  DecodedRecord decoded;
+  Times native, stock;
+  for (size_t at = 0; at < chains.size(); at += kTurn) {
+    auto turn = chains.subspan(at, std::min(kTurn, chains.size() - at));
+    native.add(turn, [&](const Chain& chain) { rebuild(chain, settings, decoded, page); });
+    stock.add(turn, [&](const Chain& chain) { process.rebuild(chain, page); });
+  }
+  std::fprintf(stderr, "%zu chains, check %08x\n", chains.size(), native.touched() ^ stock.touched());
+  std::printf("%.4f %.4f\n", native.median(), stock.median());
 }
 
 template <typename Consumer>
@@ -244,7 +267,7 @@ void run_through(const Options& options, const ControlFile& control, Consumer& c
 int measure(const Options& options) {
   auto control = read_control_file(options.seed);
   if (!control.ok()) give_up(control.error().to_string());
-  if (options.side == "stream") {
+  if (options.what == "stream") {
     Stream stream(options, settings_of(*control));
     run_through(options, *control, stream);
     std::printf("%lu\n", stream.records());
@@ -258,16 +281,7 @@ int measure(const Options& options) {
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   sched_setaffinity(0, sizeof one, &one);
-  PageBytes page;
-  DecodedRecord decoded;
-  if (options.side == "native") {
-    std::printf("%.4f\n", median_us(chains, [&](const Chain& chain) {
-                  rebuild(chain, collector.settings(), decoded, page);
-                }));
-  } else {
-    Process process(options, collector.settings().hint_bits_logged());
-    std::printf("%.4f\n", median_us(chains, [&](const Chain& chain) { process.rebuild(chain, page); }));
-  }
+  measure_pages(options, chains, collector.settings());
   return 0;
 }
 
@@ -285,10 +299,9 @@ int main(int argc, char** argv) {
     else
       words.push_back(word);
   }
-  bool known = !words.empty() && (words[0] == "native" || words[0] == "process" || words[0] == "stream");
-  if (words.size() != 4 || !known)
-    give_up("usage: bench_redo native|process|stream SEED WAL RECORDS [--library FILE] [--server PROGRAM]");
-  options.side = words[0];
+  if (words.size() != 4 || (words[0] != "pages" && words[0] != "stream"))
+    give_up("usage: bench_redo pages|stream SEED WAL RECORDS [--library FILE] [--server PROGRAM]");
+  options.what = words[0];
   options.seed = words[1];
   options.wal = words[2];
   options.records = std::stoul(words[3]);

@@ -9,6 +9,7 @@ import pwd
 import re
 import resource
 import shutil
+import statistics
 import subprocess
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
@@ -46,13 +47,14 @@ class Wal:
     def __exit__(self, *_):
         shutil.rmtree(self.folder)
 
-    def page(self, build, side, records):
+    def pages(self, build, records):
+        """Microseconds a page: native, and the redo process."""
         library = build / "lib" / "argon_walredo.so"
-        done = subprocess.run([build / "bench" / "bench_redo", side, self.seed, self.wal, str(records), "--library", library,
+        done = subprocess.run([build / "bench" / "bench_redo", "pages", self.seed, self.wal, str(records), "--library", library,
                                "--server", self.server / "postgres"], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
-        return float(done.stdout)
+        return map(float, done.stdout.split())
 
     def native_stream(self, build):
         """How many records there are, and seconds of user time."""
@@ -94,18 +96,20 @@ def regression(build):
 
 
 def page(build, wal, records, unit, times):
-    native, process = (wal.page(build, side, records) for side in ("native", "process"))
+    native, process = wal.pages(build, records)
     if unit == "us":
         return f"redo.page_{records}", unit, "less", native, process, times and 1 / times
     return f"redo.page_{records}", unit, "more", records / native * 1e6, records / process * 1e6, times
 
 
-def stream(build, wal, name):
-    records, native = wal.native_stream(build)
-    return name, "rec/s", "more", records / native, records / wal.stock_recovery(), 1.5
+def stream(build, wal, name, rounds):
+    """Both sides in turns; of each its median."""
+    turns = [(*wal.native_stream(build), wal.stock_recovery()) for _ in range(rounds)]
+    records, native, stock = (statistics.median(column) for column in zip(*turns))
+    return name, "rec/s", "more", records / native, records / stock, 1.5
 
 
-def measure(build, name):
+def measure(build, name, rounds):
     """Of each figure that `name` begins: its name, unit, which is better, value, peer's value, wanted ratio."""
     wanted = [figure for figure in NAMES if figure.startswith(name)]
     if set(wanted) - {"redo.stream_regression"}:
@@ -114,7 +118,7 @@ def measure(build, name):
                 if f"redo.page_{records}" in wanted:
                     yield page(build, wal, records, unit, times)
             if "redo.stream_pgbench" in wanted:
-                yield stream(build, wal, "redo.stream_pgbench")
+                yield stream(build, wal, "redo.stream_pgbench", rounds)
     if "redo.stream_regression" in wanted and (wal := regression(build)):
         with wal:
-            yield stream(build, wal, "redo.stream_regression")
+            yield stream(build, wal, "redo.stream_regression", rounds)
