@@ -7,8 +7,10 @@
 // and the records' bytes, just read, and end with the finished page. Runs on one core, with the process
 // (which is asked through blocking pipes, one page at a time); the two take turns of kTurn chains, since a
 // shared machine's speed changes from second to second. Prints microseconds a page, native and process:
-// medians. stream: all of the WAL is decoded, CRCs checked, and redone in LSN order, every page in memory.
-// Prints how many records there are.
+// medians.
+//
+// stream: all of the WAL is decoded, CRCs checked, and redone in LSN order, every page in memory. Prints how
+// many records there are.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -249,7 +251,7 @@ void measure_pages(const Options& options, std::span<const Chain> chains, const 
     native.add(turn, [&](const Chain& chain) { rebuild(chain, settings, decoded, page); });
     stock.add(turn, [&](const Chain& chain) { process.rebuild(chain, page); });
   }
-  std::fprintf(stderr, "%zu chains, check %08x\n", chains.size(), native.touched() ^ stock.touched());
+  std::fprintf(stderr, "%zu chains, check %08x\n", chains.size(), native.touched() + stock.touched());
   std::printf("%.4f %.4f\n", native.median(), stock.median());
 }
 
