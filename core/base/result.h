@@ -102,7 +102,8 @@ class [[nodiscard]] Result<void> {
  public:
   using value_type = void;
 
-  Result() = default;
+  // Not defaulted: `return {}` would zero the space of an error first.
+  Result() : state_() {}
   Result(Error error) : state_(std::unexpected(std::move(error))) {}
 
   bool ok() const { return state_.has_value(); }

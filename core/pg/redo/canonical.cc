@@ -12,11 +12,10 @@ namespace {
 // Heap pages have no special area; their tuples are not padded by whoever makes them.
 void zero_padding(Page page) {
   for (uint32_t n = 1, end = page.max_offset(); n <= end; n++) {
-    ByteSpan item = page.stored_item(n, 1);
-    if (item.empty()) continue;
-    size_t padding = align8(item.size()) - item.size();
-    size_t behind = static_cast<size_t>(item.data() - page.data()) + item.size() + padding;
-    if (behind > kPageBytes) continue;
+    ItemId id = page.item(n);
+    uint32_t padding = -uint32_t{id.length()} % 8;
+    uint32_t behind = uint32_t{id.offset()} + id.length() + padding;
+    if (padding == 0 || id.offset() < kPageHeaderBytes || behind > kPageBytes) continue;
     // The last eight bytes at once: pages are made canonical at each read, and have many items.
     uint8_t* last = page.data() + behind - 8;
     store_le(last, load_le<uint64_t>(last) & (~uint64_t{0} >> (8 * padding)));

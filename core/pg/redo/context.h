@@ -27,18 +27,8 @@ struct Redo {
     return load_le<Integer>(record.main_data.data() + offset);
   }
   // The record's data for this block or its main data has at least n bytes.
-  Status need_main(size_t n) const {
-    if (main().size() >= n) [[likely]]
-      return {};
-    return corrupt("main data of " + std::to_string(main().size()) + " bytes, not at least " +
-                   std::to_string(n));
-  }
-  Status need_data(size_t n) const {
-    if (data().size() >= n) [[likely]]
-      return {};
-    return corrupt("block data of " + std::to_string(data().size()) + " bytes, not at least " +
-                   std::to_string(n));
-  }
+  Status need_main(size_t n) const { return need("main data", main(), n); }
+  Status need_data(size_t n) const { return need("block data", data(), n); }
   // The block number of another block reference of the record.
   Result<BlockNumber> block_number(uint8_t id) const {
     const DecodedBlock* other = record.block(id);
@@ -52,6 +42,17 @@ struct Redo {
   // For a block id or type that this resource manager does not write.
   Status unexpected_block() const {
     return corrupt("block reference " + std::to_string(id()) + " has no meaning");
+  }
+
+ private:
+  static Status need(const char* what, ByteView bytes, size_t n) {
+    if (bytes.size() >= n) [[likely]]
+      return {};
+    return too_short(what, bytes.size(), n);
+  }
+  [[gnu::cold]] static Error too_short(const char* what, size_t size, size_t n) {
+    return corrupt(std::string(what) + " of " + std::to_string(size) + " bytes, not at least " +
+                   std::to_string(n));
   }
 };
 

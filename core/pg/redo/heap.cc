@@ -1,6 +1,5 @@
 // Redo of resource manager Heap: access/heap/heapam.c of PostgreSQL 15.
 
-#include <array>
 #include <cstring>
 
 #include "core/pg/redo/context.h"
@@ -38,11 +37,10 @@ Status insert(const Redo& r) {
   TRY(r.need_data(kHeapHeaderBytes + 1));
   auto number = r.main_at<uint16_t>(0);
   if (r.record.info & kInitPage) page_init(r.page, 0);
-  ByteView data = r.data();
-  TupleBuffer tuple;
-  tuple.start(data.first(kHeapHeaderBytes), r.record.xid, r.block.blkno, number);
-  TRY(tuple.append(data.subspan(kHeapHeaderBytes)));
-  TRY(page_add_item(r.page, tuple.bytes(), number, kAddOverwrite | kAddHeap));
+  ByteView header = r.data().first(kHeapHeaderBytes);
+  ByteView body = r.data().subspan(kHeapHeaderBytes);
+  TRY_ASSIGN(uint8_t* at, make_tuple(r, header, number, body.size()));
+  put(at, body);
   if (r.main()[2] & kInsertAllVisibleCleared) r.page.clear_flag(Page::kAllVisible);
   return r.done();
 }
@@ -81,10 +79,8 @@ struct UpdateRecord {
   uint16_t new_number;
 };
 
-// heap_xlog_update, the old version; gives its bytes.
-Result<ByteView> update_old(const Redo& r, const UpdateRecord& u, BlockNumber new_block, bool hot) {
-  ByteSpan item = r.page.normal_item(u.old_number, kHeapTupleHeaderBytes);
-  if (item.empty()) return no_tuple(u.old_number);
+// heap_xlog_update, the old version, which is `item`.
+void update_old(const Redo& r, const UpdateRecord& u, ByteSpan item, BlockNumber new_block, bool hot) {
   HeapTuple tuple(item.data());
   tuple.forget_xmax();
   if (hot)
@@ -97,44 +93,41 @@ Result<ByteView> update_old(const Redo& r, const UpdateRecord& u, BlockNumber ne
   tuple.set_ctid(new_block, u.new_number);
   set_prunable(r.page, r.record.xid);
   if (u.flags & kUpdateOldAllVisibleCleared) r.page.clear_flag(Page::kAllVisible);
-  return ByteView(item);
 }
 
-// A uint16 length at the head of the block data, if the flag says that there is one.
-Result<uint16_t> shared_length(const UpdateRecord& u, uint8_t flag, bool same_page, ByteView& data) {
-  if ((u.flags & flag) == 0) return uint16_t{0};
-  if (!same_page) return corrupt("a tuple shares bytes with an old version on another page");
-  if (data.size() < 2) return corrupt("block data ends in a length");
-  auto length = load_le<uint16_t>(data.data());
-  data = data.subspan(2);
-  return length;
-}
+// heap_xlog_update, the new version. `old` is its predecessor where both are on this page, else empty.
+Status update_new(const Redo& r, const UpdateRecord& u, ByteView old) {
+  bool has_prefix = u.flags & kUpdatePrefixFromOld;
+  bool has_suffix = u.flags & kUpdateSuffixFromOld;
+  if ((has_prefix || has_suffix) && old.empty())
+    return corrupt("a tuple shares bytes with an old version on another page");
+  TRY(r.need_data(2 * (size_t{has_prefix} + size_t{has_suffix}) + kHeapHeaderBytes));
+  const uint8_t* at = r.data().data();
+  size_t prefix = has_prefix ? load_le<uint16_t>(at) : 0;
+  at += has_prefix ? 2 : 0;
+  size_t suffix = has_suffix ? load_le<uint16_t>(at) : 0;
+  at += has_suffix ? 2 : 0;
+  ByteView header(at, kHeapHeaderBytes);
+  ByteView body(at + kHeapHeaderBytes, r.data().data() + r.data().size());
 
-// heap_xlog_update, the new version. `old` is its predecessor's bytes where both are on this page.
-Status update_new(const Redo& r, const UpdateRecord& u, ByteView old, bool same_page) {
-  ByteView data = r.data();
-  TRY_ASSIGN(uint16_t prefix, shared_length(u, kUpdatePrefixFromOld, same_page, data));
-  TRY_ASSIGN(uint16_t suffix, shared_length(u, kUpdateSuffixFromOld, same_page, data));
-  if (data.size() < kHeapHeaderBytes) return corrupt("block data ends before the tuple's header");
-  TupleBuffer tuple;
-  ByteView header = data.first(kHeapHeaderBytes);
-  ByteView body = data.subspan(kHeapHeaderBytes);
-  tuple.start(header, r.record.xid, r.block.blkno, u.new_number);
+  size_t bitmap = 0;  // what of the body comes before the prefix
+  ByteView shared_prefix;
   if (prefix > 0) {
-    size_t bitmap = size_t{header[4]} - kHeapTupleHeaderBytes;
+    bitmap = size_t{header[4]} - kHeapTupleHeaderBytes;
     size_t old_start = old[22];
     if (header[4] < kHeapTupleHeaderBytes || bitmap > body.size() || old_start + prefix > old.size())
       return corrupt("the tuple's prefix does not fit the old version");
-    TRY(tuple.append(body.first(bitmap)));
-    TRY(tuple.append(old.subspan(old_start, prefix)));
-    TRY(tuple.append(body.subspan(bitmap)));
-  } else {
-    TRY(tuple.append(body));
+    shared_prefix = old.subspan(old_start, prefix);
   }
   if (suffix > old.size()) return corrupt("the tuple's suffix is longer than the old version");
-  if (suffix > 0) TRY(tuple.append(old.last(suffix)));
-  tuple.header().set_xmax(u.new_xmax);
-  TRY(page_add_item(r.page, tuple.bytes(), u.new_number, kAddOverwrite | kAddHeap));
+  // The new version is written into the hole while the old one is read.
+  if (!old.empty() && old.data() < r.page.data() + r.page.upper())
+    return corrupt("the old version does not lie among the items");
+  TRY_ASSIGN(uint8_t* to, make_tuple(r, header, u.new_number, body.size() + prefix + suffix, u.new_xmax));
+  to = put(to, body.first(bitmap));
+  to = put(to, shared_prefix);
+  to = put(to, body.subspan(bitmap));
+  put(to, old.last(suffix));
   if (u.flags & kUpdateNewAllVisibleCleared) r.page.clear_flag(Page::kAllVisible);
   return {};
 }
@@ -147,19 +140,18 @@ Status update(const Redo& r, bool hot) {
   const DecodedBlock* old_block = r.record.block(1);
   TRY_ASSIGN(BlockNumber new_blkno, r.block_number(0));
   bool same_page = old_block == nullptr || old_block->blkno == new_blkno;
-  if (r.id() == 1) {
-    TRY(update_old(r, u, new_blkno, hot));
-    return r.done();
-  }
-  if (r.id() != 0) return r.unexpected_block();
-  ByteView old;
-  if (same_page) {
-    if (r.block.will_init) return corrupt("an update makes the page of its old version anew");
-    TRY_ASSIGN(old, update_old(r, u, new_blkno, hot));
+  if (r.id() > 1) return r.unexpected_block();
+  if (r.id() == 0 && same_page && r.block.will_init)
+    return corrupt("an update makes the page of its old version anew");
+  ByteSpan old;
+  if (r.id() == 1 || same_page) {
+    old = r.page.normal_item(u.old_number, kHeapTupleHeaderBytes);
+    if (old.empty()) return no_tuple(u.old_number);
+    update_old(r, u, old, new_blkno, hot);
   } else if (r.record.info & kInitPage) {
     page_init(r.page, 0);
   }
-  TRY(update_new(r, u, old, same_page));
+  if (r.id() == 0) TRY(update_new(r, u, old));
   return r.done();
 }
 

@@ -120,11 +120,9 @@ Status multi_insert(const Redo& r) {
     size_t length = load_le<uint16_t>(header.data());
     at += kMultiInsertHeaderBytes;
     if (length > data.size() - at) return corrupt("block data ends inside a tuple");
-    TupleBuffer tuple;
-    tuple.start(header.subspan(2), r.record.xid, r.block.blkno, number);
-    TRY(tuple.append(data.subspan(at, length)));
+    TRY_ASSIGN(uint8_t* body, make_tuple(r, header.subspan(2), number, length));
+    put(body, data.subspan(at, length));
     at += length;
-    TRY(page_add_item(r.page, tuple.bytes(), number, kAddOverwrite | kAddHeap));
   }
   if (at != data.size()) return corrupt("block data is longer than its tuples");
   if (flags & kAllVisibleCleared) r.page.clear_flag(Page::kAllVisible);

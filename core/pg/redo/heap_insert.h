@@ -1,10 +1,10 @@
-// Building a heap tuple from a record, and the infomask bits that records carry. Internal.
+// A record's tuple put on its page, and the infomask bits that records carry. Internal.
 
 #pragma once
 
-#include <array>
 #include <cstring>
 
+#include "core/pg/redo/context.h"
 #include "core/pg/redo/heap_tuple.h"
 #include "core/pg/redo/page_ops.h"
 
@@ -12,34 +12,29 @@ namespace argon::pg::redo {
 
 inline constexpr size_t kHeapHeaderBytes = 5;  // xl_heap_header: infomask2, infomask, hoff
 
-// A tuple under construction, on the stack: a zeroed header, then what follows it.
-class TupleBuffer {
- public:
-  // `header` is an xl_heap_header; xmin is the record's transaction, ctid points to itself.
-  void start(ByteView header, Xid xid, BlockNumber block, uint16_t number) {
-    std::memset(bytes_.data(), 0, kHeapTupleHeaderBytes);
-    HeapTuple tuple = this->header();
-    tuple.set_mask2(load_le<uint16_t>(header.data()));
-    tuple.set_mask(load_le<uint16_t>(header.data() + 2));
-    tuple.set_hoff(header[4]);
-    tuple.set_xmin(xid);
-    tuple.set_first_command();
-    tuple.set_ctid(block, number);
-    size_ = kHeapTupleHeaderBytes;
-  }
-  Status append(ByteView more) {
-    if (more.size() > bytes_.size() - size_) return corrupt("tuple larger than a page can hold");
-    if (!more.empty()) std::memcpy(bytes_.data() + size_, more.data(), more.size());
-    size_ += more.size();
-    return {};
-  }
-  HeapTuple header() { return HeapTuple(bytes_.data()); }
-  ByteView bytes() const { return {bytes_.data(), size_}; }
+// Makes item `number` of the page a tuple with `body_bytes` behind its header, and gives where the caller
+// writes them: all of them. `header` is an xl_heap_header; xmin is the record's transaction, ctid points to
+// the tuple itself.
+inline Result<uint8_t*> make_tuple(const Redo& r, ByteView header, uint16_t number, size_t body_bytes,
+                                   Xid xmax = kInvalidXid) {
+  TRY_ASSIGN(AddedItem added,
+             page_make_item(r.page, kHeapTupleHeaderBytes + body_bytes, number, kAddOverwrite | kAddHeap));
+  HeapTuple tuple(added.at);
+  tuple.set_xmin(r.record.xid);
+  tuple.set_xmax(xmax);
+  tuple.set_mask2(load_le<uint16_t>(header.data()));
+  tuple.set_mask(load_le<uint16_t>(header.data() + 2));
+  tuple.set_hoff(header[4]);
+  tuple.set_first_command();
+  tuple.set_ctid(r.block.blkno, number);
+  return added.at + kHeapTupleHeaderBytes;
+}
 
- private:
-  std::array<uint8_t, kMaxHeapTupleBytes> bytes_;
-  size_t size_ = 0;
-};
+// Writes `bytes` and gives the place behind them.
+inline uint8_t* put(uint8_t* at, ByteView bytes) {
+  if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+  return at + bytes.size();
+}
 
 // fix_infomask_from_infobits.
 inline void set_infobits(HeapTuple tuple, uint8_t infobits) {

@@ -21,7 +21,6 @@ inline constexpr uint16_t kItemIdBytes = 4;
 inline constexpr uint16_t kPageSizeAndVersion = 8192 | 4;
 inline constexpr uint16_t kMaxHeapTuplesPerPage = 291;
 inline constexpr uint16_t kMaxIndexTuplesPerPage = 407;
-inline constexpr uint16_t kMaxHeapTupleBytes = 8160;
 // The most line pointers that any page with a sane header can hold.
 inline constexpr uint16_t kMaxItemIds = (kPageBytes - kPageHeaderBytes) / kItemIdBytes;
 

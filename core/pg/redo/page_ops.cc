@@ -11,19 +11,24 @@ std::string header_text(Page page) {
          std::to_string(page.special());
 }
 
-Status check_header(Page page) {
-  if (page.header_sane()) return {};
-  return corrupt("page header out of order: " + header_text(page));
-}
-
-Error bad_line_pointer(uint32_t number, ItemId id) {
+[[gnu::cold]] Error bad_line_pointer(uint32_t number, ItemId id) {
   return corrupt("line pointer " + std::to_string(number) + " points outside the items: offset " +
                  std::to_string(id.offset()) + ", length " + std::to_string(id.length()));
 }
 
+// Where a page's items may lie; kept by loops over line pointers, whose writes hide that it stays the same.
+struct ItemSpace {
+  uint32_t upper, special;
+
+  explicit ItemSpace(Page page) : upper(page.upper()), special(page.special()) {}
+  bool holds(ItemId id) const {
+    return id.has_storage() && id.offset() >= upper && id.offset() % 8 == 0 &&
+           id.offset() + align8(id.length()) <= special;
+  }
+};
+
 bool inside_items(Page page, ItemId id) {
-  return id.has_storage() && id.offset() >= page.upper() && id.offset() % 8 == 0 &&
-         id.offset() + align8(id.length()) <= page.special();
+  return ItemSpace(page).holds(id);
 }
 
 // What stays on a page, in line pointer order: where it is and where its line pointer is.
@@ -117,6 +122,10 @@ Error corrupt(std::string what) {
   return Error(Code::Corrupt, std::move(what));
 }
 
+Error header_out_of_order(Page page) {
+  return corrupt("page header out of order: " + header_text(page));
+}
+
 void page_init(Page page, size_t special_bytes) {
   auto special = static_cast<uint16_t>(kPageBytes - align8(special_bytes));
   std::memset(page.data(), 0, kPageBytes);
@@ -126,7 +135,7 @@ void page_init(Page page, size_t special_bytes) {
   page.set(18, kPageSizeAndVersion);
 }
 
-Result<uint16_t> page_add_item(Page page, ByteView item, uint16_t number, uint32_t flags) {
+Result<AddedItem> page_make_item(Page page, size_t size, uint16_t number, uint32_t flags) {
   TRY(check_header(page));
   auto limit = static_cast<uint16_t>(page.max_offset() + 1);
   bool shuffle = false;
@@ -148,19 +157,24 @@ Result<uint16_t> page_add_item(Page page, ByteView item, uint16_t number, uint32
     return corrupt("more line pointers than a heap page can have");
 
   uint32_t lower = page.lower() + (number == limit || shuffle ? kItemIdBytes : 0u);
-  uint64_t size = align8(item.size());
-  if (lower + size > page.upper())
-    return corrupt("no room for an item of " + std::to_string(item.size()) + " bytes: " + header_text(page));
-  auto upper = static_cast<uint32_t>(page.upper() - size);
+  uint64_t aligned = align8(size);
+  if (lower + aligned > page.upper())
+    return corrupt("no room for an item of " + std::to_string(size) + " bytes: " + header_text(page));
+  auto upper = static_cast<uint32_t>(page.upper() - aligned);
   if (shuffle) {
     uint8_t* slot = page.data() + kPageHeaderBytes + (number - 1) * kItemIdBytes;
     std::memmove(slot + kItemIdBytes, slot, (limit - number) * size_t{kItemIdBytes});
   }
-  page.set_item(number, ItemId::make(ItemId::kNormal, upper, static_cast<uint32_t>(item.size())));
-  if (!item.empty()) std::memcpy(page.data() + upper, item.data(), item.size());
+  page.set_item(number, ItemId::make(ItemId::kNormal, upper, static_cast<uint32_t>(size)));
   page.set_lower(lower);
   page.set_upper(upper);
-  return number;
+  return AddedItem{number, page.data() + upper};
+}
+
+Result<uint16_t> page_add_item(Page page, ByteView item, uint16_t number, uint32_t flags) {
+  TRY_ASSIGN(AddedItem added, page_make_item(page, item.size(), number, flags));
+  if (!item.empty()) std::memcpy(added.at, item.data(), item.size());
+  return added.number;
 }
 
 uint32_t page_exact_free_space(Page page) {
@@ -200,12 +214,13 @@ Status page_index_multi_delete(Page page, ByteView numbers) {
     return {};
   }
   TRY(check_header(page));
+  ItemSpace space(page);
   KeptItems kept(page);
   std::array<ItemId, kMaxItemIds> ids;
   size_t next = 0;
   for (uint32_t n = 1, end = page.max_offset(); n <= end; n++) {
     ItemId id = page.item(n);
-    if (!inside_items(page, id)) return bad_line_pointer(n, id);
+    if (!space.holds(id)) return bad_line_pointer(n, id);
     if (next < count && wanted(next) == n) {
       next++;
       continue;
@@ -245,6 +260,7 @@ Status page_index_tuple_overwrite(Page page, uint16_t number, ByteView item) {
 
 Status page_repair_fragmentation(Page page) {
   TRY(check_header(page));
+  ItemSpace space(page);
   KeptItems kept(page);
   uint32_t lines = page.max_offset();
   uint32_t last_used = 0;
@@ -258,7 +274,7 @@ Status page_repair_fragmentation(Page page) {
     }
     last_used = n;
     if (!id.has_storage()) continue;
-    if (!inside_items(page, id)) return bad_line_pointer(n, id);
+    if (!space.holds(id)) return bad_line_pointer(n, id);
     kept.add(static_cast<uint16_t>(n - 1), id);
   }
   if (kept.bytes > uint32_t{page.special()} - page.lower())

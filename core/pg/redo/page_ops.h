@@ -19,7 +19,15 @@ enum AddItem : uint32_t {
 };
 
 // Code::Corrupt with `what`.
-Error corrupt(std::string what);
+[[gnu::cold]] Error corrupt(std::string what);
+
+// Page::header_sane(), or what is wrong with it.
+[[gnu::cold]] Error header_out_of_order(Page page);
+inline Status check_header(Page page) {
+  if (page.header_sane()) [[likely]]
+    return {};
+  return header_out_of_order(page);
+}
 
 // PageInit: zeroes the page and sets its header; special_bytes is rounded up to 8.
 void page_init(Page page, size_t special_bytes);
@@ -27,6 +35,14 @@ void page_init(Page page, size_t special_bytes);
 // PageAddItemExtended. number 0 finds a free slot. Gives the number used; an error where the
 // server would return InvalidOffsetNumber or PANIC. `item` must not overlap the page.
 Result<uint16_t> page_add_item(Page page, ByteView item, uint16_t number, uint32_t flags);
+
+// The same for an item of `size` bytes that the caller writes where `at` points to: all of it, and nothing
+// else. What lay in the hole is there until then.
+struct AddedItem {
+  uint16_t number;
+  uint8_t* at;
+};
+Result<AddedItem> page_make_item(Page page, size_t size, uint16_t number, uint32_t flags);
 
 // PageGetExactFreeSpace and PageGetFreeSpace.
 uint32_t page_exact_free_space(Page page);

@@ -45,12 +45,15 @@ const RedoTable* table_of(uint32_t major) {
   return major == 15 ? &kTableOf15 : nullptr;
 }
 
+[[gnu::cold]] Error no_redo(const RedoTable* table, uint32_t major) {
+  return Error(Code::Unsupported, table == nullptr ? "no native redo for PostgreSQL " + std::to_string(major)
+                                                   : "no native redo for this resource manager");
+}
+
 Status redo_record(const Redo& r) {
   const RedoTable* table = table_of(r.settings.major);
-  if (table == nullptr)
-    return Error(Code::Unsupported, "no native redo for PostgreSQL " + std::to_string(r.settings.major));
-  if (r.record.rmid >= table->size() || (*table)[r.record.rmid] == nullptr)
-    return Error(Code::Unsupported, "no native redo for this resource manager");
+  if (table == nullptr || r.record.rmid >= table->size() || (*table)[r.record.rmid] == nullptr) [[unlikely]]
+    return no_redo(table, r.settings.major);
   return (*table)[r.record.rmid](r);
 }
 
@@ -72,13 +75,6 @@ Status restore(const Redo& r) {
 
 bool may_be_new(const DecodedRecord& record, const DecodedBlock& block) {
   return record.is(Rmgr::Heap2, kHeap2Visible) && block.fork == Fork::Vm;
-}
-
-Status check_header(Page page) {
-  if (page.header_sane()) [[likely]]
-    return {};
-  return corrupt("page header out of order: lower " + std::to_string(page.lower()) + ", upper " +
-                 std::to_string(page.upper()) + ", special " + std::to_string(page.special()));
 }
 
 // The block says that the record makes the page anew. Without a header, nothing can be taken from the
