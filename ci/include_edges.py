@@ -17,7 +17,7 @@ PG = WIRE | {"core/pg"}
 OBJSTORE = WIRE | {"core/objstore", "core/http"}
 CONSENSUS = WIRE | {"core/consensus"}
 DAEMON_BASE = PG | OBJSTORE | CONSENSUS | HTTP | {"core/rpc"}
-CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute"}
+CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute", "core/proxy"}
 ALLOWED = {
     "core/base": set(),
     "core/env": BASE,
@@ -35,6 +35,7 @@ ALLOWED = {
     "core/safekeeper": DAEMON_BASE | {"core/broker"},
     "core/pageserver": DAEMON_BASE | {"core/broker", "core/redo_process"},
     "core/compute": DAEMON_BASE | {"core/broker"},
+    "core/proxy": HTTP,
     "sim": CORE | {"faults", "scenarios"},
     "faults": BASE,
     "scenarios": CORE | {"sim", "faults"},

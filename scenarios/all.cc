@@ -13,6 +13,7 @@
 #include "scenarios/membership.h"
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
+#include "scenarios/proxy.h"
 #include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
 #include "scenarios/selftests.h"
@@ -38,6 +39,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kMembership,
                                              kObjectStore,
                                              kPageserverLoss,
+                                             kProxy,
                                              kSafekeeperLoss,
                                              kSlowDisk,
                                              kTwoComputes,

@@ -86,6 +86,15 @@ void put_error(Bytes& out, std::string_view severity, const Error& error) {
   w.u8('C').cstring(sqlstate_of(error.code())).u8('M').cstring(text).u8(0);
 }
 
+std::string_view sqlstate_in(ByteView body) {
+  Reader r(body);
+  while (uint8_t field = r.u8()) {
+    std::string_view value = r.cstring();
+    if (field == 'C') return value;
+  }
+  return {};
+}
+
 Error parse_error(ByteView body) {
   Reader r(body);
   std::string state, message = "(no message)";

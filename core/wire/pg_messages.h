@@ -63,7 +63,9 @@ Code code_of(std::string_view sqlstate);
 
 // ErrorResponse with severity ERROR or FATAL.
 void put_error(Bytes& out, std::string_view severity, const Error& error);
-// The error that an ErrorResponse or NoticeResponse body tells.
+// The SQLSTATE in the body of an ErrorResponse or NoticeResponse; empty where there is none. Borrowed.
+std::string_view sqlstate_in(ByteView body);
+// The error that such a body tells.
 Error parse_error(ByteView body);
 
 }  // namespace argon::wire

@@ -1,0 +1,238 @@
+#include "core/proxy/client.h"
+
+#include "core/env/io.h"
+#include "core/wire/pg_messages.h"
+
+namespace argon::proxy {
+namespace {
+
+constexpr size_t kCopyBytes = 32 * 1024;
+constexpr Duration kConnectTimeout = Duration::seconds(5);
+constexpr Duration kFirstPause = Duration::milliseconds(20);
+constexpr Duration kLongestPause = Duration::seconds(1);
+// What the client may still have to read when its server has said its last word.
+constexpr Duration kLinger = Duration::seconds(5);
+
+Status copy(Task& task, Stream& from, Stream& to) {
+  Bytes buffer(kCopyBytes);
+  for (;;) {
+    TRY_ASSIGN(size_t n, from.read(task, buffer));
+    if (n == 0) return to.shutdown_write();
+    TRY(write_all(task, to, ByteView(buffer).first(n)));
+  }
+}
+
+// What has arrived already, then the rest.
+Status copy(Task& task, wire::BufferedReader& from, Stream& to) {
+  while (!from.buffered().empty()) {
+    ByteView bytes = from.buffered();
+    TRY(write_all(task, to, bytes));
+    from.consume(bytes.size());
+  }
+  return copy(task, from.stream(), to);
+}
+
+// ERRCODE_CANNOT_CONNECT_NOW: starting up, shutting down, in recovery.
+bool not_up_yet(ByteView error_body) {
+  return wire::sqlstate_in(error_body) == "57P03";
+}
+
+// Counts a connection with a server, as long as it lives.
+class Counted {
+ public:
+  Counted(std::map<std::string, size_t>& counts, std::string name) : counts_(counts), name_(std::move(name)) {
+    counts_[name_]++;
+  }
+  ~Counted() {
+    if (--counts_[name_] == 0) counts_.erase(name_);
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::map<std::string, size_t>& counts_;
+  std::string name_;
+};
+
+}  // namespace
+
+Status Client::serve(Task& task) {
+  Result<Opening> opening = [&] {
+    Deadline deadline(task, shared_.config.startup_timeout);
+    return negotiate(task);
+  }();
+  if (!opening.ok()) {
+    if (opening.is(Code::Invalid) || opening.is(Code::Unsupported)) refuse(task, opening.error());
+    return opening.error();
+  }
+  if (auto* cancel = std::get_if<CancelRequest>(&*opening)) return pass_cancel(task, *cancel);
+  return serve_startup(task, std::move(std::get<StartupPacket>(*opening)));
+}
+
+// Up to the packet that says what the client wants. It may ask for each kind of encryption once.
+Result<Opening> Client::negotiate(Task& task) {
+  in_ = std::make_unique<wire::BufferedReader>(*stream_);
+  bool encrypted = false;
+  for (int asked = 0; asked < 3; asked++) {
+    TRY_ASSIGN(Opening opening, read_opening(task, *in_));
+    bool ssl = std::holds_alternative<SslRequest>(opening);
+    if (!ssl && !std::holds_alternative<GssEncRequest>(opening)) {
+      if (shared_.config.require_encryption && !encrypted && std::holds_alternative<StartupPacket>(opening))
+        return Error(Code::Invalid,
+                     "this proxy takes encrypted connections only: connect with sslmode=require");
+      return opening;
+    }
+    bool accept = ssl && shared_.encryption != nullptr && !encrypted;
+    // Whatever came behind the request in plain text was not said over the encrypted connection
+    // (CVE-2021-23214).
+    if (accept && !in_->buffered().empty())
+      return Error(Code::Corrupt,
+                   "unencrypted data behind a request for encryption, from " + stream_->peer());
+    const uint8_t answer = accept ? 'S' : 'N';
+    TRY(write_all(task, *stream_, {&answer, 1}));
+    if (!accept) continue;
+    TRY_ASSIGN(Encrypted connection, shared_.encryption->accept(task, std::move(stream_)));
+    stream_ = std::move(connection.stream);
+    host_ = std::move(connection.host);
+    in_ = std::make_unique<wire::BufferedReader>(*stream_);
+    encrypted = true;
+  }
+  return Error(Code::Corrupt, stream_->peer() + " keeps asking for encryption instead of starting");
+}
+
+// A server that is not up has nothing to cancel, so nothing is woken. The client is told nothing, as the
+// protocol has it.
+Status Client::pass_cancel(Task& task, const CancelRequest& request) {
+  auto found = shared_.cancel_keys.find(request.body);
+  if (found == shared_.cancel_keys.end())
+    return Error(Code::NotFound,
+                 "cancel request from " + stream_->peer() + " with a key that no server here gave");
+  Deadline deadline(task, kConnectTimeout);
+  Address address = found->second;
+  TRY_ASSIGN(auto server, shared_.env.network().connect(task, address));
+  TRY(write_all(task, *server, encode_cancel(request)));
+  shared_.cancels.add();
+  // The server closes when it has passed the signal on; only then does the client's call return.
+  Bytes byte(1);
+  TRY(server->read(task, byte));
+  return {};
+}
+
+Status Client::serve_startup(Task& task, StartupPacket packet) {
+  std::optional<std::string> named;
+  const std::string& domain = shared_.config.domain;
+  if (host_ && !domain.empty() && host_->ends_with("." + domain))
+    named = host_->substr(0, host_->size() - domain.size() - 1);
+  Route route = route_of(std::move(packet), named);
+  Result<std::string> endpoint = endpoint_of(task, route);
+  if (!endpoint.ok()) {
+    refuse(task, endpoint.error());
+    return endpoint.error();
+  }
+  Result<std::unique_ptr<Server>> server = connect(task, *endpoint, route.packet);
+  if (!server.ok()) {
+    refuse(task, server.error());
+    return server.error();
+  }
+  Counted counted(shared_.clients, *endpoint);
+  return relay(task, **server);
+}
+
+Result<std::string> Client::endpoint_of(Task& task, const Route& route) {
+  if (route.endpoint) return *route.endpoint;
+  return shared_.endpoints.unnamed(task);
+}
+
+// Tries, wakes and tries again.
+Result<std::unique_ptr<Client::Server>> Client::connect(Task& task, const std::string& endpoint,
+                                                        const StartupPacket& packet) {
+  Deadline deadline(task, shared_.config.wake_timeout);
+  Bytes startup = encode_startup(packet);
+  for (Duration pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+    TRY_ASSIGN(server_address_, shared_.endpoints.address(task, endpoint));
+    Result<std::unique_ptr<Server>> server = try_connect(task, server_address_, startup);
+    if (server.ok() || server.is(Code::Cancelled)) return server;
+    shared_.retries.add();
+    Status woken = deadline.passed() ? Status() : shared_.waker.wake(task, endpoint);
+    if (woken.ok() && !deadline.passed()) woken = task.sleep(pause);
+    if (deadline.passed())
+      return Error(Code::Unavailable, "endpoint " + endpoint + " did not come up within " +
+                                          std::to_string(shared_.config.wake_timeout.to_seconds()) +
+                                          " s: " + server.error().message());
+    if (!woken.ok()) return woken.error().with("endpoint " + endpoint + " cannot be started");
+  }
+}
+
+// A server that has begun to answer. Unavailable, Disconnected, TimedOut: it is not up.
+Result<std::unique_ptr<Client::Server>> Client::try_connect(Task& task, const Address& address,
+                                                            ByteView startup) {
+  Deadline deadline(task, kConnectTimeout);
+  TRY_ASSIGN(auto stream, shared_.env.network().connect(task, address));
+  auto server = std::make_unique<Server>(std::move(stream));
+  TRY(write_all(task, *server->stream, startup));
+  TRY_ASSIGN(ByteView head, server->in.peek(task, 5));
+  if (head[0] != 'E') return server;
+  size_t length = load_be<uint32_t>(head.data() + 1);
+  if (length < 4 || length > wire::kStartupPacketMax) return server;  // the client may make sense of it
+  TRY_ASSIGN(ByteView message, server->in.peek(task, 1 + length));
+  if (not_up_yet(message.subspan(5)))
+    return Error(Code::Unavailable, wire::parse_error(message.subspan(5)).message());
+  return server;
+}
+
+Status Client::relay(Task& task, Server& server) {
+  Scope both(task);
+  bool client_ended = false, server_ended = false;
+  both.spawn("proxy.to_server", [&](Task& t) -> Status {
+    TRY(copy(t, *in_, *server.stream));
+    client_ended = true;
+    if (server_ended) both.cancel();
+    return {};
+  });
+  both.spawn("proxy.to_client", [&](Task& t) -> Status {
+    TRY(relay_answers(t, server));
+    server_ended = true;
+    if (!client_ended) ignore_result(t.sleep(kLinger));
+    both.cancel();
+    return {};
+  });
+  return both.join(task);
+}
+
+// Message by message up to the first ReadyForQuery, for the key of cancel requests, then copied.
+Status Client::relay_answers(Task& task, Server& server) {
+  struct Key {
+    ~Key() {
+      if (!body.empty()) keys.erase(body);
+    }
+    std::map<Bytes, Address>& keys;
+    Bytes body;
+  } key{shared_.cancel_keys, {}};
+  for (bool ready = false; !ready;) {
+    TRY_ASSIGN(ByteView head, server.in.peek(task, 5));
+    uint8_t type = head[0];
+    size_t length = size_t{load_be<uint32_t>(head.data() + 1)} + 1;
+    if (length < 5)
+      return Error(Code::Corrupt, "a message of " + std::to_string(length) + " bytes from the server");
+    TRY_ASSIGN(ByteView message, server.in.peek(task, length));
+    if (type == 'K' && key.body.empty()) {
+      key.body = to_bytes(message.subspan(5));
+      shared_.cancel_keys[key.body] = server_address_;
+    }
+    TRY(write_all(task, *stream_, message));
+    server.in.consume(length);
+    ready = type == 'Z';
+  }
+  return copy(task, server.in, *stream_);
+}
+
+void Client::refuse(Task& task, const Error& error) {
+  Deadline deadline(task, kConnectTimeout);
+  Bytes out;
+  wire::put_error(out, "FATAL", error);
+  // The connection ends anyway; whether the client still hears why does not matter.
+  ignore_result(write_all(task, *stream_, out));
+  ignore_result(stream_->shutdown_write());
+}
+
+}  // namespace argon::proxy

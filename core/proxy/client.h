@@ -1,0 +1,64 @@
+// One client's connection, from its first byte to its last. Internal to core/proxy.
+
+#pragma once
+
+#include <map>
+
+#include "core/base/metrics.h"
+#include "core/env/log.h"
+#include "core/proxy/opening.h"
+#include "core/proxy/proxy.h"
+#include "core/proxy/waker.h"
+#include "core/wire/buffered.h"
+
+namespace argon::proxy {
+
+// What the connections share.
+struct Shared {
+  Env& env;
+  const ProxyConfig& config;
+  Endpoints& endpoints;
+  Encryption* encryption;
+  Waker& waker;
+  Logger log;
+  std::map<Bytes, Address> cancel_keys;   // BackendKeyData's body: which server gave it
+  std::map<std::string, size_t> clients;  // by endpoint: connections that have a server
+  Counter& retries;                       // servers that were not up yet
+  Counter& cancels;                       // cancel requests passed on
+};
+
+class Client {
+ public:
+  Client(Shared& shared, std::unique_ptr<Stream> stream) : shared_(shared), stream_(std::move(stream)) {}
+
+  // Until it ends. Errors are for the log: the client has been told.
+  Status serve(Task& task);
+  // Instead of serve(): says why not. Best effort.
+  void refuse(Task& task, const Error& error);
+
+ private:
+  // A connection to a server, which has answered the startup packet with `in`'s first message.
+  struct Server {
+    explicit Server(std::unique_ptr<Stream> s) : stream(std::move(s)), in(*stream) {}
+    std::unique_ptr<Stream> stream;
+    wire::BufferedReader in;
+  };
+
+  Result<Opening> negotiate(Task& task);
+  Status pass_cancel(Task& task, const CancelRequest& request);
+  Status serve_startup(Task& task, StartupPacket packet);
+  Result<std::string> endpoint_of(Task& task, const Route& route);
+  Result<std::unique_ptr<Server>> connect(Task& task, const std::string& endpoint,
+                                          const StartupPacket& packet);
+  Result<std::unique_ptr<Server>> try_connect(Task& task, const Address& address, ByteView startup);
+  Status relay(Task& task, Server& server);
+  Status relay_answers(Task& task, Server& server);
+
+  Shared& shared_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<wire::BufferedReader> in_;
+  std::optional<std::string> host_;
+  Address server_address_;
+};
+
+}  // namespace argon::proxy

@@ -1,0 +1,274 @@
+#include "scenarios/proxy.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/codec.h"
+#include "core/env/io.h"
+#include "core/http/client.h"
+#include "core/proxy/opening.h"
+#include "core/proxy/proxy.h"
+#include "core/wire/pg_messages.h"
+#include "scenarios/model_endpoint.h"
+
+namespace argon::scenarios {
+namespace {
+
+using namespace argon::literals;
+
+const std::vector<std::string> kEndpoints = {"ep-a", "ep-b"};
+constexpr const char* kProxyHost = "proxy";
+constexpr uint16_t kProxyPort = 4432;
+constexpr uint16_t kHttpPort = 7000;
+constexpr uint64_t kLargest = 200'000;  // letters of an answer: more than the network holds at once
+constexpr Duration kPatience = 20_s;    // of a client, with one request
+
+// Endpoints by the hosts' names, woken over the network.
+class NetworkEndpoints final : public proxy::Endpoints {
+ public:
+  explicit NetworkEndpoints(Run& run) : run_(run) {}
+
+  Result<Address> address(Task&, const std::string& endpoint) override {
+    if (std::find(kEndpoints.begin(), kEndpoints.end(), endpoint) == kEndpoints.end())
+      return Error(Code::NotFound, "there is no endpoint " + endpoint);
+    return Address::tcp(endpoint, kSqlPort);
+  }
+  Result<std::string> unnamed(Task&) override { return Error(Code::Invalid, "name an endpoint"); }
+  Status wake(Task& task, const std::string& endpoint) override {
+    if (waking_[endpoint]++ > 0)
+      run_.fail("one wake at a time", "two wakes of " + endpoint + " are under way");
+    Status woken = ask(task, endpoint);
+    waking_[endpoint]--;
+    return woken;
+  }
+
+ private:
+  Status ask(Task& task, const std::string& endpoint) {
+    Deadline deadline(task, 10_s);
+    Bytes byte(1);
+    TRY_ASSIGN(auto stream, task.env().network().connect(task, Address::tcp(endpoint, kWakePort)));
+    TRY(write_all(task, *stream, byte));
+    return read_exact(task, *stream, byte);
+  }
+
+  Run& run_;
+  std::map<std::string, int> waking_;
+};
+
+Status proxy_main(Task& task, Env& env, Run& run) {
+  NetworkEndpoints endpoints(run);
+  proxy::ProxyConfig config;
+  config.listen = Address::tcp("0.0.0.0", kProxyPort);
+  config.listen_http = Address::tcp("0.0.0.0", kHttpPort);
+  config.startup_timeout = 5_s;
+  config.wake_timeout = 15_s;
+  return proxy::run_proxy(task, env, config, endpoints);
+}
+
+Result<std::unique_ptr<Stream>> connect_proxy(Task& task) {
+  return task.env().network().connect(task, Address::tcp(kProxyHost, kProxyPort));
+}
+
+// A connection of a client, up to its first ReadyForQuery.
+class Connection {
+ public:
+  static Result<std::unique_ptr<Connection>> open(Task& task, const std::string& endpoint) {
+    TRY_ASSIGN(auto stream, connect_proxy(task));
+    auto connection = std::unique_ptr<Connection>(new Connection(std::move(stream)));
+    proxy::StartupPacket packet{wire::kProtocolVersion3, {{"user", "u"}, {"database", endpoint + "/db"}}};
+    TRY(write_all(task, *connection->stream_, proxy::encode_startup(packet)));
+    TRY(connection->read_answer(task));
+    return connection;
+  }
+
+  // The one value of the answer; an error is the server's.
+  Result<std::string> query(Task& task, const std::string& text) {
+    Bytes out;
+    wire::put_message(out, 'Q', as_bytes(std::string_view(text.c_str(), text.size() + 1)));
+    TRY(write_all(task, *stream_, out));
+    return read_answer(task);
+  }
+  const Bytes& key() const { return key_; }
+  Status say_goodbye(Task& task) {
+    Bytes out;
+    wire::put_message(out, 'X', {});
+    return write_all(task, *stream_, out);
+  }
+
+ private:
+  explicit Connection(std::unique_ptr<Stream> stream)
+      : stream_(std::move(stream)), in_(*stream_), messages_(in_) {}
+
+  Result<std::string> read_answer(Task& task) {
+    std::string value;
+    std::optional<Error> error;
+    for (;;) {
+      TRY_ASSIGN(wire::PgMessage message, messages_.read(task));
+      if (message.type == 'K') key_ = to_bytes(message.body);
+      if (message.type == 'D') value = as_text(message.body.subspan(6));
+      if (message.type == 'E') {
+        error =
+            Error(wire::code_of(wire::sqlstate_in(message.body)), wire::parse_error(message.body).message());
+        // FATAL: nothing follows.
+        if (key_.empty()) return *error;
+      }
+      if (message.type == 'Z') break;
+    }
+    if (error) return *error;
+    return value;
+  }
+
+  std::unique_ptr<Stream> stream_;
+  wire::BufferedReader in_;
+  wire::PgMessageReader messages_;
+  Bytes key_;
+};
+
+class Workload {
+ public:
+  Workload(Run& run, std::string name) : run_(run), name_(std::move(name)) {}
+
+  Status operator()(Task& task, Env& env) {
+    for (;;) {
+      while (!run_.may_operate() || stopped_) TRY(task.sleep(100_ms));
+      const std::string& endpoint = kEndpoints[env.random("endpoint").below(kEndpoints.size())];
+      // How a connection ends says nothing: endpoints sleep when they like.
+      ignore_result(use(task, env, endpoint));
+      if (task.cancelled()) return Error(Code::Cancelled, "stopped");
+      TRY(task.sleep(env.random("pause").exponential(200_ms)));
+    }
+  }
+  uint64_t done() const { return done_; }
+  void stop() { stopped_ = true; }
+
+ private:
+  Status use(Task& task, Env& env, const std::string& endpoint) {
+    Deadline deadline(task, kPatience);
+    Result<std::unique_ptr<Connection>> opened = Connection::open(task, endpoint);
+    if (!opened.ok() && opened.error().message() == kNotYet)
+      run_.fail("a sleeping endpoint is not seen",
+                name_ + " was told by " + endpoint + " that it is not up yet");
+    TRY(opened);
+    std::unique_ptr<Connection> connection = *std::move(opened);
+    Random& random = env.random("queries");
+    for (uint64_t left = 1 + random.below(4); left > 0; left--) {
+      if (random.below(5) == 0)
+        TRY(cancel(task, *connection));
+      else
+        TRY(echo(task, *connection, endpoint, random));
+    }
+    // Some say goodbye, others just go.
+    return random.below(2) == 0 ? connection->say_goodbye(task) : Status();
+  }
+
+  Status echo(Task& task, Connection& connection, const std::string& endpoint, Random& random) {
+    uint64_t number = ++asked_;
+    uint64_t size = random.below(3) == 0 ? random.below(kLargest) : random.below(100);
+    std::string mark = name_ + "-" + std::to_string(number);
+    TRY_ASSIGN(std::string answer, connection.query(task, "echo " + mark + " " + std::to_string(size)));
+    if (answer != endpoint + " db " + mark + " " + std::string(size, 'x'))
+      run_.fail("the endpoint's own bytes", name_ + " asked " + endpoint + " for " + mark + " and " +
+                                                std::to_string(size) + " letters, and got " +
+                                                answer.substr(0, 80));
+    done_++;
+    run_.work().commits_acked++;
+    return {};
+  }
+
+  // A query that only a cancel request ends, sent over a connection of its own.
+  Status cancel(Task& task, Connection& connection) {
+    bool asked = false;
+    Scope scope(task);
+    scope.spawn("cancel", [&](Task& t) -> Status {
+      TRY(t.sleep(t.env().random("cancel").exponential(50_ms)));
+      asked = true;
+      for (;;) {  // it may have come before the query did
+        TRY_ASSIGN(auto stream, connect_proxy(t));
+        TRY(write_all(t, *stream, proxy::encode_cancel({connection.key()})));
+        TRY(t.sleep(500_ms));
+      }
+    });
+    Result<std::string> answer = connection.query(task, "wait");
+    ignore_result(scope.stop(task));  // its end is the answer
+    if (!answer.is(Code::Cancelled)) return answer.ok() ? Status() : answer.error();
+    if (!asked)
+      run_.fail("a cancel is for its query only", name_ + "'s query was cancelled, and nobody asked for it");
+    done_++;
+    // One more may still be on its way: the connection is of no use for other queries.
+    return Error(Code::Disconnected, "enough");
+  }
+
+  Run& run_;
+  std::string name_;
+  uint64_t asked_ = 0;
+  uint64_t done_ = 0;
+  bool stopped_ = false;
+};
+
+// Once nobody uses it, the proxy has no connection left.
+void check_nothing_left(Run& run, sim::Machine& from) {
+  uint64_t left = 0;
+  for (int tries = 0; tries < 12 && !run.failed(); tries++) {
+    run.run_for(10_s);
+    Status asked = run.world().run(from, [&](Task& task) -> Status {
+      Deadline deadline(task, 10_s);
+      TRY_ASSIGN(auto status,
+                 http::fetch_json(task, Address::tcp(kProxyHost, kHttpPort), "GET", "/v1/status", {}));
+      left = status.value("connections", uint64_t{999});
+      return {};
+    });
+    if (asked.ok() && left == 0) return;
+  }
+  run.fail("no connection is kept", std::to_string(left) + " connections 120 s after the last client left");
+}
+
+void run_proxies(Run& run) {
+  sim::World& world = run.world();
+  sim::Machine& proxy = world.add_machine(kProxyHost);
+  proxy.supervise(200_ms);
+  proxy.boot([&run](Task& task, Env& env) { return proxy_main(task, env, run); });
+  std::vector<ModelEndpointOptions> options(kEndpoints.size());
+  for (size_t i = 0; i < kEndpoints.size(); i++) {
+    options[i].name = kEndpoints[i];
+    options[i].start = Duration::milliseconds(static_cast<int64_t>(10 + run.random().below(1500)));
+    options[i].awake = Duration::milliseconds(static_cast<int64_t>(500 + run.random().below(20'000)));
+    sim::Machine& machine = world.add_machine(kEndpoints[i]);
+    machine.supervise(200_ms);
+    machine.boot([&options, i](Task& task, Env& env) { return run_model_endpoint(task, env, options[i]); });
+  }
+  std::vector<std::shared_ptr<Workload>> clients;
+  std::vector<std::string> names;
+  for (uint64_t i = 1; i <= run.limited("clients", 2 + run.random().below(5)); i++) {
+    names.push_back("client-" + std::to_string(i));
+    clients.push_back(std::make_shared<Workload>(run, names.back()));
+    world.add_machine(names.back()).boot([client = clients.back()](Task& task, Env& env) {
+      return (*client)(task, env);
+    });
+  }
+  run.start_faults({kProxyHost, kEndpoints[0], kEndpoints[1]}, run.options().length);
+  run.run_for(run.options().length);
+  run.heal();
+  std::vector<uint64_t> before;
+  for (auto& client : clients) before.push_back(client->done());
+  bool all_get_on = run.run_until(
+      [&] {
+        for (size_t i = 0; i < clients.size(); i++)
+          if (clients[i]->done() < before[i] + 3) return false;
+        return true;
+      },
+      120_s);
+  if (!all_get_on && !run.idles())
+    run.fail("progress after healing", "a client had fewer than 3 answers in 120 s");
+  for (auto& client : clients) client->stop();
+  if (!run.failed()) check_nothing_left(run, *world.find_machine(names[0]));
+}
+
+}  // namespace
+
+constinit const Scenario kProxy{
+    "proxy",
+    "clients reach the endpoint they name, asleep or not, and nobody else's bytes",
+    run_proxies,
+    {30, 0, 0},
+    false};
+
+}  // namespace argon::scenarios

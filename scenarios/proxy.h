@@ -1,0 +1,16 @@
+// proxy: endpoints that sleep, and clients that know only the proxy.
+//
+// Claim: whatever happens to machines and network, a client gets the endpoint it named and every byte of it
+// in order; an endpoint is woken by one start at a time; a cancel request ends the query it is for and no
+// other; a proxy keeps no connection that nobody uses; and after healing all clients get on. Model servers
+// (model_endpoint.h); the proxy is the product's.
+
+#pragma once
+
+#include "scenarios/scenario.h"
+
+namespace argon::scenarios {
+
+extern const Scenario kProxy;
+
+}  // namespace argon::scenarios
