@@ -21,6 +21,8 @@ enum class EndpointMode : uint8_t {
 std::string_view to_string(EndpointMode mode);
 Result<EndpointMode> parse_endpoint_mode(std::string_view text);
 
+inline constexpr const char* kSuspendedFile = "suspended";
+
 struct ComputeConfig {
   std::string endpoint;  // its name, for logs
   TenantTimelineId id;
@@ -29,7 +31,8 @@ struct ComputeConfig {
   uint64_t system_id = 0;  // the timeline's; 0: not known, taken from the base backup
 
   // An existing directory that `postgres_user` can enter. Below it: pgdata/ (made anew at each start),
-  // postgres.log, argon.socket, and compute.state (the last term won; kept).
+  // postgres.log, argon.socket, compute.state (the last term won; kept), and `suspended`, where it ended for
+  // lack of activity.
   std::string directory;
   std::string postgres_bin;   // directory of postgres, initdb
   std::string postgres_user;  // runs the server; empty: the user of this process
@@ -40,6 +43,7 @@ struct ComputeConfig {
   Address pageserver;                             // page service
   consensus::Configuration safekeepers;           // Primary only
   std::vector<std::string> settings;              // further lines of postgresql.conf, after Argon's own
+  Duration suspend_after;                         // without activity (idle_watch.h); 0: never
   Duration stop_timeout = Duration::seconds(30);  // of an orderly stop; then the server is stopped hard
 };
 

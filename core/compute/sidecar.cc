@@ -2,6 +2,7 @@
 
 #include "core/compute/compute_state.h"
 #include "core/compute/data_directory.h"
+#include "core/compute/idle_watch.h"
 #include "core/compute/postgres_server.h"
 #include "core/compute/proposer_driver.h"
 #include "core/compute/status_server.h"
@@ -194,13 +195,24 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, Proposer
     ended = true;
     return Error(Code::Unavailable, "the server ended");
   });
+  bool idle = false;
+  if (config_.suspend_after > Duration())
+    watching.spawn("watch for idleness", [&](Task& t) -> Status {
+      TRY(wait_until_idle(t, env_, config_));
+      idle = true;
+      return Error(Code::Unavailable, "the endpoint is idle");
+    });
   if (driver != nullptr) watching.spawn("watch proposer", [&](Task& t) { return driver->wait_lost(t); });
   Status why = watching.join(task);
   if (ended) return End::ServerEnded;
   Shield shield(task);
-  if (why.is(Code::Cancelled)) {
+  if (idle || why.is(Code::Cancelled)) {
     status_.state = "stopping";
+    if (idle) log_.info("no activity for {} s: suspending", config_.suspend_after.to_seconds());
     TRY(stop_in_order(task, server, driver));
+    // For whoever shows what there is; nothing depends on it.
+    if (idle)
+      ignore_result(write_file_durably(task, env_.disk(), join_path(config_.directory, kSuspendedFile), {}));
     return End::Stopped;
   }
   log_.error("stopping the server at once: {}", why.error().to_string());

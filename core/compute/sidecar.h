@@ -16,8 +16,9 @@
 
 namespace argon::compute {
 
-// Runs the endpoint until the task is cancelled (then the server is stopped in order: ok) or it cannot go
-// on. Errors: Stale (another endpoint writes to the timeline), what kept the server from starting.
+// Runs the endpoint until the task is cancelled, or it has been idle for config.suspend_after (then the
+// server is stopped in order: ok), or it cannot go on. Errors: Stale (another endpoint writes to the
+// timeline), what kept the server from starting.
 Status run_compute(Task& task, Env& env, const ComputeConfig& config);
 
 }  // namespace argon::compute

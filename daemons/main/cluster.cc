@@ -61,7 +61,9 @@ Status choose_ports(Config& config, int safekeepers, int first) {
     TRY(next(wanted(7676 + i, 4 + safekeepers + i), node.listen_http));
     config.safekeepers.push_back(node);
   }
-  config.endpoint_first_port = wanted(55432, 4 + 2 * safekeepers);
+  TRY(next(wanted(4432, 4 + 2 * safekeepers), config.proxy_listen));
+  TRY(next(wanted(7000, 5 + 2 * safekeepers), config.proxy_http));
+  config.endpoint_first_port = wanted(55432, 6 + 2 * safekeepers);
   return {};
 }
 
@@ -82,11 +84,14 @@ std::vector<Background> nodes(const Config& config) {
   all.push_back(node(config, "pageserver " + std::to_string(config.pageserver_id), config.pageserver_dir(),
                      "pageserver", config.pageserver_http));
   for (const SafekeeperNode& sk : config.safekeepers) all.push_back(safekeeper_daemon(config, sk));
+  if (config.proxy_listen.port != 0)
+    all.push_back(node(config, "proxy", config.proxy_dir(), "proxy", config.proxy_http));
   return all;
 }
 
 std::vector<Address> addresses_of(const Config& config, const Background& one) {
   if (one.name == "broker") return {config.broker_listen, config.broker_http};
+  if (one.name == "proxy") return {config.proxy_listen, config.proxy_http};
   if (one.name.starts_with("pageserver")) return {config.pageserver_pg, config.pageserver_http};
   for (const SafekeeperNode& sk : config.safekeepers)
     if (one.http == sk.listen_http) return {sk.listen_pg, sk.listen_http};
@@ -153,8 +158,8 @@ Status init(Task& task, Env& env, const Globals& globals, const InitOptions& opt
     return can_enter;
   }
   TRY(choose_ports(config, options.safekeepers, options.first_port));
-  for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.path("endpoints"),
-                                 config.path("initdb"), config.object_store_dir()})
+  for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.proxy_dir(),
+                                 config.path("endpoints"), config.path("initdb"), config.object_store_dir()})
     TRY(make_folders(dir));
   for (const SafekeeperNode& sk : config.safekeepers) TRY(make_folders(config.safekeeper_dir(sk.id)));
   TRY(save_state(config, State{}));
@@ -192,22 +197,32 @@ Status stop(Task& task, Env& env, const Globals& globals, const StopOptions& opt
   TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
   StopMode mode = options.mode == "immediate" ? StopMode::Immediate : StopMode::Fast;
   TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
-  Scope scope(task);
-  for (const Endpoint& endpoint : endpoints)
-    scope.spawn(endpoint.name, [&](Task& t) { return stop_endpoint(t, session, endpoint, mode); });
-  Status endpoints_stopped = scope.join(task);
-  if (!endpoints_stopped.ok()) session.say("argon: " + endpoints_stopped.error().message());
-  // Pageserver before safekeepers before broker: each may still need the ones after it.
-  std::vector<Background> all = nodes(session.config());
-  std::rotate(all.begin(), all.begin() + 1, all.end());
-  Status result = endpoints_stopped;
-  for (const Background& one : all) {
+  Status result;
+  auto stop_node = [&](const Background& one) {
     Status stopped = stop_background(task, one.name, one.pid_file, mode, 60_s, session.progress());
     if (!stopped.ok()) result = stopped;
     // From here on it is stopped, not crashed.
     std::error_code ignored;
     if (stopped.ok()) std::filesystem::remove(one.pid_file, ignored);
+  };
+  // The proxy first: it would start endpoints again. Pageserver before safekeepers before broker: each may
+  // still need the ones after it.
+  std::vector<Background> all = nodes(session.config());
+  std::rotate(all.begin(), all.begin() + 1, all.end());
+  auto is_proxy = [](const Background& one) { return one.name == "proxy"; };
+  std::for_each(all.begin(), all.end(), [&](const Background& one) {
+    if (is_proxy(one)) stop_node(one);
+  });
+  std::erase_if(all, is_proxy);
+  Scope scope(task);
+  for (const Endpoint& endpoint : endpoints)
+    scope.spawn(endpoint.name, [&](Task& t) { return stop_endpoint(t, session, endpoint, mode); });
+  Status endpoints_stopped = scope.join(task);
+  if (!endpoints_stopped.ok()) {
+    session.say("argon: " + endpoints_stopped.error().message());
+    result = endpoints_stopped;
   }
+  for (const Background& one : all) stop_node(one);
   if (globals.json) globals.answer({{"stopped", result.ok()}});
   return result;
 }

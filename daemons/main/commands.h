@@ -92,6 +92,7 @@ struct EndpointOptions {
   std::vector<std::string> settings;
   bool allow_multiple = false;
   bool destroy = false;
+  std::string suspend_after;  // empty: never
   std::string stop_mode = "fast";
   std::string timeout = "90s";
 };
@@ -160,8 +161,12 @@ Status create_on_safekeepers(Task& task, Session& session, const TenantTimelineI
                              const nlohmann::json& details);
 // A safekeeper's daemon.
 Background safekeeper_daemon(const Config& config, const SafekeeperNode& node);
-// "running", "stopped" or "crashed".
+// "running", "stopped" (by its operator, or never started), "suspended" (for lack of activity) or "crashed".
 std::string endpoint_status(const Config& config, const Endpoint& endpoint);
 Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode);
+// Invalid where it cannot be an endpoint's name.
+Status check_endpoint_name(const std::string& name);
+// `argon endpoint stop` was its last word: only `argon endpoint start` starts it again.
+bool is_held_back(const Config& config, const Endpoint& endpoint);
 
 }  // namespace argon::cli

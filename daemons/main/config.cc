@@ -112,6 +112,11 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     TableReader t(section(root, "object_store"), "object_store", status);
     t.text("path", config.object_store);
   }
+  if (root.contains("proxy")) {
+    TableReader t(section(root, "proxy"), "proxy", status);
+    t.address("listen", config.proxy_listen);
+    t.address("listen_http", config.proxy_http);
+  }
   TableReader t(section(root, "endpoints"), "endpoints", status);
   uint64_t port = config.endpoint_first_port;
   t.text("listen_host", config.endpoint_host);
@@ -139,8 +144,8 @@ void read_safekeepers(const toml::table& root, Config& config, Status& status) {
 }
 
 void check_sections(const toml::table& root, Status& status) {
-  const std::set<std::string_view> known{"version",    "postgresql",  "log",          "broker",
-                                         "pageserver", "safekeepers", "object_store", "endpoints"};
+  const std::set<std::string_view> known{"version",     "postgresql",   "log",   "broker",   "pageserver",
+                                         "safekeepers", "object_store", "proxy", "endpoints"};
   for (const auto& [key, value] : root)
     if (status.ok() && !known.contains(key.str()))
       status = Error(Code::Invalid, std::string(key.str()) + " is not a known section or key");

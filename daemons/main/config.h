@@ -29,6 +29,8 @@ struct Config {
   LogLevel log_level = LogLevel::Info;
   Address broker_listen;
   Address broker_http;
+  Address proxy_listen;  // port 0: there is no proxy
+  Address proxy_http;
   uint64_t pageserver_id = 1;
   Address pageserver_pg;
   Address pageserver_http;
@@ -41,6 +43,7 @@ struct Config {
   std::string path(std::string_view name) const;
   std::string config_file() const { return path("argon.toml"); }
   std::string broker_dir() const { return path("broker"); }
+  std::string proxy_dir() const { return path("proxy"); }
   std::string pageserver_dir() const { return path("pageserver_" + std::to_string(pageserver_id)); }
   std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
   std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }

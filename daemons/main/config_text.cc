@@ -62,6 +62,13 @@ listen_http = "{}"
 # A folder: what lies here is what the cluster can be rebuilt from.
 path = "{}"
 
+[proxy]
+# One address for all endpoints: clients name theirs before the database, as main/postgres, or by options=endpoint=main.
+# Endpoints that sleep are started. Without this section there is no proxy.
+listen = "{}"
+# /v1/status and /metrics.
+listen_http = "{}"
+
 [endpoints]
 # The address servers listen on. Connections are trusted: keep it on loopback.
 listen_host = "{}"
@@ -70,7 +77,8 @@ first_port = {}
 # Further lines of postgresql.conf for every endpoint, such as "shared_buffers = 256MB".
 settings = []
 )",
-                      config.object_store, config.endpoint_host, config.endpoint_first_port);
+                      config.object_store, to_string(config.proxy_listen), to_string(config.proxy_http),
+                      config.endpoint_host, config.endpoint_first_port);
   return text;
 }
 

@@ -13,8 +13,6 @@
 #include "daemons/posix/daemon.h"
 
 namespace argon::cli {
-namespace {
-
 int refuse(const Globals& globals, const Error& error) {
   print_end(globals, error);
   return 1;
@@ -35,13 +33,14 @@ posix::DaemonOptions options_for(const Globals& globals, const Config& config, s
   return options;
 }
 
-// As a daemon started by hand beside a cluster that runs: its folder is there.
 Status make_node_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return posix::os_error("make folder " + path, error.value());
   return {};
 }
+
+namespace {
 
 Result<compute::ComputeConfig> compute_config(const Config& config, const std::string& name) {
   TRY_ASSIGN(Endpoint endpoint, load_endpoint(config, name));
@@ -58,6 +57,7 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   compute.listen = endpoint.listen;
   compute.http_listen = endpoint.listen_http;
   compute.pageserver = config.pageserver_pg;
+  compute.suspend_after = endpoint.suspend_after;
   compute.settings = config.endpoint_settings;
   compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
   return compute;

@@ -22,13 +22,17 @@ std::string data_directory(const Config& config, const Endpoint& endpoint) {
   return config.endpoint_dir(endpoint.name) + "/pgdata";
 }
 
-Status check_name(const std::string& name) {
-  bool fine = !name.empty() && name.size() <= 63 && name != "." && name != "..";
-  for (char c : name)
-    fine = fine && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.');
-  if (fine) return {};
-  return Error(Code::Invalid,
-               "'" + name + "' is not an endpoint name: letters, digits, '_', '-' and '.', at most 63");
+// There while its operator wants it stopped.
+std::string stopped_file(const Config& config, const Endpoint& endpoint) {
+  return config.endpoint_dir(endpoint.name) + "/stopped";
+}
+
+std::string suspended_file(const Config& config, const Endpoint& endpoint) {
+  return config.endpoint_dir(endpoint.name) + "/" + compute::kSuspendedFile;
+}
+
+bool may_run(const std::string& status) {
+  return status == "running" || status == "crashed";
 }
 
 // At most one primary of a timeline may run.
@@ -37,7 +41,7 @@ Status check_no_other_primary(const Config& config, const Endpoint& wanted) {
   TRY_ASSIGN(std::vector<Endpoint> all, load_endpoints(config));
   for (const Endpoint& other : all)
     if (other.name != wanted.name && other.id == wanted.id && other.mode == wanted.mode &&
-        endpoint_status(config, other) != "stopped")
+        may_run(endpoint_status(config, other)))
       return Error(
           Code::AlreadyExists,
           fmt::format("a second primary on one timeline: endpoint '{}' is a primary of branch '{}' already "
@@ -127,17 +131,31 @@ std::string lsn_of(Task& task, Session& session, const Endpoint& endpoint) {
 
 }  // namespace
 
+Status check_endpoint_name(const std::string& name) {
+  bool fine = !name.empty() && name.size() <= 63 && name != "." && name != "..";
+  for (char c : name)
+    fine = fine && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.');
+  if (fine) return {};
+  return Error(Code::Invalid,
+               "'" + name + "' is not an endpoint name: letters, digits, '_', '-' and '.', at most 63");
+}
+
+bool is_held_back(const Config& config, const Endpoint& endpoint) {
+  return std::filesystem::exists(stopped_file(config, endpoint));
+}
+
 std::string endpoint_status(const Config& config, const Endpoint& endpoint) {
   bool sidecar_runs = posix::pid_file_holder(pid_file(config, endpoint)) != 0;
   if (sidecar_runs) return "running";
   // An orderly stop empties the pid file; what is left in it died.
   std::error_code error;
   auto size = std::filesystem::file_size(pid_file(config, endpoint), error);
-  return !error && size > 0 ? "crashed" : "stopped";
+  if (!error && size > 0) return "crashed";
+  return std::filesystem::exists(suspended_file(config, endpoint)) ? "suspended" : "stopped";
 }
 
 Status endpoint_create(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
-  TRY(check_name(options.name));
+  TRY(check_endpoint_name(options.name));
   TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
   const Config& config = session.config();
   Endpoint endpoint;
@@ -147,6 +165,9 @@ Status endpoint_create(Task& task, Env& env, const Globals& globals, const Endpo
   TRY_ASSIGN(endpoint.id.timeline, session.state().branch(endpoint.id.tenant, options.branch_name));
   TRY(read_mode(options, endpoint));
   TRY(read_settings(options, endpoint));
+  if (!options.suspend_after.empty()) {
+    TRY_ASSIGN(endpoint.suspend_after, parse_duration(options.suspend_after));
+  }
   std::string dir = config.endpoint_dir(endpoint.name);
   if (std::filesystem::exists(dir + "/endpoint.json"))
     return Error(Code::AlreadyExists, "there is an endpoint '" + endpoint.name + "' already");
@@ -182,6 +203,9 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
       TRY(wait_for_port(task, daemon.name, address, session.progress()));
     TRY(prepare_storage(task, session, endpoint));
   }
+  std::error_code ignored;
+  for (const std::string& mark : {stopped_file(config, endpoint), suspended_file(config, endpoint)})
+    std::filesystem::remove(mark, ignored);
   TRY(start_background(task, env, daemon, timeout, session.progress()));
   std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));
   if (globals.json)
@@ -211,6 +235,9 @@ Status endpoint_stop(Task& task, Env& env, const Globals& globals, const Endpoin
   bool ran = endpoint_status(session.config(), endpoint) == "running";
   TRY(stop_endpoint(task, session, endpoint, mode));
   if (!ran) session.say("endpoint " + endpoint.name + ": does not run");
+  std::error_code ignored;
+  std::filesystem::remove(suspended_file(session.config(), endpoint), ignored);
+  TRY(write_text(stopped_file(session.config(), endpoint), ""));
   std::string lsn = lsn_of(task, session, endpoint);
   if (options.destroy) {
     std::error_code error;
@@ -246,6 +273,7 @@ Status endpoint_list(Task& task, Env& env, const Globals& globals, const Endpoin
                     {"timeline_id", to_string(endpoint.id.timeline)},
                     {"branch_name", endpoint.branch},
                     {"mode", std::string(to_string(endpoint.mode))},
+                    {"suspend_after_s", endpoint.suspend_after.to_seconds()},
                     {"lsn", lsn},
                     {"status", status}});
   }

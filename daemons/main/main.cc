@@ -92,8 +92,8 @@ void add_cluster(CLI::App& app, Commands& all) {
       ->check(CLI::Range(1024, 60000));
   on(init, all, cli::init, all.init);
 
-  CLI::App* start =
-      app.add_subcommand("start", "Start broker, pageserver and safekeepers; endpoints stay as they are");
+  CLI::App* start = app.add_subcommand(
+      "start", "Start broker, pageserver, safekeepers and proxy; endpoints stay as they are");
   start->add_option("-t,--start-timeout", all.start.timeout, "How long to wait for each")
       ->capture_default_str();
   on(start, all, cli::start, all.start);
@@ -205,6 +205,9 @@ void add_endpoint(CLI::App& app, Commands& all) {
   create->add_option("--pg-port", options.pg_port, "PostgreSQL's port (default: the next free one)");
   create->add_option("--http-port", options.http_port,
                      "Port of /status and /metrics (default: the next free one)");
+  create->add_option(
+      "--suspend-after", options.suspend_after,
+      "Stop it after so long without activity, as 5m; the proxy starts it again (default: never)");
   create->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated")
       ->allow_extra_args(false);
   for (CLI::App* sub : {create, start})
@@ -291,6 +294,8 @@ void add_daemons(CLI::App& app, Commands& all) {
   };
   daemon("broker", "Run the broker", [&all] { return broker_main(all.globals); });
   daemon("pageserver", "Run the pageserver", [&all] { return pageserver_main(all.globals); });
+  daemon("proxy", "Run the proxy, which starts endpoints that sleep",
+         [&all] { return proxy_main(all.globals); });
   CLI::App* safekeeper =
       daemon("safekeeper", "Run one safekeeper (with --id), or show and change which there are",
              [&all] { return safekeeper_main(all.globals, all.safekeeper_id); });

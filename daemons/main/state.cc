@@ -57,6 +57,8 @@ Result<Endpoint> parse_endpoint(const json& j) {
   if (j.contains("system_id")) {
     TRY_ASSIGN(endpoint.system_id, parse_u64(j.at("system_id").get<std::string>()));
   }
+  if (j.contains("suspend_after_s"))
+    endpoint.suspend_after = Duration::seconds(j.at("suspend_after_s").get<int64_t>());
   endpoint.settings = j.at("settings").get<std::vector<std::string>>();
   return endpoint;
 }
@@ -161,6 +163,7 @@ Status save_endpoint(const Config& config, const Endpoint& endpoint) {
             {"listen_http", to_string(endpoint.listen_http)},
             {"settings", endpoint.settings}};
   if (endpoint.system_id != 0) j["system_id"] = std::to_string(endpoint.system_id);
+  if (endpoint.suspend_after > Duration()) j["suspend_after_s"] = endpoint.suspend_after.to_seconds();
   if (endpoint.static_lsn.valid()) j["lsn"] = to_string(endpoint.static_lsn);
   return write_text(endpoint_file(config, endpoint.name), j.dump(2) + "\n");
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/ids.h"
+#include "core/base/time.h"
 #include "core/compute/config.h"
 #include "daemons/main/config.h"
 
@@ -45,6 +46,7 @@ struct Endpoint {
   Address listen;
   Address listen_http;
   std::vector<std::string> settings;
+  Duration suspend_after;  // without activity; 0: never
 };
 
 // Errors: NotFound, with the names that there are.
