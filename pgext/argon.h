@@ -38,13 +38,19 @@ extern int argon_pageserver_timeout_s;
 extern int argon_max_write_lag_mb;
 extern int argon_max_flush_lag_mb;
 extern int argon_last_written_cache_size;
+extern int argon_prefetch_window;   // USERSET; less than PIPELINE_SLOTS
+extern int argon_readahead_window;  // USERSET
 void argon_define_settings(void);
 // Settings that correctness depends on are pinned above what a user can change.
 void argon_pin_settings(void);
 
 // Counters, shown by argon_counters(). Names are in counters.c, in this order.
 typedef enum ArgonCounter {
-  ARGON_PAGES_READ,           // pages asked from the pageserver
+  ARGON_PAGES_READ,           // pages read from the pageserver
+  ARGON_PREFETCH_REQUESTS,    // pages asked for before anybody read them
+  ARGON_PREFETCH_HITS,        // pages read that had been asked for
+  ARGON_PREFETCH_MISSES,      // pages read that had not
+  ARGON_PREFETCH_WASTED,      // pages asked for and dropped: stale, not read, or lost with the connection
   ARGON_PAGES_EVICTED,        // pages written back without being kept here
   ARGON_LOCAL_PAGES_READ,     // pages read back from local files
   ARGON_LOCAL_PAGES_WRITTEN,  // pages kept in local files at eviction

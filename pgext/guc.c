@@ -3,6 +3,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "page_pipeline.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "utils/guc.h"
@@ -21,6 +22,8 @@ int argon_pageserver_timeout_s;
 int argon_max_write_lag_mb;
 int argon_max_flush_lag_mb;
 int argon_last_written_cache_size;
+int argon_prefetch_window;
+int argon_readahead_window;
 
 static char* static_lsn_text;
 static char* connstring_text;
@@ -104,6 +107,11 @@ void argon_define_settings(void) {
              &argon_max_local_pages, 131072, 16, INT_MAX / 2, PGC_SIGHUP, 0);
   define_int("argon.last_written_lsn_cache_size", "Pages whose last-written LSN is remembered.",
              &argon_last_written_cache_size, 131072, 1024, 1 << 24, PGC_POSTMASTER, 0);
+  define_int("argon.prefetch_window",
+             "Pages that a session may ask for before it reads them (0: prefetch is off).",
+             &argon_prefetch_window, 128, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
+  define_int("argon.readahead_window", "Pages asked for ahead of a sequential reader at most (0: none).",
+             &argon_readahead_window, 32, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
   define_int("argon.pageserver_timeout", "How long a read waits for the pageserver before it fails.",
              &argon_pageserver_timeout_s, 300, 1, 86400, PGC_USERSET, GUC_UNIT_S);
   define_int("argon.max_write_lag",

@@ -1,26 +1,36 @@
-// The connection under page_client.c: libpq, never blocking, every wait interruptible.
+// The connection under page_pipeline.c: libpq, never blocking, every wait interruptible. Requests go out and
+// answers come in by themselves, in the same order; whose answer is whose is the caller's business.
 #ifndef ARGON_PGEXT_PAGE_TRANSPORT_H
 #define ARGON_PGEXT_PAGE_TRANSPORT_H
 
 #include "argon.h"
 #include "datatype/timestamp.h"
 
-// libpq's memory: to be freed by page_transport_free, also when decoding fails (the connection is
-// reset then, the few bytes live until the backend ends).
+// libpq's memory: to be freed by page_transport_free.
 typedef struct PageAnswer {
   char* bytes;
   int length;
 } PageAnswer;
 
-// Connects if need be, sends one request, waits for one answer. False with *why (palloc'd) if the
-// connection failed or the deadline passed: then it is closed. ERROR on cancel and terminate.
-bool page_transport_call(const char* request, int n, TimestampTz deadline, PageAnswer* answer, char** why);
+// Ready for requests, to the address that the setting names now. Never waits.
+bool page_transport_is_open(void);
+// Closes what there is and connects. May wait; ERROR on cancel and terminate. False with *why (palloc'd) if
+// that failed or the deadline passed.
+bool page_transport_open(TimestampTz deadline, char** why);
+// Closes the connection: no answer of an earlier request will come.
+void page_transport_close(void);
+
+// Both never wait. Puts a request behind those put before; sends what the socket takes. False: the connection
+// failed. REQUIRES: open.
+bool page_transport_put(const char* request, int n);
+bool page_transport_send(void);
+
+// The next answer; sends what was put before it waits. An ERROR on cancel and terminate leaves everything in
+// place: the answer can be asked for again. False with *why if the connection failed or the deadline passed.
+bool page_transport_receive(TimestampTz deadline, PageAnswer* answer, char** why);
 void page_transport_free(PageAnswer* answer);
 
 // Waits before the next try: 10 ms, doubled up to a second, and never beyond the deadline.
 void page_transport_back_off(const char* why, TimestampTz deadline);
-
-// Closes the connection; the next call makes a new one.
-void page_transport_reset(void);
 
 #endif

@@ -17,6 +17,7 @@
 #include "page_class.h"
 #include "page_client.h"
 #include "postmaster/interrupt.h"
+#include "read_ahead.h"
 #include "relation.h"
 #include "shadow.h"
 #include "smgr_row.h"
@@ -240,17 +241,35 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
   shadow_write(node, fork, block, page);
 }
 
-static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block) {
-  if (sentinel(SAW_PREFETCH)) return true;
-  if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
-  return true;
-}
-
 // A visibility map page's bits are cleared without moving its LSN, so no remembered LSN is enough.
 static XLogRecPtr not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block) {
   if (argon_mode == ARGON_STATIC) return argon_static_lsn;
   if (fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();
   return last_written_lsn_get(node, fork, block);
+}
+
+// Only main forks are read in rows, and a map page asked for early is never new enough (see above).
+static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (sentinel(SAW_PREFETCH)) return true;
+  if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
+  if (fork == MAIN_FORKNUM && local_pages_state(node, fork, block) == LOCAL_NONE) {
+    (void)page_client_prefetch(node, fork, block, not_modified_since(node, fork, block));
+    page_client_send();
+  }
+  return true;
+}
+
+static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  RelFileNode node = reln->smgr_rnode.node;
+  PageRead read = page_client_begin_read(node, fork, block, not_modified_since(node, fork, block));
+
+  if (fork == MAIN_FORKNUM) read_ahead(reln, block);
+  page_client_end_read(&read, page);
+  // Redo on the pageserver sets no checksums.
+  if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
+  shadow_compare(node, fork, block, page);
 }
 
 static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
@@ -271,10 +290,7 @@ static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
       argon_count(ARGON_LOCAL_PAGES_READ);
       break;
     case LOCAL_NONE:
-      page_client_read(node, fork, block, not_modified_since(node, fork, block), page);
-      // Redo on the pageserver sets no checksums.
-      if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
-      shadow_compare(node, fork, block, page);
+      read_remote(reln, fork, block, page);
       break;
   }
 }

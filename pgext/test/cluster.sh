@@ -707,7 +707,173 @@ case_system_id() {
   port=$own_port
 }
 
+# Reads ahead of a sequential scan, by the server's own prefetch calls, and neither where they are turned off.
+case_prefetch() {
+  begin
+  local pages scan='select count(*), sum(i), sum(length(filler)) from s' answer='20000|200010000|18000000'
+  sql -c "create table s as select i, repeat('s', 900) as filler from generate_series(1, 20000) i" -c 'create index on s (i)' -c 'analyze s'
+  pages=$(ask "select pg_relation_size('s') / 8192")
+  # What the statement added to the counters, as "hits misses", each in hundreds of pages of the table.
+  counted() {
+    sql <<END
+set max_parallel_workers_per_gather = 0;
+${2:-}
+select sum(value) filter (where name = 'prefetch_hits') as h, sum(value) filter (where name = 'prefetch_misses') as m from argon_counters() \gset
+$1;
+select round((sum(value) filter (where name = 'prefetch_hits') - :h) * 10 / $pages),
+       trunc((sum(value) filter (where name = 'prefetch_misses') - :m) * 10 / $pages) from argon_counters();
+END
+  }
+  evict
+  equal 'a sequential scan: hits and misses in tenths' "$(counted "$scan")" "$answer
+10|0"
+  evict
+  equal 'the same, without' "$(counted "$scan" 'set argon.prefetch_window = 0;')" "$answer
+0|10"
+  evict
+  equal 'the same, without read-ahead' "$(counted "$scan" 'set argon.readahead_window = 0;')" "$answer
+0|10"
+  evict
+  equal 'a bitmap scan by prefetch calls' "$(counted "$scan where i > 0" 'set argon.readahead_window = 0; set effective_io_concurrency = 16;
+set enable_seqscan = off; set enable_indexscan = off;')" "$answer
+10|0"
+  evict
+  equal 'analyze by prefetch calls' "$(counted 'analyze s' 'set argon.readahead_window = 0; set maintenance_io_concurrency = 16;')" '10|0'
+  evict
+  equal 'a window of one' "$(counted "$scan" 'set argon.prefetch_window = 1;' | head -n 1)" "$answer"
+
+  # Pages that were asked for, and changed and evicted before they were read: the cursor reads a few pages and asks for
+  # those behind them.
+  ask 'create table p as select i, 0 as n, repeat(chr(65), 900) as pad from generate_series(1, 2000) i'
+  evict
+  local other="\"$bindir/psql\" -h 127.0.0.1 -p $port -U cloud_admin -XAtqo /dev/null postgres"
+  local push_out="set enable_seqscan = off; set enable_bitmapscan = off; select sum(length(filler)) from big where i > 0"
+  equal 'rows changed behind a prefetch' "$(sql <<END
+begin;
+set local max_parallel_workers_per_gather = 0;
+declare c cursor for select i from p;
+move 100 c;
+select value as w from argon_counters() where name = 'prefetch_wasted' \gset
+\! $other -c 'update p set n = n + 1 where i > 8' -c '$push_out' -c '$push_out' -c '$push_out'
+select count(*), sum(n), min(i), max(i) from p;
+select value > :w from argon_counters() where name = 'prefetch_wasted';
+commit;
+END
+)" '2000|1992|1|2000
+t'
+}
+
+# The pageserver stands still while pages are under way: the wait can be cancelled, costs no connection, and what
+# comes late is put where it belongs. Then it is killed: what was under way is asked for again.
+case_prefetch_interrupted() {
+  begin
+  evict
+  local pid scan='select count(*), sum(i), sum(length(filler)) from big' answer='30000|450015000|27000000'
+  pid=$(cat "$state"/pageserver_*/*.pid)
+  stopped=$pid
+  equal 'scans around a cancelled one' "$(sql -v ON_ERROR_STOP=0 <<END 2>&1
+set max_parallel_workers_per_gather = 0;
+begin;
+declare c cursor for select * from big;
+move 500 c;
+select value as c from argon_counters() where name = 'pageserver_connects' \gset
+\! kill -STOP $pid
+set local statement_timeout = 500;
+move 20000 c;
+rollback;
+\! kill -CONT $pid
+$scan;
+$scan where i % 2 = 0;
+select value - :c from argon_counters() where name = 'pageserver_connects';
+END
+)" "ERROR:  canceling statement due to statement timeout
+$answer
+15000|225015000|13500000
+0"
+  stopped=''
+  ask "select sum(i) from generate_series(1, 10) i" >/dev/null
+  local n
+  for n in 1 2 3; do (for _ in 1 2 3 4 5 6; do sql -c "$scan"; done || true) >"$work/scan$n" 2>&1 & done
+  for _ in 1 2; do
+    sleep 0.7
+    kill -KILL "$(cat "$state"/pageserver_*/*.pid)"
+    sleep 0.3
+    argon start >/dev/null 2>&1
+  done
+  wait
+  for n in 1 2 3; do
+    equal "scans over a killed pageserver" "$(sort "$work/scan$n" | uniq -c | sed 's/^ *//')" "6 $answer"
+  done
+}
+
+# Without a quorum the pageserver waits for WAL that may never come: pages that need it are not asked for ahead, so that
+# reads of others go on.
+case_prefetch_held_back() {
+  begin
+  sql -c "create table h as select i as a, repeat('h', 900) as pad from generate_series(1, 4000) i" -c 'select count(*) from big where i = 1'
+  caught_up
+  hold_back
+  equal 'reads of pages that the pageserver has' "$(PGOPTIONS='-c synchronous_commit=off' sql <<END
+set max_parallel_workers_per_gather = 0;
+\! $held
+delete from h where a > 2000;
+$evict_in_session
+set statement_timeout = 10000;
+select count(*) from (select a from h limit 1990) as old_ones;
+select count(*) from big where i between 20000 and 20010;
+\! $freed
+set statement_timeout = 0;
+select count(*), max(a) from h;
+END
+)" 't
+t
+t
+1990
+11
+2000|2000'
+}
+
+# Many sessions, pages evicted and read back all the time, statements that change files as a whole, and the pageserver
+# killed in between; every page that comes back is compared with what was evicted.
+case_read_load() {
+  begin -c autovacuum=on -c autovacuum_naptime=1 "$@"
+  "$bindir/pgbench" -h 127.0.0.1 -p "$port" -U cloud_admin -i -q -s 3 postgres >"$work/load" 2>&1
+  local end=$((SECONDS + ${ARGON_LOAD_SECONDS:-20}))
+  "$bindir/pgbench" -h 127.0.0.1 -p "$port" -U cloud_admin -n -c 4 -j 2 -T ${ARGON_LOAD_SECONDS:-20} postgres >"$work/tpcb" 2>&1 &
+  local tpcb=$!
+  (while [ $SECONDS -lt $end ]; do
+    sql -c 'select sum(abalance) - (select sum(bbalance) from pgbench_branches) from pgbench_accounts'
+  done) >"$work/sums" 2>&1 &
+  (while [ $SECONDS -lt $end ]; do
+    sql -c "create table x as select i, repeat('x', 500) pad from generate_series(1, 6000) i" -c 'create index on x (i)' \
+      -c 'delete from x where i > 2000' -c 'vacuum x' -c "insert into x select i, 'y' from generate_series(1, 3000) i" \
+      -c 'select count(*) from x' -c 'truncate x' -c "insert into x select i, 'z' from generate_series(1, 3000) i" \
+      -c 'select count(*), max(pad) from x' -c 'drop table x'
+  done) >"$work/tables" 2>&1 &
+  (while [ $SECONDS -lt $end ]; do
+    ask 'create database made template postgres'
+    database=made ask 'select count(*) from big'
+    database=made ask 'update big set i = i + 1 where i % 100 = 0'
+    database=made ask 'select count(*) from big'
+    ask 'drop database made'
+  done) >"$work/databases" 2>&1 &
+  while [ $SECONDS -lt $((end - 8)) ]; do
+    sleep 3
+    kill -KILL "$(cat "$state"/pageserver_*/*.pid)"
+    sleep 0.2
+    argon start >/dev/null 2>&1
+    "${load_step:-true}"
+  done
+  wait $tpcb || fail "pgbench: $(cat "$work/tpcb")"
+  wait
+  equal 'sums' "$(sort -u "$work/sums")" 0
+  equal 'what was read of tables' "$(sort -u "$work/tables")" '3000|z
+5000'
+  # (A database cannot be copied while somebody is connected to it: then there is none, until it is tried again.)
+  if grep -E 'argon|could not|invalid' "$work/databases"; then fail 'the databases'; fi
+}
+
 "case_$case_name"
 if [ "$case_name" = cleanup ]; then exit 0; fi
 no_errors
-echo "pages read $(counter pages_read), kept here $(counter local_pages_written), compared $(counter shadow_compares)"
+echo "pages read $(counter pages_read), $(counter prefetch_hits) of them asked for ahead, kept here $(counter local_pages_written), compared $(counter shadow_compares)"
