@@ -40,31 +40,37 @@ extern int argon_max_flush_lag_mb;
 extern int argon_last_written_cache_size;
 extern int argon_prefetch_window;   // USERSET; less than PIPELINE_SLOTS
 extern int argon_readahead_window;  // USERSET
+extern int argon_max_file_cache_size_mb;
+extern int argon_file_cache_size_mb;  // SIGHUP
+extern char* argon_file_cache_path;
 void argon_define_settings(void);
 // Settings that correctness depends on are pinned above what a user can change.
 void argon_pin_settings(void);
 
 // Counters, shown by argon_counters(). Names are in counters.c, in this order.
 typedef enum ArgonCounter {
-  ARGON_PAGES_READ,           // pages read from the pageserver
-  ARGON_PREFETCH_REQUESTS,    // pages asked for before anybody read them
-  ARGON_PREFETCH_HITS,        // pages read that had been asked for
-  ARGON_PREFETCH_MISSES,      // pages read that had not
-  ARGON_PREFETCH_WASTED,      // pages asked for and dropped: stale, not read, or lost with the connection
-  ARGON_PAGES_EVICTED,        // pages written back without being kept here
-  ARGON_LOCAL_PAGES_READ,     // pages read back from local files
-  ARGON_LOCAL_PAGES_WRITTEN,  // pages kept in local files at eviction
-  ARGON_ZERO_PAGES_READ,      // pages known here to be all zeros
-  ARGON_FSM_PAGES_LOGGED,     // free space map pages logged at eviction
-  ARGON_FSM_PAGES_DROPPED,    // the same, dropped since no WAL could be written
-  ARGON_IMAGES_LOGGED,        // full images logged since no more pages could be kept here
-  ARGON_SIZE_REQUESTS,        // relation size and existence asked from the pageserver
-  ARGON_CONNECTS,             // connections made to the pageserver
-  ARGON_COMMITS_HELD,         // commits during which cancel and terminate were held back
-  ARGON_SECOND_NET_WAITS,     // commits whose wait ended before the quorum had them
-  ARGON_BACKPRESSURE_US,      // microseconds writers were slowed down
-  ARGON_SHADOW_COMPARES,      // pages compared in shadow mode
-  ARGON_WALSENDERS_REFUSED,   // physical replication connections refused
+  ARGON_PAGES_READ,            // pages read from the pageserver
+  ARGON_PREFETCH_REQUESTS,     // pages asked for before anybody read them
+  ARGON_PREFETCH_HITS,         // pages read that had been asked for
+  ARGON_PREFETCH_MISSES,       // pages read that had not
+  ARGON_PREFETCH_WASTED,       // pages asked for and dropped: stale, not read, or lost with the connection
+  ARGON_PAGES_EVICTED,         // pages written back without being kept here
+  ARGON_FILE_CACHE_HITS,       // pages read from the local file cache
+  ARGON_FILE_CACHE_MISSES,     // pages that were not in it
+  ARGON_FILE_CACHE_EVICTIONS,  // chunks of it that made room for others
+  ARGON_LOCAL_PAGES_READ,      // pages read back from local files
+  ARGON_LOCAL_PAGES_WRITTEN,   // pages kept in local files at eviction
+  ARGON_ZERO_PAGES_READ,       // pages known here to be all zeros
+  ARGON_FSM_PAGES_LOGGED,      // free space map pages logged at eviction
+  ARGON_FSM_PAGES_DROPPED,     // the same, dropped since no WAL could be written
+  ARGON_IMAGES_LOGGED,         // full images logged since no more pages could be kept here
+  ARGON_SIZE_REQUESTS,         // relation size and existence asked from the pageserver
+  ARGON_CONNECTS,              // connections made to the pageserver
+  ARGON_COMMITS_HELD,          // commits during which cancel and terminate were held back
+  ARGON_SECOND_NET_WAITS,      // commits whose wait ended before the quorum had them
+  ARGON_BACKPRESSURE_US,       // microseconds writers were slowed down
+  ARGON_SHADOW_COMPARES,       // pages compared in shadow mode
+  ARGON_WALSENDERS_REFUSED,    // physical replication connections refused
   ARGON_COUNTERS
 } ArgonCounter;
 

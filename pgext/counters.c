@@ -2,6 +2,7 @@
 #include "argon.h"
 
 #include "access/xlog.h"
+#include "file_cache.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -14,11 +15,12 @@ PG_FUNCTION_INFO_V1(argon_version_supported);
 bool argon_version_is_supported(int version);
 
 static const char* const counter_names[ARGON_COUNTERS] = {
-    "pages_read",      "prefetch_requests",   "prefetch_hits",     "prefetch_misses",
-    "prefetch_wasted", "pages_evicted",       "local_pages_read",  "local_pages_written",
-    "zero_pages_read", "fsm_pages_logged",    "fsm_pages_dropped", "images_logged",
-    "size_requests",   "pageserver_connects", "commits_held",      "second_net_waits",
-    "backpressure_us", "shadow_compares",     "walsenders_refused"};
+    "pages_read",           "prefetch_requests", "prefetch_hits",       "prefetch_misses",
+    "prefetch_wasted",      "pages_evicted",     "file_cache_hits",     "file_cache_misses",
+    "file_cache_evictions", "local_pages_read",  "local_pages_written", "zero_pages_read",
+    "fsm_pages_logged",     "fsm_pages_dropped", "images_logged",       "size_requests",
+    "pageserver_connects",  "commits_held",      "second_net_waits",    "backpressure_us",
+    "shadow_compares",      "walsenders_refused"};
 
 static void check_loaded(void) {
   if (argon_shared == NULL)
@@ -43,6 +45,8 @@ Datum argon_counters(PG_FUNCTION_ARGS) {
         Int64GetDatum((int64)pg_atomic_read_u64(&argon_shared->counters[i])));
   put(result, CStringGetTextDatum("local_pages_now"),
       Int64GetDatum((int64)pg_atomic_read_u32(&argon_shared->stored_pages)));
+  put(result, CStringGetTextDatum("file_cache_pages_now"), Int64GetDatum(file_cache_pages()));
+  put(result, CStringGetTextDatum("file_cache_size_mb"), Int64GetDatum(file_cache_size_mb()));
   return (Datum)0;
 }
 

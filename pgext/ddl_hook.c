@@ -13,11 +13,13 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
+#include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "relation.h"
+#include "shadow.h"
 #include "tcop/utility.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
@@ -83,6 +85,30 @@ static void refuse_to_drop_used_tablespace(DropTableSpaceStmt* statement) {
                     errmsg("tablespace \"%s\" is not empty", statement->tablespacename)));
 }
 
+static bool copies_files(Node* statement) {
+  ListCell* cell;
+
+  if (!IsA(statement, CreatedbStmt)) return false;
+  foreach (cell, ((CreatedbStmt*)statement)->options) {
+    DefElem* option = lfirst(cell);
+
+    if (strcmp(option->defname, "strategy") == 0)
+      return pg_strcasecmp(defGetString(option), "file_copy") == 0;
+  }
+  return false;
+}
+
+// What the file cache may have of an earlier database of the same number, or of the same one in the same
+// tablespace, goes before the statement: the new files are nobody's until it is done, and may be somebody's
+// before it returns.
+static void forget_cached(Node* statement, const Affected* affected) {
+  if (copies_files(statement)) file_cache_forget_all();
+  if (moves_database(statement) && OidIsValid(affected->database)) {
+    file_cache_forget_database(affected->database);
+    shadow_forget_database(affected->database);
+  }
+}
+
 static void before(Node* statement, Affected* affected) {
   if (IsA(statement, DropdbStmt))
     affected->database = get_database_oid(((DropdbStmt*)statement)->dbname, true);
@@ -91,6 +117,7 @@ static void before(Node* statement, Affected* affected) {
     affected->database = get_database_oid(((AlterDatabaseStmt*)statement)->dbname, true);
     affected->old_tablespace = default_tablespace_of(affected->database);
   }
+  forget_cached(statement, affected);
 }
 
 static void after(Node* statement, const Affected* affected) {
@@ -98,6 +125,7 @@ static void after(Node* statement, const Affected* affected) {
   if (IsA(statement, CreatedbStmt)) last_written_lsn_raise_default(argon_insert_lsn());
   if (IsA(statement, DropdbStmt) && OidIsValid(affected->database)) {
     local_pages_forget_database(affected->database, InvalidOid);
+    shadow_forget_database(affected->database);
     relation_locality_changed();
   }
   if (moves_database(statement) && OidIsValid(affected->database)) {

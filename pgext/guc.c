@@ -24,6 +24,9 @@ int argon_max_flush_lag_mb;
 int argon_last_written_cache_size;
 int argon_prefetch_window;
 int argon_readahead_window;
+int argon_max_file_cache_size_mb;
+int argon_file_cache_size_mb;
+char* argon_file_cache_path;
 
 static char* static_lsn_text;
 static char* connstring_text;
@@ -107,6 +110,15 @@ void argon_define_settings(void) {
              &argon_max_local_pages, 131072, 16, INT_MAX / 2, PGC_SIGHUP, 0);
   define_int("argon.last_written_lsn_cache_size", "Pages whose last-written LSN is remembered.",
              &argon_last_written_cache_size, 131072, 1024, 1 << 24, PGC_POSTMASTER, 0);
+  define_int("argon.max_file_cache_size",
+             "Memory is reserved for a local file cache of this size (0: there is none).",
+             &argon_max_file_cache_size_mb, 0, 0, INT_MAX / 2, PGC_POSTMASTER, GUC_UNIT_MB);
+  define_int("argon.file_cache_size",
+             "Size of the local file cache, in steps of 16 MB (0: off), up to argon.max_file_cache_size.",
+             &argon_file_cache_size_mb, INT_MAX / 2, 0, INT_MAX / 2, PGC_SIGHUP, GUC_UNIT_MB);
+  DefineCustomStringVariable("argon.file_cache_path",
+                             "The file of the local file cache, made anew at each start.", NULL,
+                             &argon_file_cache_path, "argon_file_cache", PGC_POSTMASTER, 0, NULL, NULL, NULL);
   define_int("argon.prefetch_window",
              "Pages that a session may ask for before it reads them (0: prefetch is off).",
              &argon_prefetch_window, 128, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);

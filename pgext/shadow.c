@@ -21,6 +21,7 @@
 #include "commands/sequence.h"
 #include "common/file_perm.h"
 #include "storage/bufpage.h"
+#include "storage/fd.h"
 
 #define SHADOW_FOLDER "argon_shadow"
 
@@ -64,6 +65,23 @@ void shadow_forget(RelFileNode node, ForkNumber fork, BlockNumber from) {
     (void)unlink(path);
   else
     (void)truncate(path, (off_t)from * BLCKSZ);
+}
+
+void shadow_forget_database(Oid database) {
+  struct dirent* entry;
+  DIR* folder;
+
+  if (!argon_shadow) return;
+  folder = AllocateDir(SHADOW_FOLDER);
+  while ((entry = ReadDir(folder, SHADOW_FOLDER)) != NULL) {
+    char path[MAXPGPATH];
+    Oid of;
+
+    if (sscanf(entry->d_name, "%*u_%u_", &of) != 1 || of != database) continue;
+    snprintf(path, sizeof(path), SHADOW_FOLDER "/%s", entry->d_name);
+    (void)unlink(path);
+  }
+  FreeDir(folder);
 }
 
 static uint16 last_two_bytes(const char* page) {

@@ -13,5 +13,7 @@ void shadow_write(RelFileNode node, ForkNumber fork, BlockNumber block, const ch
 void shadow_compare(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
 // The fork was made, dropped (from = 0) or truncated. Never fails.
 void shadow_forget(RelFileNode node, ForkNumber fork, BlockNumber from);
+// Of a database that is dropped, or moved to another tablespace.
+void shadow_forget_database(Oid database);
 
 #endif

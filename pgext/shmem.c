@@ -1,8 +1,10 @@
-// The extension's shared memory: one fixed block, the last-written LSN table, the local-page table.
+// The extension's shared memory: one fixed block, the last-written LSN table, the local-page table,
+// the map of the local file cache.
 #include "argon.h"
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
 #include "miscadmin.h"
@@ -15,6 +17,8 @@ void argon_request_shared_memory(void) {
   RequestAddinShmemSpace(MAXALIGN(sizeof(ArgonShared)));
   RequestAddinShmemSpace(last_written_lsn_shared_size());
   RequestAddinShmemSpace(local_pages_shared_size());
+  RequestAddinShmemSpace(file_cache_shared_size());
+  RequestNamedLWLockTranche("argon_file_cache", ARGON_FILE_CACHE_PARTITIONS);
   RequestNamedLWLockTranche("argon_last_written_lsn", ARGON_LSN_PARTITIONS);
   RequestNamedLWLockTranche("argon_local_pages", ARGON_LOCAL_PARTITIONS);
 }
@@ -41,6 +45,7 @@ void argon_init_shared_memory(void) {
   }
   last_written_lsn_init();
   local_pages_init();
+  file_cache_init();
   LWLockRelease(AddinShmemInitLock);
 }
 

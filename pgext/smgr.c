@@ -11,6 +11,7 @@
 
 #include "access/xlog.h"
 #include "access/xloginsert.h"
+#include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
 #include "miscadmin.h"
@@ -109,6 +110,7 @@ static void argon_unlink(RelFileNodeBackend node, ForkNumber fork, bool is_redo)
     for (ForkNumber f = MAIN_FORKNUM; f <= MAX_FORKNUM; f++) {
       if (fork != InvalidForkNumber && fork != f) continue;
       local_pages_clear_range(node.node, f, 0, stub_blocks(node.node, f));
+      file_cache_forget(node.node, f, 0, stub_blocks(node.node, f));
       if (!XLogRecPtrIsInvalid(lsn)) last_written_lsn_set(node.node, f, InvalidBlockNumber, lsn);
       shadow_forget(node.node, f, 0);
     }
@@ -173,32 +175,45 @@ static void evict_new(RelFileNode node, ForkNumber fork, BlockNumber block) {
   (void)local_pages_mark(node, fork, block, LOCAL_ZERO, LOCAL_NEW_PAGE, 0);
 }
 
-static void evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+// True if the pageserver can make the same page.
+static bool evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
   RelFileNode node = reln->smgr_rnode.node;
   LocalReason reason;
   XLogRecPtr lsn;
 
   // A standby changes pages by hint bits only.
-  if (argon_mode != ARGON_PRIMARY) return;
+  if (argon_mode != ARGON_PRIMARY) return false;
   // The server extends its maps by empty pages, which are no more than zeros to it; read back at once, they
   // need not go to the pageserver and back first.
   if (PageIsNew(page) || map_says_nothing(fork, page)) {
     evict_new(node, fork, block);
-    return;
+    return false;
   }
   if (fork == FSM_FORKNUM) {
     evict_fsm(node, block, page);
-    return;
+    return false;
   }
   reason = classify_page(fork, block, page);
   lsn = page_flag_outruns_lsn(fork, page) ? argon_insert_lsn() : PageGetLSN(page);
   if (lsn >= (XLogRecPtr)wal_segment_size) last_written_lsn_set(node, fork, block, lsn);
   if (reason != LOCAL_FOR_NOTHING) {
     keep_local(reln, fork, block, page, reason);
-    return;
+    return false;
   }
   unmark(node, fork, block);
   argon_count(ARGON_PAGES_EVICTED);
+  return true;
+}
+
+// The page leaves shared buffers: the file cache keeps it, or nothing of the block.
+static void evict_through_cache(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (argon_mode == ARGON_STATIC) return;  // hint bits
+  if (evict(reln, fork, block, page))
+    file_cache_store(node, fork, block, page);
+  else
+    file_cache_forget(node, fork, block, block + 1);
 }
 
 static void argon_write(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page, bool skip_fsync) {
@@ -207,12 +222,13 @@ static void argon_write(SMgrRelation reln, ForkNumber fork, BlockNumber block, c
     argon_md.write(reln, fork, block, page, skip_fsync);
     return;
   }
-  evict(reln, fork, block, page);
+  evict_through_cache(reln, fork, block, page);
   shadow_write(reln->smgr_rnode.node, fork, block, page);
 }
 
 // Blocks that an extension leaves out are zeros, and the pageserver may not know of them yet.
 static void mark_gap(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
+  file_cache_forget(node, fork, from, to);
   for (BlockNumber block = from; block < to; block++) {
     CHECK_FOR_INTERRUPTS();
     evict_new(node, fork, block);
@@ -237,7 +253,7 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
   old_blocks = argon_md.nblocks(reln, fork);
   stub_extend(node, fork, block + 1);
   mark_gap(node, fork, old_blocks, block);
-  evict(reln, fork, block, page);
+  evict_through_cache(reln, fork, block, page);
   shadow_write(node, fork, block, page);
 }
 
@@ -254,7 +270,8 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
 
   if (sentinel(SAW_PREFETCH)) return true;
   if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
-  if (fork == MAIN_FORKNUM && local_pages_state(node, fork, block) == LOCAL_NONE) {
+  if (fork == MAIN_FORKNUM && local_pages_state(node, fork, block) == LOCAL_NONE &&
+      !file_cache_has(node, fork, block)) {
     (void)page_client_prefetch(node, fork, block, not_modified_since(node, fork, block));
     page_client_send();
   }
@@ -269,7 +286,15 @@ static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, c
   page_client_end_read(&read, page);
   // Redo on the pageserver sets no checksums.
   if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
-  shadow_compare(node, fork, block, page);
+  file_cache_store(node, fork, block, page);
+}
+
+static void read_clean(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  if (!file_cache_read(reln->smgr_rnode.node, fork, block, page))
+    read_remote(reln, fork, block, page);
+  else if (fork == MAIN_FORKNUM)
+    read_ahead(reln, block);  // of what is not in the cache
+  shadow_compare(reln->smgr_rnode.node, fork, block, page);
 }
 
 static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
@@ -290,7 +315,7 @@ static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
       argon_count(ARGON_LOCAL_PAGES_READ);
       break;
     case LOCAL_NONE:
-      read_remote(reln, fork, block, page);
+      read_clean(reln, fork, block, page);
       break;
   }
 }
@@ -315,6 +340,7 @@ static void argon_truncate(SMgrRelation reln, ForkNumber fork, BlockNumber old_b
   if (sentinel(SAW_TRUNCATE)) return;
   if (!RelFileNodeBackendIsTemp(reln->smgr_rnode)) {
     local_pages_clear_range(reln->smgr_rnode.node, fork, nblocks, old_blocks);
+    file_cache_forget(reln->smgr_rnode.node, fork, nblocks, old_blocks);
     shadow_forget(reln->smgr_rnode.node, fork, nblocks);
   }
   argon_md.truncate(reln, fork, old_blocks, nblocks);

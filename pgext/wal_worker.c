@@ -15,6 +15,7 @@
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "file_cache.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -206,6 +207,7 @@ void argon_wal_worker_main(Datum arg) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
       SyncRepInitConfig();
+      file_cache_resize();
     }
     if (shipper.link.socket < 0 && pg_atomic_read_u32(&argon_shared->fenced) == 0) connect_to_sidecar();
     if (shipper.link.socket >= 0) exchange(GetFlushRecPtr(NULL), &last_keepalive);

@@ -873,6 +873,145 @@ case_read_load() {
   if grep -E 'argon|could not|invalid' "$work/databases"; then fail 'the databases'; fi
 }
 
+reads() { ask "select string_agg(value::text, ' ' order by name) from argon_counters() where name in ('pages_read', 'file_cache_hits')"; }
+
+# "pages from the pageserver, pages from the file cache" that a statement read, in tenths of the pages of table big.
+from_where() {
+  local before after
+  before=$(reads)
+  ask "$1" >/dev/null
+  after=$(reads)
+  set -- $before $after
+  echo "$((($4 - $2) * 10 / big_pages)) $((($3 - $1 + big_pages / 20) * 10 / big_pages))"
+}
+
+resize_cache() {
+  ask "alter system set argon.file_cache_size = '$1MB'"
+  ask 'select pg_reload_conf()' >/dev/null
+  until_true "select value = $1 from argon_counters() where name = 'file_cache_size_mb'"
+}
+
+# Pages come from the file cache, whatever statements do to files in between, through changes of its size, and its
+# errors end no statement.
+case_file_cache() {
+  begin -c argon.max_local_pages=16 -c argon.max_file_cache_size=128MB -c max_parallel_workers_per_gather=0
+  local scan='select count(*), sum(i), sum(length(filler)) from big' answer='30000|450015000|27000000'
+  big_pages=$(ask "select pg_relation_size('big') / 8192")
+  sql -c "create table push as select i, repeat('u', 900) as filler from generate_series(1, 20000) i" -c 'create index on push (i)'
+  ask "$scan" >/dev/null
+  # By any buffer, not the small ring of a sequential scan.
+  local out='set enable_seqscan = off; set enable_bitmapscan = off; select sum(length(filler)) from push where i > 0'
+  push() { ask "$out" >/dev/null; ask "$out" >/dev/null; }
+  push
+  equal 'a scan of cached pages' "$(from_where "$scan")" '0 10'
+  equal 'its answer' "$(ask "$scan")" "$answer"
+  ask 'update push set i = i + 1'
+  push
+  equal 'changed pages' "$(ask 'select sum(i), count(*) from push')" '200030000|20000'
+  sql -c "create table r as select i from generate_series(1, 100000) i" -c 'delete from r where i > 1000' -c 'vacuum r' \
+    -c 'insert into r select i from generate_series(1001, 90000) i'
+  push
+  equal 'rows behind a truncation' "$(ask 'select count(*), sum(i) from r')" '90000|4050045000'
+  sql -c 'truncate r' -c 'insert into r select i from generate_series(1, 70000) i' -c 'reindex database postgres' -c 'vacuum full r'
+  push
+  equal 'rows behind TRUNCATE and VACUUM FULL' "$(ask 'select count(*), sum(i) from r')" '70000|2450035000'
+
+  # Pages in the cache whose next version is logged as an image, and not stored there.
+  sql -c 'create table k as select i as a, 0 as b from generate_series(1, 20000) i'
+  push
+  ask 'select sum(b) from k' >/dev/null
+  push
+  equal 'rows changed by a second command' "$(sql <<END
+begin;
+insert into k values (0, 0);
+update k set b = b + 1;
+$out;
+$out;
+select count(*), sum(b) from k;
+commit;
+END
+)" '18000000
+18000000
+20001|20001'
+
+  resize_cache 16
+  ask "$scan" >/dev/null
+  [ "$(counter file_cache_pages_now)" -le 2048 ] || fail "$(counter file_cache_pages_now) pages are in 16 MB"
+  equal 'a smaller cache' "$(ask "$scan")" "$answer"
+  resize_cache 0
+  push
+  equal 'no cache' "$(from_where "$scan")" '10 0'
+  resize_cache 128
+  ask "$scan" >/dev/null
+  push
+  equal 'the cache is back' "$(from_where "$scan")" '0 10'
+
+  # The file is lost under it.
+  : >"$state/endpoints/$endpoint/pgdata/argon_file_cache"
+  push
+  equal 'a scan over a lost file' "$(ask "$scan")" "$answer"
+  equal 'the cache is off' "$(counter file_cache_size_mb)" 0
+  resize_cache 48
+  # It cannot grow: files of at most 30 MB for processes from here on.
+  local as_server=()
+  if [ "$(id -u)" = 0 ]; then as_server=(setpriv --reuid postgres --regid postgres --init-groups); fi
+  "${as_server[@]}" prlimit --pid "$(head -n 1 "$state/endpoints/$endpoint/pgdata/postmaster.pid")" --fsize=31457280:31457280
+  equal 'a scan on a full disk' "$(ask "$scan")" "$answer"
+  equal 'the cache is off once more' "$(counter file_cache_size_mb)" 0
+  equal 'lines in the log' "$(grep -c 'the local file cache is turned off' "$state/endpoints/$endpoint/postgres.log")" 2
+}
+
+# Pages under names that were in use before: databases of the same number, a database moved there and back.
+case_file_cache_names() {
+  begin -c argon.max_file_cache_size=64MB
+  local folder=$work/space_$endpoint one two
+  install -d -m 700 "$folder"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
+  ask "create tablespace cached location '$folder'"
+  for n in one two; do
+    ask "create database $n"
+    database=$n sql -c "create table t as select i, '$n' as word from generate_series(1, 20000) i" -c 'vacuum freeze t'
+  done
+  ask "create database $endpoint oid 70001 template one strategy file_copy"
+  database=$endpoint ask "update t set word = 'changed' where i % 2 = 0"
+  evict
+  database=$endpoint ask 'select count(*) from t' >/dev/null
+  ask "drop database $endpoint"
+  ask "create database $endpoint oid 70001 template two strategy file_copy"
+  equal 'a database of the same number' "$(database=$endpoint ask 'select word, count(*) from t group by 1')" 'two|20000'
+  ask "alter database $endpoint set tablespace cached"
+  database=$endpoint ask "update t set word = 'moved' where i % 2 = 0"
+  evict
+  ask "alter database $endpoint set tablespace pg_default"
+  evict
+  equal 'moved there and back' "$(database=$endpoint ask 'select word, count(*) from t group by 1 order by 1')" 'moved|10000
+two|10000'
+  # A static endpoint has a cache of its own.
+  local lsn
+  lsn=$(ask 'select pg_current_wal_flush_lsn()')
+  ask 'update big set i = -i'
+  argon endpoint create "${endpoint}_ro" --branch-name "$endpoint" --lsn "$lsn" -c shared_buffers=16MB -c argon.max_file_cache_size=64MB >/dev/null
+  argon endpoint start "${endpoint}_ro" >/dev/null 2>&1
+  local own_port=$port
+  port=$(argon endpoint list | awk -v name="${endpoint}_ro" '$1 == name { split($2, part, ":"); print part[2] }')
+  for _ in 1 2 3; do equal 'a static endpoint' "$(ask 'select sum(i), count(*) from big')" '450015000|30000'; done
+  [ "$(counter file_cache_hits)" -gt 3000 ] || fail "$(counter file_cache_hits) pages of a static endpoint came from the cache"
+  argon endpoint stop "${endpoint}_ro" >/dev/null 2>&1
+  port=$own_port
+}
+
+cache_sizes=(16 0 64 32 48)
+change_cache_size() {
+  cache_sizes=("${cache_sizes[@]:1}" "${cache_sizes[0]}")
+  sql -c "alter system set argon.file_cache_size = '${cache_sizes[0]}MB'" -c 'select pg_reload_conf()' >/dev/null
+}
+
+case_file_cache_load() {
+  load_step=change_cache_size
+  case_read_load -c argon.max_file_cache_size=64MB
+  [ "$(counter file_cache_hits)" -gt 1000 ] || fail "only $(counter file_cache_hits) pages came from the cache"
+}
+
 "case_$case_name"
 if [ "$case_name" = cleanup ]; then exit 0; fi
 no_errors

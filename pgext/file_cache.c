@@ -1,0 +1,273 @@
+#define _GNU_SOURCE
+#include "file_cache.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/file_perm.h"
+#include "common/hashfn.h"
+#include "storage/shmem.h"
+
+#define CHUNK_BLOCKS 8
+#define WAYS 16
+#define STEP_MB 16  // as many sets as there are locks
+#define SETS_A_STEP ARGON_FILE_CACHE_PARTITIONS
+
+typedef struct Key {
+  RelFileNode node;
+  uint32 fork;
+  uint32 chunk;
+} Key;
+
+typedef struct Chunk {
+  Key key;
+  uint8 valid;           // a bit a page; 0: free
+  volatile uint32 used;  // the cache's clock when it last was; readers store it under a shared lock
+} Chunk;
+
+typedef struct Cache {
+  pg_atomic_uint32 sets;    // a multiple of SETS_A_STEP; changes under all locks. 0: off
+  pg_atomic_uint32 failed;  // an I/O error happened
+  pg_atomic_uint32 pages;
+  pg_atomic_uint32 clock;  // counts uses
+  int size_mb;             // what the setting was when it was last looked at
+} Cache;
+
+StaticAssertDecl((uint64)SETS_A_STEP* WAYS* CHUNK_BLOCKS* BLCKSZ == (uint64)STEP_MB << 20,
+                 "a step is one set a lock");
+
+static Cache* cache;
+static Chunk* chunks;
+static LWLockPadded* locks;
+static int file = -1;
+
+static uint32 max_sets(void) {
+  return (uint32)(argon_max_file_cache_size_mb / STEP_MB) * SETS_A_STEP;
+}
+
+Size file_cache_shared_size(void) {
+  return MAXALIGN(sizeof(Cache)) + MAXALIGN(mul_size(mul_size(max_sets(), WAYS), sizeof(Chunk)));
+}
+
+static void turn_off(const char* what) {
+  if (pg_atomic_exchange_u32(&cache->failed, 1) == 0)
+    ereport(LOG,
+            (errcode_for_file_access(),
+             errmsg("argon: the local file cache is turned off, since its file \"%s\" could not be %s: %m",
+                    argon_file_cache_path, what),
+             errhint("Change argon.file_cache_size to have it tried again.")));
+}
+
+// Held open and locked by the postmaster for as long as the server lives, so that no other server uses it.
+static void open_file(void) {
+  file = open(argon_file_cache_path, O_RDWR | O_CREAT | O_CLOEXEC, pg_file_create_mode);
+  if (file < 0)
+    turn_off("opened");
+  else if (flock(file, LOCK_EX | LOCK_NB) != 0)
+    turn_off("locked");
+}
+
+void file_cache_init(void) {
+  bool found;
+  char* memory;
+
+  if (argon_max_file_cache_size_mb == 0) return;
+  memory = ShmemInitStruct("argon file cache", file_cache_shared_size(), &found);
+  cache = (Cache*)memory;
+  chunks = (Chunk*)(memory + MAXALIGN(sizeof(Cache)));
+  locks = GetNamedLWLockTranche("argon_file_cache");
+  if (found) return;
+  memset(memory, 0, file_cache_shared_size());
+  pg_atomic_init_u32(&cache->sets, 0);
+  pg_atomic_init_u32(&cache->failed, 0);
+  pg_atomic_init_u32(&cache->pages, 0);
+  pg_atomic_init_u32(&cache->clock, 0);
+  open_file();
+  if (file >= 0 && pg_atomic_read_u32(&cache->failed) == 0 && ftruncate(file, 0) != 0) turn_off("emptied");
+  cache->size_mb = Min(argon_file_cache_size_mb, argon_max_file_cache_size_mb);
+  pg_atomic_write_u32(&cache->sets, (uint32)(cache->size_mb / STEP_MB) * SETS_A_STEP);
+}
+
+static bool is_on(void) {
+  return cache != NULL && pg_atomic_read_u32(&cache->sets) != 0 && pg_atomic_read_u32(&cache->failed) == 0;
+}
+
+static void clear_chunk(Chunk* chunk) {
+  pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid));
+  chunk->valid = 0;
+}
+
+static void lock_all(void) {
+  for (int i = 0; i < ARGON_FILE_CACHE_PARTITIONS; i++) LWLockAcquire(&locks[i].lock, LW_EXCLUSIVE);
+}
+
+static void unlock_all(void) {
+  for (int i = ARGON_FILE_CACHE_PARTITIONS - 1; i >= 0; i--) LWLockRelease(&locks[i].lock);
+}
+
+// REQUIRES: all locks, exclusively.
+static void clear_all(void) {
+  for (Size i = 0; i < (Size)max_sets() * WAYS; i++) clear_chunk(&chunks[i]);
+}
+
+void file_cache_resize(void) {
+  int size_mb = Min(argon_file_cache_size_mb, argon_max_file_cache_size_mb);
+
+  if (cache == NULL || file < 0 || size_mb == cache->size_mb) return;
+  lock_all();
+  clear_all();
+  cache->size_mb = size_mb;
+  pg_atomic_write_u32(&cache->failed, 0);
+  if (ftruncate(file, 0) != 0) turn_off("emptied");
+  pg_atomic_write_u32(&cache->sets, (uint32)(size_mb / STEP_MB) * SETS_A_STEP);
+  unlock_all();
+}
+
+// The chunk's set, its lock taken; NULL with no lock if the cache is off. The lock does not depend on the
+// size.
+static Chunk* lock_set(const Key* key, LWLockMode mode, LWLock** lock) {
+  uint32 hash = hash_bytes((const unsigned char*)key, sizeof(*key));
+  uint32 sets;
+
+  *lock = &locks[hash % ARGON_FILE_CACHE_PARTITIONS].lock;
+  LWLockAcquire(*lock, mode);
+  sets = pg_atomic_read_u32(&cache->sets);
+  if (sets != 0) return &chunks[(Size)(hash % sets) * WAYS];
+  LWLockRelease(*lock);
+  return NULL;
+}
+
+static Chunk* find(Chunk* set, const Key* key) {
+  for (int i = 0; i < WAYS; i++)
+    if (set[i].valid != 0 && memcmp(&set[i].key, key, sizeof(*key)) == 0) return &set[i];
+  return NULL;
+}
+
+static off_t offset_of(const Chunk* chunk, BlockNumber block) {
+  return ((off_t)(chunk - chunks) * CHUNK_BLOCKS + block % CHUNK_BLOCKS) * BLCKSZ;
+}
+
+static Key key_of(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  return (Key){node, (uint32)fork, block / CHUNK_BLOCKS};
+}
+
+// Whether the block is here; its page, too, if wanted.
+static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* page) {
+  Key key = key_of(node, fork, block);
+  uint8 bit = (uint8)(1u << (block % CHUNK_BLOCKS));
+  LWLock* lock;
+  Chunk* set;
+  Chunk* chunk;
+  bool here;
+
+  if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
+  chunk = find(set, &key);
+  here = chunk != NULL && (chunk->valid & bit) != 0;
+  if (here && page != NULL) {
+    errno = EIO;  // what a short read means
+    if (pread(file, page, BLCKSZ, offset_of(chunk, block)) != BLCKSZ) {
+      turn_off("read");
+      here = false;
+    } else {
+      chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
+    }
+  }
+  LWLockRelease(lock);
+  return here;
+}
+
+bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  return look(node, fork, block, NULL);
+}
+
+bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page) {
+  bool here = look(node, fork, block, page);
+
+  if (is_on()) argon_count(here ? ARGON_FILE_CACHE_HITS : ARGON_FILE_CACHE_MISSES);
+  return here;
+}
+
+// REQUIRES: the set's lock, exclusively.
+static Chunk* make_room(Chunk* set) {
+  uint32 now = pg_atomic_read_u32(&cache->clock);
+  Chunk* oldest = &set[0];
+
+  for (int i = 0; i < WAYS; i++) {
+    if (set[i].valid == 0) return &set[i];
+    if (now - set[i].used > now - oldest->used) oldest = &set[i];
+  }
+  clear_chunk(oldest);
+  argon_count(ARGON_FILE_CACHE_EVICTIONS);
+  return oldest;
+}
+
+void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
+  Key key = key_of(node, fork, block);
+  uint8 bit = (uint8)(1u << (block % CHUNK_BLOCKS));
+  LWLock* lock;
+  Chunk* set;
+  Chunk* chunk;
+
+  if (!is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
+  chunk = find(set, &key);
+  if (chunk == NULL) {
+    chunk = make_room(set);
+    chunk->key = key;
+  }
+  chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
+  errno = ENOSPC;  // what a short write means
+  if (pwrite(file, page, BLCKSZ, offset_of(chunk, block)) == BLCKSZ) {
+    if (!(chunk->valid & bit)) pg_atomic_fetch_add_u32(&cache->pages, 1);
+    chunk->valid |= bit;
+  } else {
+    clear_chunk(chunk);
+    turn_off("written");
+  }
+  LWLockRelease(lock);
+}
+
+void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
+  if (cache == NULL) return;
+  while (from < to) {
+    Key key = key_of(node, fork, from);
+    BlockNumber chunk_end = (BlockNumber)Min(((uint64)key.chunk + 1) * CHUNK_BLOCKS, (uint64)to);
+    uint8 bits = (uint8)((0xFFu << (from % CHUNK_BLOCKS)) &
+                         (0xFFu >> (CHUNK_BLOCKS - 1 - (chunk_end - 1) % CHUNK_BLOCKS)));
+    LWLock* lock;
+    Chunk* set = lock_set(&key, LW_EXCLUSIVE, &lock);
+    Chunk* chunk;
+
+    if (set == NULL) return;
+    chunk = find(set, &key);
+    if (chunk != NULL) {
+      pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid & bits));
+      chunk->valid &= (uint8)~bits;
+    }
+    LWLockRelease(lock);
+    from = chunk_end;
+  }
+}
+
+void file_cache_forget_database(Oid database) {
+  if (cache == NULL) return;
+  lock_all();
+  for (Size i = 0; i < (Size)max_sets() * WAYS; i++)
+    if (chunks[i].key.node.dbNode == database) clear_chunk(&chunks[i]);
+  unlock_all();
+}
+
+void file_cache_forget_all(void) {
+  if (cache == NULL) return;
+  lock_all();
+  clear_all();
+  unlock_all();
+}
+
+int64 file_cache_pages(void) {
+  return cache == NULL ? 0 : pg_atomic_read_u32(&cache->pages);
+}
+
+int64 file_cache_size_mb(void) {
+  return is_on() ? (int64)(pg_atomic_read_u32(&cache->sets) / SETS_A_STEP) * STEP_MB : 0;
+}

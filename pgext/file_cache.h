@@ -1,0 +1,41 @@
+// The local file cache: clean pages of permanent relations in a local file, shared by all backends, so that
+// what falls out of shared buffers need not come from the pageserver again. Bounded by argon.file_cache_size.
+//
+// Invariant: a page in it is the newest version of its block that left shared buffers. Every write of a block
+// goes through the storage manager, which stores the page here or forgets the block; reads and writes of one
+// block never run at the same time (the buffer manager), so neither do fills and writes. What changes pages
+// without the storage manager (CREATE DATABASE by file copy, DROP DATABASE, ALTER DATABASE SET TABLESPACE)
+// forgets them first. So no LSN is needed to know that a page is right. On a static endpoint pages never
+// change.
+//
+// Chunks of 8 pages, 16 chunks a set, of which the least recently used makes room; the set's lock is held
+// around the I/O. Changing the size empties the cache. The file is good for one start, as all of the data
+// directory. An I/O error turns the cache off until its size is set anew; no statement ever fails for it.
+#ifndef ARGON_PGEXT_FILE_CACHE_H
+#define ARGON_PGEXT_FILE_CACHE_H
+
+#include "argon.h"
+
+#define ARGON_FILE_CACHE_PARTITIONS 16
+
+Size file_cache_shared_size(void);
+// In the postmaster: makes the file, which its children inherit open.
+void file_cache_init(void);
+// Takes the size that the setting has now. REQUIRES: one process calls it.
+void file_cache_resize(void);
+
+// False if the page is not here.
+bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page);
+bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block);
+// A page that was read from the pageserver, or is written and can be had from there.
+void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
+
+// These take locks and nothing else: safe in a critical section.
+void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to);
+void file_cache_forget_database(Oid database);
+void file_cache_forget_all(void);
+
+int64 file_cache_pages(void);
+int64 file_cache_size_mb(void);  // 0: off
+
+#endif
