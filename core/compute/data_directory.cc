@@ -119,6 +119,8 @@ std::string postgresql_conf(const ComputeConfig& config, const std::string& data
       "max_wal_senders = 10\n"
       "max_connections = 100\n"
       "shared_buffers = 128MB\n"
+      "effective_io_concurrency = 32\n"
+      "maintenance_io_concurrency = 64\n"
       "log_line_prefix = '%m [%p] '\n"
       "timezone = 'UTC'\n"
       "log_timezone = 'UTC'\n";
