@@ -39,6 +39,7 @@ StaticAssertDecl((uint64)SETS_A_STEP* WAYS* CHUNK_BLOCKS* BLCKSZ == (uint64)STEP
 
 static Cache* cache;
 static Chunk* chunks;
+static uint32* set_writes;  // for each set, how often a block of it was stored by a write, or forgotten
 static LWLockPadded* locks;
 static int file = -1;
 
@@ -47,7 +48,7 @@ static uint32 max_sets(void) {
 }
 
 Size file_cache_shared_size(void) {
-  return MAXALIGN(sizeof(Cache)) + MAXALIGN(mul_size(mul_size(max_sets(), WAYS), sizeof(Chunk)));
+  return MAXALIGN(sizeof(Cache)) + mul_size(max_sets(), WAYS * sizeof(Chunk) + sizeof(uint32));
 }
 
 static void turn_off(const char* what) {
@@ -76,6 +77,7 @@ void file_cache_init(void) {
   memory = ShmemInitStruct("argon file cache", file_cache_shared_size(), &found);
   cache = (Cache*)memory;
   chunks = (Chunk*)(memory + MAXALIGN(sizeof(Cache)));
+  set_writes = (uint32*)(chunks + (Size)max_sets() * WAYS);
   locks = GetNamedLWLockTranche("argon_file_cache");
   if (found) return;
   memset(memory, 0, file_cache_shared_size());
@@ -109,6 +111,7 @@ static void unlock_all(void) {
 // REQUIRES: all locks, exclusively.
 static void clear_all(void) {
   for (Size i = 0; i < (Size)max_sets() * WAYS; i++) clear_chunk(&chunks[i]);
+  for (Size i = 0; i < max_sets(); i++) set_writes[i]++;
 }
 
 void file_cache_resize(void) {
@@ -138,6 +141,10 @@ static Chunk* lock_set(const Key* key, LWLockMode mode, LWLock** lock) {
   return NULL;
 }
 
+static uint32 number_of(const Chunk* set) {
+  return (uint32)((set - chunks) / WAYS);
+}
+
 static Chunk* find(Chunk* set, const Key* key) {
   for (int i = 0; i < WAYS; i++)
     if (set[i].valid != 0 && memcmp(&set[i].key, key, sizeof(*key)) == 0) return &set[i];
@@ -152,10 +159,20 @@ static Key key_of(RelFileNode node, ForkNumber fork, BlockNumber block) {
   return (Key){node, (uint32)fork, block / CHUNK_BLOCKS};
 }
 
+// REQUIRES: the set's lock. False where the file failed.
+static bool read_page(Chunk* chunk, BlockNumber block, char* page) {
+  errno = EIO;  // what a short read means
+  if (pread(file, page, BLCKSZ, offset_of(chunk, block)) != BLCKSZ) {
+    turn_off("read");
+    return false;
+  }
+  chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
+  return true;
+}
+
 // Whether the block is here; its page, too, if wanted.
-static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* page) {
+static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
   Key key = key_of(node, fork, block);
-  uint8 bit = (uint8)(1u << (block % CHUNK_BLOCKS));
   LWLock* lock;
   Chunk* set;
   Chunk* chunk;
@@ -163,29 +180,23 @@ static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* pag
 
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
   chunk = find(set, &key);
-  here = chunk != NULL && (chunk->valid & bit) != 0;
-  if (here && page != NULL) {
-    errno = EIO;  // what a short read means
-    if (pread(file, page, BLCKSZ, offset_of(chunk, block)) != BLCKSZ) {
-      turn_off("read");
-      here = false;
-    } else {
-      chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
-    }
+  here = chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0;
+  if (page != NULL) {
+    here = here && read_page(chunk, block, page);
+    *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
+    argon_count(here ? ARGON_FILE_CACHE_HITS : ARGON_FILE_CACHE_MISSES);
   }
   LWLockRelease(lock);
   return here;
 }
 
 bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  return look(node, fork, block, NULL);
+  return look(node, fork, block, NULL, NULL);
 }
 
-bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page) {
-  bool here = look(node, fork, block, page);
-
-  if (is_on()) argon_count(here ? ARGON_FILE_CACHE_HITS : ARGON_FILE_CACHE_MISSES);
-  return here;
+bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
+  *miss = (FileCacheMiss){0};
+  return look(node, fork, block, page, miss);
 }
 
 // REQUIRES: the set's lock, exclusively.
@@ -202,18 +213,14 @@ static Chunk* make_room(Chunk* set) {
   return oldest;
 }
 
-void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
-  Key key = key_of(node, fork, block);
+// REQUIRES: the set's lock, exclusively.
+static void put(Chunk* set, const Key* key, BlockNumber block, const char* page) {
   uint8 bit = (uint8)(1u << (block % CHUNK_BLOCKS));
-  LWLock* lock;
-  Chunk* set;
-  Chunk* chunk;
+  Chunk* chunk = find(set, key);
 
-  if (!is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
-  chunk = find(set, &key);
   if (chunk == NULL) {
     chunk = make_room(set);
-    chunk->key = key;
+    chunk->key = *key;
   }
   chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
   errno = ENOSPC;  // what a short write means
@@ -224,6 +231,27 @@ void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, cons
     clear_chunk(chunk);
     turn_off("written");
   }
+}
+
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
+                     FileCacheMiss miss) {
+  Key key = key_of(node, fork, block);
+  LWLock* lock;
+  Chunk* set;
+
+  if (!miss.on || !is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
+  if (miss.set == number_of(set) && miss.writes == set_writes[miss.set]) put(set, &key, block, page);
+  LWLockRelease(lock);
+}
+
+void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
+  Key key = key_of(node, fork, block);
+  LWLock* lock;
+  Chunk* set;
+
+  if (cache == NULL || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
+  set_writes[number_of(set)]++;
+  if (is_on()) put(set, &key, block, page);
   LWLockRelease(lock);
 }
 
@@ -239,6 +267,7 @@ void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, Bloc
     Chunk* chunk;
 
     if (set == NULL) return;
+    set_writes[number_of(set)]++;
     chunk = find(set, &key);
     if (chunk != NULL) {
       pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid & bits));
@@ -254,6 +283,7 @@ void file_cache_forget_database(Oid database) {
   lock_all();
   for (Size i = 0; i < (Size)max_sets() * WAYS; i++)
     if (chunks[i].key.node.dbNode == database) clear_chunk(&chunks[i]);
+  for (Size i = 0; i < max_sets(); i++) set_writes[i]++;
   unlock_all();
 }
 

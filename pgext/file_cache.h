@@ -2,11 +2,12 @@
 // what falls out of shared buffers need not come from the pageserver again. Bounded by argon.file_cache_size.
 //
 // Invariant: a page in it is the newest version of its block that left shared buffers. Every write of a block
-// goes through the storage manager, which stores the page here or forgets the block; reads and writes of one
-// block never run at the same time (the buffer manager), so neither do fills and writes. What changes pages
-// without the storage manager (CREATE DATABASE by file copy, DROP DATABASE, ALTER DATABASE SET TABLESPACE)
-// forgets them first. So no LSN is needed to know that a page is right. On a static endpoint pages never
-// change.
+// goes through the storage manager, which stores the page here or forgets the block. A page that was read
+// from the pageserver is put here only if no block of its set was written or forgotten since the read began:
+// the buffer manager never has one block read and written at the same time, but pg_prewarm reads without it.
+// What changes pages without the storage manager (CREATE DATABASE by file copy, ALTER DATABASE SET
+// TABLESPACE) forgets them first. So no LSN is needed to know that a page is right. On a static endpoint
+// pages never change.
 //
 // Chunks of 8 pages, 16 chunks a set, of which the least recently used makes room; the set's lock is held
 // around the I/O. Changing the size empties the cache. The file is good for one start, as all of the data
@@ -24,10 +25,20 @@ void file_cache_init(void);
 // Takes the size that the setting has now. REQUIRES: one process calls it.
 void file_cache_resize(void);
 
-// False if the page is not here.
-bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page);
+// When a read missed.
+typedef struct FileCacheMiss {
+  uint32 set;
+  uint32 writes;  // of the set
+  bool on;        // false: there was no cache
+} FileCacheMiss;
+
+// False if the page is not here; then *miss is for file_cache_fill().
+bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss);
 bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block);
-// A page that was read from the pageserver, or is written and can be had from there.
+// The page was read from the pageserver, since the miss.
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
+                     FileCacheMiss miss);
+// The page is written, and can be had from the pageserver.
 void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
 
 // These take locks and nothing else: safe in a critical section.

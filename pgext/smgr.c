@@ -9,20 +9,15 @@
 // their segments open.
 #include "argon.h"
 
-#include "access/xlog.h"
-#include "access/xloginsert.h"
+#include "evict.h"
 #include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
-#include "miscadmin.h"
-#include "page_class.h"
 #include "page_client.h"
-#include "postmaster/interrupt.h"
 #include "read_ahead.h"
 #include "relation.h"
 #include "shadow.h"
 #include "smgr_row.h"
-#include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/md.h"
 #include "stub.h"
@@ -49,19 +44,6 @@ static bool sentinel(uint32 mark) {
   if (likely(!checking)) return false;
   calls_seen |= mark;
   return true;
-}
-
-// The checkpointer was told to stop and writes what is left: WAL now would make it PANIC.
-static bool shutting_down(void) {
-  return AmCheckpointerProcess() && ShutdownRequestPending;
-}
-
-static bool may_write_wal(void) {
-  return XLogInsertAllowed() && !shutting_down() && CritSectionCount == 0;
-}
-
-static uint64 next_xid_now(void) {
-  return U64FromFullTransactionId(ReadNextFullTransactionId());
 }
 
 static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
@@ -119,120 +101,14 @@ static void argon_unlink(RelFileNodeBackend node, ForkNumber fork, bool is_redo)
   if (was_unlogged) relation_locality_changed();
 }
 
-static void unmark(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  if (local_pages_clear(node, fork, block) == LOCAL_STORED) stub_punch(node, fork, block);
-}
-
-// A full image keeps all that the page has, whatever WAL left out of it.
-static void log_image(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
-  PGAlignedBlock copy;
-  XLogRecPtr lsn;
-
-  memcpy(copy.data, page, BLCKSZ);
-  lsn = log_newpage(&node, fork, block, copy.data, false);
-  last_written_lsn_set(node, fork, block, lsn);
-  unmark(node, fork, block);
-}
-
-// A page may have been read and changed without anybody asking for the relation's size.
-static void ensure_file(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  if (!relation_ensure_stub(node, fork)) stub_make(node, fork, block + 1);
-}
-
-static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page,
-                       LocalReason reason) {
-  RelFileNode node = reln->smgr_rnode.node;
-
-  if (local_pages_mark(node, fork, block, LOCAL_STORED, reason, next_xid_now())) {
-    ensure_file(node, fork, block);
-    argon_md.write(reln, fork, block, page, true);
-    argon_count(ARGON_LOCAL_PAGES_WRITTEN);
-    return;
-  }
-  if (shutting_down()) return;  // nobody is left to read it, and no file of this directory is used again
-  if (!may_write_wal())
-    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                    errmsg("argon: no more than argon.max_local_pages (%d) pages can be kept in local files",
-                           argon_max_local_pages),
-                    errhint("Raise argon.max_local_pages if the disk has room.")));
-  log_image(node, fork, block, page);
-  argon_count(ARGON_IMAGES_LOGGED);
-}
-
-// The free space map is not in WAL; what cannot be logged is lost, which costs some space only.
-static void evict_fsm(RelFileNode node, BlockNumber block, const char* page) {
-  if (!may_write_wal()) {
-    argon_count(ARGON_FSM_PAGES_DROPPED);
-    return;
-  }
-  log_image(node, FSM_FORKNUM, block, page);
-  argon_count(ARGON_FSM_PAGES_LOGGED);
-}
-
-static void evict_new(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  last_written_lsn_set(node, fork, block, argon_insert_lsn());
-  unmark(node, fork, block);
-  (void)local_pages_mark(node, fork, block, LOCAL_ZERO, LOCAL_NEW_PAGE, 0);
-}
-
-// True if the pageserver can make the same page.
-static bool evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
-  RelFileNode node = reln->smgr_rnode.node;
-  LocalReason reason;
-  XLogRecPtr lsn;
-
-  // A standby changes pages by hint bits only.
-  if (argon_mode != ARGON_PRIMARY) return false;
-  // The server extends its maps by empty pages, which are no more than zeros to it; read back at once, they
-  // need not go to the pageserver and back first.
-  if (PageIsNew(page) || map_says_nothing(fork, page)) {
-    evict_new(node, fork, block);
-    return false;
-  }
-  if (fork == FSM_FORKNUM) {
-    evict_fsm(node, block, page);
-    return false;
-  }
-  reason = classify_page(fork, block, page);
-  lsn = page_flag_outruns_lsn(fork, page) ? argon_insert_lsn() : PageGetLSN(page);
-  if (lsn >= (XLogRecPtr)wal_segment_size) last_written_lsn_set(node, fork, block, lsn);
-  if (reason != LOCAL_FOR_NOTHING) {
-    keep_local(reln, fork, block, page, reason);
-    return false;
-  }
-  unmark(node, fork, block);
-  argon_count(ARGON_PAGES_EVICTED);
-  return true;
-}
-
-// The page leaves shared buffers: the file cache keeps it, or nothing of the block.
-static void evict_through_cache(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
-  RelFileNode node = reln->smgr_rnode.node;
-
-  if (argon_mode == ARGON_STATIC) return;  // hint bits
-  if (evict(reln, fork, block, page))
-    file_cache_store(node, fork, block, page);
-  else
-    file_cache_forget(node, fork, block, block + 1);
-}
-
 static void argon_write(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page, bool skip_fsync) {
   if (sentinel(SAW_WRITE)) return;
   if (relation_is_local(reln->smgr_rnode)) {
     argon_md.write(reln, fork, block, page, skip_fsync);
     return;
   }
-  evict_through_cache(reln, fork, block, page);
+  evict_page(reln, fork, block, page);
   shadow_write(reln->smgr_rnode.node, fork, block, page);
-}
-
-// Blocks that an extension leaves out are zeros, and the pageserver may not know of them yet.
-static void mark_gap(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
-  file_cache_forget(node, fork, from, to);
-  for (BlockNumber block = from; block < to; block++) {
-    CHECK_FOR_INTERRUPTS();
-    evict_new(node, fork, block);
-  }
 }
 
 static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page, bool skip_fsync) {
@@ -252,8 +128,8 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
   relation_ensure_stub(node, fork);
   old_blocks = argon_md.nblocks(reln, fork);
   stub_extend(node, fork, block + 1);
-  mark_gap(node, fork, old_blocks, block);
-  evict_through_cache(reln, fork, block, page);
+  evict_gap(node, fork, old_blocks, block);
+  evict_page(reln, fork, block, page);
   shadow_write(node, fork, block, page);
 }
 
@@ -278,7 +154,8 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
   return true;
 }
 
-static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, FileCacheMiss miss,
+                        char* page) {
   RelFileNode node = reln->smgr_rnode.node;
   PageRead read = page_client_begin_read(node, fork, block, not_modified_since(node, fork, block));
 
@@ -286,12 +163,14 @@ static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, c
   page_client_end_read(&read, page);
   // Redo on the pageserver sets no checksums.
   if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
-  file_cache_store(node, fork, block, page);
+  file_cache_fill(node, fork, block, page, miss);
 }
 
 static void read_clean(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
-  if (!file_cache_read(reln->smgr_rnode.node, fork, block, page))
-    read_remote(reln, fork, block, page);
+  FileCacheMiss miss;
+
+  if (!file_cache_read(reln->smgr_rnode.node, fork, block, page, &miss))
+    read_remote(reln, fork, block, miss, page);
   else if (fork == MAIN_FORKNUM)
     read_ahead(reln, block);  // of what is not in the cache
   shadow_compare(reln->smgr_rnode.node, fork, block, page);

@@ -1000,6 +1000,44 @@ two|10000'
   port=$own_port
 }
 
+# pg_prewarm reads behind the buffer manager's back: a page that is written meanwhile does not come into the cache as it was
+# before. The reader's request waits in the pageserver, which cannot get the WAL of the write.
+case_file_cache_fill() {
+  # The reader itself gets the page as it was, which shadow mode would report.
+  begin -c argon.shadow=off -c argon.max_file_cache_size=256MB
+  sql -c 'create extension pg_prewarm' -c 'create table w as select 1 as a, 0 as b' -c "select pg_prewarm('w', 'read')" >/dev/null
+  caught_up
+  local pid reader
+  pid=$(cat "$state"/pageserver_*/*.pid)
+  reader="\"$bindir/psql\" -h 127.0.0.1 -p $port -U cloud_admin -XAtqo '$work/prewarm' postgres"
+  hold_back
+  stopped="$stopped $pid"
+  # The reader knows the function before it waits for the lock; the cache is emptied meanwhile.
+  equal 'the row after a prewarm that was overtaken' "$(PGOPTIONS='-c synchronous_commit=off -c statement_timeout=20s' sql <<END
+update w set b = 0;
+select from pg_advisory_lock(7);
+\! $reader -c "select pg_prewarm('w', 'read')" -c 'select from pg_advisory_lock(7)' -c "select pg_prewarm('w', 'read')" & sleep 1
+alter system set argon.file_cache_size = '192MB';
+select from pg_reload_conf();
+select count(*) from w;
+\! $held; kill -STOP $pid; sleep 1
+select from pg_advisory_unlock(7);
+\! sleep 1
+update w set b = 7;
+checkpoint;
+\! kill -CONT $pid; sleep 1
+$evict_in_session
+\! $freed
+select b from w;
+END
+)" '1
+t
+t
+t
+7'
+  equal 'what the reader read' "$(tr '\n' ' ' <"$work/prewarm")" '1 1 '
+}
+
 cache_sizes=(16 0 64 32 48)
 change_cache_size() {
   cache_sizes=("${cache_sizes[@]:1}" "${cache_sizes[0]}")
