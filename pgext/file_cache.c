@@ -73,7 +73,8 @@ void file_cache_init(void) {
   bool found;
   char* memory;
 
-  if (argon_max_file_cache_size_mb == 0) return;
+  // The invariant is shown for a primary and a static endpoint only: a replica's pages change by redo.
+  if (argon_max_file_cache_size_mb == 0 || argon_mode == ARGON_REPLICA) return;
   memory = ShmemInitStruct("argon file cache", file_cache_shared_size(), &found);
   cache = (Cache*)memory;
   chunks = (Chunk*)(memory + MAXALIGN(sizeof(Cache)));
