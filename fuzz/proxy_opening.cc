@@ -1,4 +1,5 @@
-// What a client says first to the proxy: packets come back as they were, and a name that was taken out is gone.
+// What a client says first to the proxy: packets come back as they were, and a name that was taken out is
+// gone.
 
 #include "core/proxy/opening.h"
 
@@ -24,6 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!route.endpoint) CHECK(route.packet.parameters == packet->parameters);
   // A route names its endpoint by one thing; what is left names none by options.
   const std::string* options = route.packet.find("options");
-  if (options != nullptr) CHECK(route_of({0, {{"options", *options}}}, std::nullopt).endpoint == std::nullopt);
+  if (options != nullptr)
+    CHECK(route_of({0, {{"options", *options}}}, std::nullopt).endpoint == std::nullopt);
   return 0;
 }
