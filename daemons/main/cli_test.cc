@@ -24,6 +24,8 @@ class CliFiles : public testing::Test {
     config_.dir = dir_;
     config_.broker_listen = Address::tcp("127.0.0.1", 50051);
     config_.broker_http = Address::tcp("127.0.0.1", 50052);
+    config_.proxy_listen = Address::tcp("127.0.0.1", 4432);
+    config_.proxy_http = Address::tcp("127.0.0.1", 7000);
     config_.pageserver_pg = Address::tcp("127.0.0.1", 64000);
     config_.pageserver_http = Address::tcp("127.0.0.1", 9898);
     config_.safekeepers.push_back({1, Address::tcp("127.0.0.1", 5454), Address::tcp("127.0.0.1", 7676)});

@@ -84,7 +84,7 @@ def cluster_verbs(w):
     cluster.expect(made["dir"] == str(c.dir), f"init: {made}")
     w.refused("init", says="exists already")
     stopped = w.refused("status", says="not every part of the cluster runs")
-    cluster.expect(len(stopped["nodes"]) == 5 and not stopped["running"], f"status: {stopped}")
+    cluster.expect(len(stopped["nodes"]) == 6 and not stopped["running"], f"status: {stopped}")
     w.good("start")
     w.good("status")
     tenant = w.good("tenant create", "--set-default")
