@@ -60,13 +60,8 @@ Status unpack(Task& task, Env& env, const ComputeConfig& config, const std::stri
   TRY_ASSIGN(std::unique_ptr<Process> tar, env.processes()->spawn(task, options));
   Status fed = feed(task, *tar->in());
   tar->in()->close();
-  std::string complaint;
-  uint8_t buffer[1024];
-  for (;;) {
-    Result<size_t> n = tar->err()->read(task, buffer);
-    if (!n.ok() || *n == 0) break;
-    if (complaint.size() < 4096) complaint += as_text(ByteView(buffer, *n));
-  }
+  Result<std::string> said = read_to_end(task, *tar->err(), 4096);
+  std::string complaint = said.ok() ? *said : "";
   TRY_ASSIGN(ExitStatus status, tar->wait(task));
   TRY(std::move(fed).with(complaint.empty() ? "unpack" : "unpack (tar: " + complaint + ")"));
   if (!status.clean()) return Error(Code::Io, "unpack into " + path + ": tar: " + complaint);

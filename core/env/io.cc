@@ -22,6 +22,17 @@ Status write_all(Task& task, Stream& stream, ByteView from) {
   return {};
 }
 
+Result<std::string> read_to_end(Task& task, Stream& stream, size_t most) {
+  std::string text;
+  Bytes chunk(8192);
+  for (;;) {
+    TRY_ASSIGN(size_t n, stream.read(task, chunk));
+    if (n == 0) return text;
+    text += as_text(ByteView(chunk).first(n));
+    if (text.size() > most) text.erase(0, text.size() - most);
+  }
+}
+
 Status read_exact_at(Task& task, File& file, uint64_t offset, ByteSpan into) {
   while (!into.empty()) {
     TRY_ASSIGN(size_t n, file.read_at(task, offset, into));

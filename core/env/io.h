@@ -10,6 +10,8 @@ namespace argon {
 // Fills `into`. Errors: the stream's; Disconnected where the stream ends before.
 Status read_exact(Task& task, Stream& stream, ByteSpan into);
 Status write_all(Task& task, Stream& stream, ByteView from);
+// All there is up to the stream's end, as text; of more than `most` bytes, the last ones.
+Result<std::string> read_to_end(Task& task, Stream& stream, size_t most);
 
 // Fills `into` from offset. Corrupt where the file ends before.
 Status read_exact_at(Task& task, File& file, uint64_t offset, ByteSpan into);

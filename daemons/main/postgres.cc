@@ -28,12 +28,7 @@ Result<Output> run_program(Task& task, Env& env, SpawnOptions options) {
   options.out = ChildStream::pipe();
   TRY_ASSIGN(std::unique_ptr<Process> process, env.processes()->spawn(task, options));
   Output output;
-  Bytes chunk(8192);
-  for (;;) {
-    TRY_ASSIGN(size_t n, process->out()->read(task, chunk));
-    if (n == 0) break;
-    if (output.text.size() < kMost) output.text += as_text(ByteView(chunk).first(n));
-  }
+  TRY_ASSIGN(output.text, read_to_end(task, *process->out(), kMost));
   TRY_ASSIGN(output.status, process->wait(task));
   return output;
 }

@@ -7,6 +7,8 @@
 namespace argon::contract {
 namespace {
 
+constexpr size_t kSaidMax = 1u << 20;
+
 using namespace literals;
 
 struct Children : Contract {
@@ -20,16 +22,6 @@ SpawnOptions shell(std::string script) {
   options.argv = {"/bin/sh", "-c", std::move(script)};
   options.environment = {{"PATH", "/usr/bin:/bin"}};
   return options;
-}
-
-Result<std::string> all_of(Task& task, Stream& stream) {
-  std::string text;
-  Bytes chunk(4096);
-  for (;;) {
-    TRY_ASSIGN(size_t n, stream.read(task, chunk));
-    if (n == 0) return text;
-    text += as_text(ByteView(chunk).first(n));
-  }
 }
 
 CONTRACT(Children, TellTheirExitStatus) {
@@ -72,8 +64,8 @@ CONTRACT(Children, WriteToTheirPipes) {
   options.out = ChildStream::pipe();
   options.err = ChildStream::pipe();
   TRY_ASSIGN(auto child, env.processes()->spawn(task, options));
-  TRY_ASSIGN(std::string out, all_of(task, *child->out()));
-  TRY_ASSIGN(std::string err, all_of(task, *child->err()));
+  TRY_ASSIGN(std::string out, read_to_end(task, *child->out(), kSaidMax));
+  TRY_ASSIGN(std::string err, read_to_end(task, *child->err(), kSaidMax));
   EXPECT_EQ(out, "out\n");
   EXPECT_EQ(err, "err\n");
   EXPECT_EQ(child->in(), nullptr);
@@ -92,7 +84,7 @@ CONTRACT(Children, ReadFromTheirPipeToItsEnd) {
     TRY(write_all(t, *child->in(), as_bytes(sent)));
     return child->in()->shutdown_write();
   });
-  TRY_ASSIGN(std::string got, all_of(task, *child->out()));
+  TRY_ASSIGN(std::string got, read_to_end(task, *child->out(), kSaidMax));
   EXPECT_TRUE(got == sent);
   TRY(scope.join(task));
   TRY_ASSIGN(ExitStatus status, child->wait(task));
@@ -126,7 +118,7 @@ CONTRACT(Children, SeeTheGivenEnvironmentOnly) {
   options.environment["GIVEN"] = "a b";
   options.out = ChildStream::pipe();
   TRY_ASSIGN(auto child, env.processes()->spawn(task, options));
-  TRY_ASSIGN(std::string got, all_of(task, *child->out()));
+  TRY_ASSIGN(std::string got, read_to_end(task, *child->out(), kSaidMax));
   EXPECT_EQ(got, "a b,\n");
   TRY(child->wait(task));
   return {};
@@ -137,7 +129,7 @@ CONTRACT(Children, RunInTheGivenDirectory) {
   options.working_directory = "/usr";
   options.out = ChildStream::pipe();
   TRY_ASSIGN(auto child, env.processes()->spawn(task, options));
-  TRY_ASSIGN(std::string got, all_of(task, *child->out()));
+  TRY_ASSIGN(std::string got, read_to_end(task, *child->out(), kSaidMax));
   EXPECT_EQ(got, "/usr\n");
   TRY(child->wait(task));
   return {};
