@@ -5,8 +5,8 @@
 #include "core/base/codec.h"
 #include "core/env/io.h"
 #include "core/fiber/scope.h"
-#include "core/proxy/opening.h"
 #include "core/wire/pg_messages.h"
+#include "core/wire/pg_startup.h"
 
 namespace argon::scenarios {
 namespace {
@@ -105,15 +105,15 @@ Status ModelEndpoint::live(Task& task) {
 
 Status ModelEndpoint::serve_sql(Task& task, Stream& stream) {
   wire::BufferedReader in(stream);
-  TRY_ASSIGN(proxy::Opening opening, proxy::read_opening(task, in));
-  if (auto* cancel = std::get_if<proxy::CancelRequest>(&opening)) {
-    auto found = sessions_.find(cancel->body);
+  TRY_ASSIGN(wire::Opening opening, wire::read_opening(task, in));
+  if (auto* cancel = std::get_if<wire::CancelRequest>(&opening)) {
+    auto found = sessions_.find(cancel->key);
     if (found == sessions_.end()) return {};
     found->second->cancelled = true;
     found->second->waiting.notify_all();
     return {};
   }
-  auto* packet = std::get_if<proxy::StartupPacket>(&opening);
+  auto* packet = std::get_if<wire::StartupPacket>(&opening);
   if (packet == nullptr) return Error(Code::Unsupported, "no encryption here");
   if (state_ != State::Up) {
     Bytes out;

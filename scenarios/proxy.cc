@@ -5,9 +5,9 @@
 #include "core/base/codec.h"
 #include "core/env/io.h"
 #include "core/http/client.h"
-#include "core/proxy/opening.h"
 #include "core/proxy/proxy.h"
 #include "core/wire/pg_messages.h"
+#include "core/wire/pg_startup.h"
 #include "scenarios/model_endpoint.h"
 
 namespace argon::scenarios {
@@ -74,8 +74,8 @@ class Connection {
   static Result<std::unique_ptr<Connection>> open(Task& task, const std::string& endpoint) {
     TRY_ASSIGN(auto stream, connect_proxy(task));
     auto connection = std::unique_ptr<Connection>(new Connection(std::move(stream)));
-    proxy::StartupPacket packet{wire::kProtocolVersion3, {{"user", "u"}, {"database", endpoint + "/db"}}};
-    TRY(write_all(task, *connection->stream_, proxy::encode_startup(packet)));
+    wire::StartupPacket packet{wire::kProtocolVersion3, {{"user", "u"}, {"database", endpoint + "/db"}}};
+    TRY(write_all(task, *connection->stream_, wire::encode_startup(packet)));
     TRY(connection->read_answer(task));
     return connection;
   }
@@ -183,7 +183,7 @@ class Workload {
       asked = true;
       for (;;) {  // it may have come before the query did
         TRY_ASSIGN(auto stream, connect_proxy(t));
-        TRY(write_all(t, *stream, proxy::encode_cancel({connection.key()})));
+        TRY(write_all(t, *stream, wire::encode_cancel({connection.key()})));
         TRY(t.sleep(500_ms));
       }
     });

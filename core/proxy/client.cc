@@ -57,7 +57,7 @@ class Counted {
 }  // namespace
 
 Status Client::serve(Task& task) {
-  Result<Opening> opening = [&] {
+  Result<wire::Opening> opening = [&] {
     Deadline deadline(task, shared_.config.startup_timeout);
     return negotiate(task);
   }();
@@ -65,52 +65,32 @@ Status Client::serve(Task& task) {
     if (opening.is(Code::Invalid) || opening.is(Code::Unsupported)) refuse(task, opening.error());
     return opening.error();
   }
-  if (auto* cancel = std::get_if<CancelRequest>(&*opening)) return pass_cancel(task, *cancel);
-  return serve_startup(task, std::move(std::get<StartupPacket>(*opening)));
+  if (auto* cancel = std::get_if<wire::CancelRequest>(&*opening)) return pass_cancel(task, *cancel);
+  return serve_startup(task, std::move(std::get<wire::StartupPacket>(*opening)));
 }
 
 // Up to the packet that says what the client wants. It may ask for each kind of encryption once.
-Result<Opening> Client::negotiate(Task& task) {
-  in_ = std::make_unique<wire::BufferedReader>(*stream_);
-  bool encrypted = false;
+Result<wire::Opening> Client::negotiate(Task& task) {
   for (int asked = 0; asked < 3; asked++) {
-    TRY_ASSIGN(Opening opening, read_opening(task, *in_));
-    bool ssl = std::holds_alternative<SslRequest>(opening);
-    if (!ssl && !std::holds_alternative<GssEncRequest>(opening)) {
-      if (shared_.config.require_encryption && !encrypted && std::holds_alternative<StartupPacket>(opening))
-        return Error(Code::Invalid,
-                     "this proxy takes encrypted connections only: connect with sslmode=require");
-      return opening;
-    }
-    bool accept = ssl && shared_.encryption != nullptr && !encrypted;
-    // Whatever came behind the request in plain text was not said over the encrypted connection
-    // (CVE-2021-23214).
-    if (accept && !in_->buffered().empty())
-      return Error(Code::Corrupt,
-                   "unencrypted data behind a request for encryption, from " + stream_->peer());
-    const uint8_t answer = accept ? 'S' : 'N';
-    TRY(write_all(task, *stream_, {&answer, 1}));
-    if (!accept) continue;
-    TRY_ASSIGN(Encrypted connection, shared_.encryption->accept(task, std::move(stream_)));
-    stream_ = std::move(connection.stream);
-    host_ = std::move(connection.host);
-    in_ = std::make_unique<wire::BufferedReader>(*stream_);
-    encrypted = true;
+    TRY_ASSIGN(wire::Opening opening, wire::read_opening(task, in_));
+    if (!std::holds_alternative<wire::EncryptionRequest>(opening)) return opening;
+    const uint8_t refused = 'N';
+    TRY(write_all(task, *stream_, {&refused, 1}));
   }
   return Error(Code::Corrupt, stream_->peer() + " keeps asking for encryption instead of starting");
 }
 
 // A server that is not up has nothing to cancel, so nothing is woken. The client is told nothing, as the
 // protocol has it.
-Status Client::pass_cancel(Task& task, const CancelRequest& request) {
-  auto found = shared_.cancel_keys.find(request.body);
+Status Client::pass_cancel(Task& task, const wire::CancelRequest& request) {
+  auto found = shared_.cancel_keys.find(request.key);
   if (found == shared_.cancel_keys.end())
     return Error(Code::NotFound,
                  "cancel request from " + stream_->peer() + " with a key that no server here gave");
   Deadline deadline(task, kConnectTimeout);
   Address address = found->second;
   TRY_ASSIGN(auto server, shared_.env.network().connect(task, address));
-  TRY(write_all(task, *server, encode_cancel(request)));
+  TRY(write_all(task, *server, wire::encode_cancel(request)));
   shared_.cancels.add();
   // The server closes when it has passed the signal on; only then does the client's call return.
   Bytes byte(1);
@@ -118,13 +98,9 @@ Status Client::pass_cancel(Task& task, const CancelRequest& request) {
   return {};
 }
 
-Status Client::serve_startup(Task& task, StartupPacket packet) {
-  std::optional<std::string> named;
-  const std::string& domain = shared_.config.domain;
-  if (host_ && !domain.empty() && host_->ends_with("." + domain))
-    named = host_->substr(0, host_->size() - domain.size() - 1);
-  Route route = route_of(std::move(packet), named);
-  Result<std::string> endpoint = endpoint_of(task, route);
+Status Client::serve_startup(Task& task, wire::StartupPacket packet) {
+  Route route = route_of(std::move(packet));
+  Result<std::string> endpoint = route.endpoint ? Result(*route.endpoint) : shared_.endpoints.unnamed(task);
   if (!endpoint.ok()) {
     refuse(task, endpoint.error());
     return endpoint.error();
@@ -138,16 +114,11 @@ Status Client::serve_startup(Task& task, StartupPacket packet) {
   return relay(task, **server);
 }
 
-Result<std::string> Client::endpoint_of(Task& task, const Route& route) {
-  if (route.endpoint) return *route.endpoint;
-  return shared_.endpoints.unnamed(task);
-}
-
 // Tries, wakes and tries again.
 Result<std::unique_ptr<Client::Server>> Client::connect(Task& task, const std::string& endpoint,
-                                                        const StartupPacket& packet) {
+                                                        const wire::StartupPacket& packet) {
   Deadline deadline(task, shared_.config.wake_timeout);
-  Bytes startup = encode_startup(packet);
+  Bytes startup = wire::encode_startup(packet);
   for (Duration pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
     TRY_ASSIGN(server_address_, shared_.endpoints.address(task, endpoint));
     Result<std::unique_ptr<Server>> server = try_connect(task, server_address_, startup);
@@ -184,7 +155,7 @@ Status Client::relay(Task& task, Server& server) {
   Scope both(task);
   bool client_ended = false, server_ended = false;
   both.spawn("proxy.to_server", [&](Task& t) -> Status {
-    TRY(copy(t, *in_, *server.stream));
+    TRY(copy(t, in_, *server.stream));
     client_ended = true;
     if (server_ended) both.cancel();
     return {};

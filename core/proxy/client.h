@@ -6,8 +6,8 @@
 
 #include "core/base/metrics.h"
 #include "core/env/log.h"
-#include "core/proxy/opening.h"
 #include "core/proxy/proxy.h"
+#include "core/proxy/route.h"
 #include "core/proxy/waker.h"
 #include "core/wire/buffered.h"
 
@@ -18,7 +18,6 @@ struct Shared {
   Env& env;
   const ProxyConfig& config;
   Endpoints& endpoints;
-  Encryption* encryption;
   Waker& waker;
   Logger log;
   std::map<Bytes, Address> cancel_keys;   // BackendKeyData's body: which server gave it
@@ -29,7 +28,8 @@ struct Shared {
 
 class Client {
  public:
-  Client(Shared& shared, std::unique_ptr<Stream> stream) : shared_(shared), stream_(std::move(stream)) {}
+  Client(Shared& shared, std::unique_ptr<Stream> stream)
+      : shared_(shared), stream_(std::move(stream)), in_(*stream_) {}
 
   // Until it ends. Errors are for the log: the client has been told.
   Status serve(Task& task);
@@ -44,20 +44,18 @@ class Client {
     wire::BufferedReader in;
   };
 
-  Result<Opening> negotiate(Task& task);
-  Status pass_cancel(Task& task, const CancelRequest& request);
-  Status serve_startup(Task& task, StartupPacket packet);
-  Result<std::string> endpoint_of(Task& task, const Route& route);
+  Result<wire::Opening> negotiate(Task& task);
+  Status pass_cancel(Task& task, const wire::CancelRequest& request);
+  Status serve_startup(Task& task, wire::StartupPacket packet);
   Result<std::unique_ptr<Server>> connect(Task& task, const std::string& endpoint,
-                                          const StartupPacket& packet);
+                                          const wire::StartupPacket& packet);
   Result<std::unique_ptr<Server>> try_connect(Task& task, const Address& address, ByteView startup);
   Status relay(Task& task, Server& server);
   Status relay_answers(Task& task, Server& server);
 
   Shared& shared_;
   std::unique_ptr<Stream> stream_;
-  std::unique_ptr<wire::BufferedReader> in_;
-  std::optional<std::string> host_;
+  wire::BufferedReader in_;
   Address server_address_;
 };
 

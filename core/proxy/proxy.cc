@@ -10,8 +10,8 @@ namespace {
 
 class Proxy {
  public:
-  Proxy(Env& env, const ProxyConfig& config, Endpoints& endpoints, Encryption* encryption)
-      : env_(env), config_(config), endpoints_(endpoints), encryption_(encryption), log_(env.log()) {
+  Proxy(Env& env, const ProxyConfig& config, Endpoints& endpoints)
+      : env_(env), config_(config), endpoints_(endpoints), log_(env.log()) {
     metrics_.gauge_from("argon_proxy_connections", "Connections of clients.", {},
                         [this] { return static_cast<int64_t>(open_); });
   }
@@ -26,7 +26,6 @@ class Proxy {
   Env& env_;
   const ProxyConfig& config_;
   Endpoints& endpoints_;
-  Encryption* encryption_;
   Logger log_;
   Metrics metrics_;
   Counter& accepted_ = metrics_.counter("argon_proxy_accepted_total", "Connections taken.");
@@ -67,7 +66,7 @@ Status Proxy::run(Task& task) {
 Status Proxy::accept_loop(Task& task, Listener& listener) {
   Scope connections(task);
   Waker waker(connections, endpoints_, wakes_);
-  Shared shared{env_, config_, endpoints_, encryption_, waker, log_, {}, {}, retries_, cancels_};
+  Shared shared{env_, config_, endpoints_, waker, log_, {}, {}, retries_, cancels_};
   clients_ = &shared.clients;
   Status ended;
   while (ended.ok()) {
@@ -111,9 +110,8 @@ void Proxy::serve(Scope& connections, Shared& shared, std::unique_ptr<Stream> st
 
 }  // namespace
 
-Status run_proxy(Task& task, Env& env, const ProxyConfig& config, Endpoints& endpoints,
-                 Encryption* encryption) {
-  return Proxy(env, config, endpoints, encryption).run(task);
+Status run_proxy(Task& task, Env& env, const ProxyConfig& config, Endpoints& endpoints) {
+  return Proxy(env, config, endpoints).run(task);
 }
 
 }  // namespace argon::proxy

@@ -15,8 +15,6 @@
 
 #pragma once
 
-#include <memory>
-#include <optional>
 #include <string>
 
 #include "core/env/env.h"
@@ -37,33 +35,15 @@ class Endpoints {
   virtual Status wake(Task& task, const std::string& endpoint) = 0;
 };
 
-// A connection after its encryption has been agreed on.
-struct Encrypted {
-  std::unique_ptr<Stream> stream;
-  std::optional<std::string> host;  // that the client said it connects to (SNI)
-};
-
-// Encryption of clients' connections; null: refused, as a server without it does.
-class Encryption {
- public:
-  virtual ~Encryption() = default;
-  // The handshake. Errors end the connection.
-  virtual Result<Encrypted> accept(Task& task, std::unique_ptr<Stream> stream) = 0;
-};
-
 struct ProxyConfig {
   Address listen;
   Address listen_http;                               // /v1/status and /metrics
   size_t connections = 1000;                         // more are refused
   Duration startup_timeout = Duration::seconds(30);  // for a client to say what it wants
   Duration wake_timeout = Duration::seconds(120);    // from there to the server's first answer
-  bool require_encryption = false;
-  // With "example.org", an encrypted connection to NAME.example.org is one to endpoint NAME.
-  std::string domain;
 };
 
 // Until cancelled. Errors: what kept it from listening.
-Status run_proxy(Task& task, Env& env, const ProxyConfig& config, Endpoints& endpoints,
-                 Encryption* encryption = nullptr);
+Status run_proxy(Task& task, Env& env, const ProxyConfig& config, Endpoints& endpoints);
 
 }  // namespace argon::proxy

@@ -1,25 +1,16 @@
 #include "core/base/codec.h"
+#include "core/wire/pg_startup.h"
 #include "core/wire/pg_wire.h"
 
 namespace argon::wire {
 
 namespace {
 
-Result<Startup> parse_startup(ByteView body) {
+Result<Startup> startup_of(const StartupPacket& packet) {
   Startup startup;
-  Reader r(body);
-  while (true) {
-    std::string_view name = r.cstring();
-    if (r.failed()) return Error(Code::Invalid, "the startup packet's parameters are not terminated");
-    if (name.empty()) break;
-    std::string_view value = r.cstring();
-    if (r.failed())
-      return Error(Code::Invalid, "the startup packet ends inside parameter " + std::string(name));
-    startup.parameters[std::string(name)] = value;
-  }
-  auto options = startup.parameters.find("options");
-  if (options != startup.parameters.end()) {
-    TRY_ASSIGN(startup.options, parse_options(options->second));
+  for (const auto& [name, value] : packet.parameters) startup.parameters[name] = value;
+  if (const std::string* options = packet.find("options")) {
+    TRY_ASSIGN(startup.options, parse_options(*options));
   }
   return startup;
 }
@@ -38,28 +29,18 @@ std::string_view trim_query(std::string_view text) {
 Result<Startup> PgServer::accept(Task& task) {
   // A client may ask for each kind of encryption once before it starts in plain text.
   for (int attempt = 0; attempt < 3; attempt++) {
-    TRY_ASSIGN(ByteView head, in_.peek(task, 8));
-    size_t length = load_be<uint32_t>(head.data());
-    auto code = load_be<uint32_t>(head.data() + 4);
-    if (length < 8 || length > kStartupPacketMax)
-      return Error(Code::Corrupt, "startup packet of " + std::to_string(length) + " bytes from " +
-                                      in_.stream().peer() + ": not PostgreSQL's protocol");
-    if (code == kSslRequestCode || code == kGssEncRequestCode) {
-      in_.consume(length);
+    Result<Opening> opening = read_opening(task, in_);
+    if (opening.is(Code::Invalid) || opening.is(Code::Unsupported)) refuse(task, opening.error());
+    TRY(opening);
+    if (std::holds_alternative<EncryptionRequest>(*opening)) {
       out_.buffer().push_back('N');
       TRY(flush(task));
       continue;
     }
-    if (code == kCancelRequestCode)
+    if (std::holds_alternative<CancelRequest>(*opening))
       return Error(Code::Disconnected,
                    "cancel request from " + in_.stream().peer() + ": there is nothing to cancel");
-    TRY_ASSIGN(ByteView packet, in_.peek(task, length));
-    Result<Startup> startup = parse_startup(packet.subspan(8));
-    in_.consume(length);
-    if (code >> 16 != 3)
-      startup =
-          Error(Code::Unsupported, "protocol version " + std::to_string(code >> 16) + "." +
-                                       std::to_string(code & 0xFFFF) + " asked for; only 3.0 is spoken here");
+    Result<Startup> startup = startup_of(std::get<StartupPacket>(*opening));
     if (!startup.ok()) refuse(task, startup.error());
     return startup;
   }
