@@ -20,13 +20,6 @@ namespace {
 
 using namespace literals;
 
-// The program itself, by a path that a daemon may keep.
-std::string self_path() {
-  std::error_code error;
-  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? "/proc/self/exe" : path.string();
-}
-
 // A child in a session of its own, its output appended to the log.
 Result<pid_t> launch(const Background& daemon) {
   posix::Fd log(open(daemon.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
@@ -74,6 +67,12 @@ Error ended_early(const Background& daemon, size_t log_before) {
 }
 
 }  // namespace
+
+std::string self_path() {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "/proc/self/exe" : path.string();
+}
 
 Result<Started> start_background(Task& task, Env& env, const Background& daemon, Duration timeout,
                                  const Progress& progress) {

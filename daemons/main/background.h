@@ -11,6 +11,9 @@
 
 namespace argon::cli {
 
+// This program, by a path that a daemon may keep.
+std::string self_path();
+
 struct Background {
   std::string name;               // "pageserver 1", for messages
   std::vector<std::string> args;  // of argon

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "core/env/io.h"
 #include "core/proxy/proxy.h"
 #include "daemons/main/commands.h"
@@ -21,18 +19,6 @@ std::string last_line(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   size_t line = text.rfind('\n');
   return std::string(line == std::string_view::npos ? text : text.substr(line + 1));
-}
-
-// All that a child says, of which the end is kept.
-Result<std::string> read_to_end(Task& task, Stream& stream) {
-  std::string said;
-  Bytes buffer(4096);
-  for (;;) {
-    TRY_ASSIGN(size_t n, stream.read(task, buffer));
-    if (n == 0) return said;
-    said += as_text(ByteView(buffer).first(n));
-    if (said.size() > kSaidMax) said.erase(0, said.size() - kSaidMax);
-  }
 }
 
 class ClusterEndpoints final : public proxy::Endpoints {
@@ -61,16 +47,11 @@ class ClusterEndpoints final : public proxy::Endpoints {
     if (is_held_back(config_, endpoint))
       return Error(Code::Unavailable, "it was stopped by its operator: `argon endpoint start " + name + "`");
     SpawnOptions options;
-    options.argv = {std::filesystem::read_symlink("/proc/self/exe").string(),
-                    "--dir",
-                    config_.dir,
-                    "endpoint",
-                    "start",
-                    name};
+    options.argv = {self_path(), "--dir", config_.dir, "endpoint", "start", name};
     options.environment = {{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
     options.err = ChildStream::pipe();
     TRY_ASSIGN(auto child, task.env().processes()->spawn(task, options));
-    TRY_ASSIGN(std::string said, read_to_end(task, *child->err()));
+    TRY_ASSIGN(std::string said, read_to_end(task, *child->err(), kSaidMax));
     TRY_ASSIGN(ExitStatus end, child->wait(task));
     if (end.clean()) return {};
     return Error(Code::Unavailable, last_line(said));
