@@ -76,6 +76,7 @@ typedef enum ArgonCounter {
 
 typedef struct ArgonShared {
   pg_atomic_uint64 default_lsn;      // last-written LSN of everything without an entry
+  pg_atomic_uint64 least_lsn;        // what every entry below it counts as
   pg_atomic_uint64 commit_lsn;       // what a quorum of safekeepers has
   pg_atomic_uint64 shipped_lsn;      // what was written to the sidecar's socket
   pg_atomic_uint64 ps_received_lsn;  // the pageserver's positions

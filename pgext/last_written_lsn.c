@@ -42,11 +42,16 @@ static Slot* find_set(const Key* key, LWLock** lock) {
   return &slots[(Size)set * WAYS];
 }
 
-void last_written_lsn_raise_default(XLogRecPtr lsn) {
-  uint64 seen = pg_atomic_read_u64(&argon_shared->default_lsn);
+static void raise(pg_atomic_uint64* bound, XLogRecPtr lsn) {
+  uint64 seen = pg_atomic_read_u64(bound);
 
-  while (seen < lsn && !pg_atomic_compare_exchange_u64(&argon_shared->default_lsn, &seen, lsn)) {
+  while (seen < lsn && !pg_atomic_compare_exchange_u64(bound, &seen, lsn)) {
   }
+}
+
+void last_written_lsn_raise_default(XLogRecPtr lsn) {
+  raise(&argon_shared->least_lsn, lsn);
+  raise(&argon_shared->default_lsn, lsn);
 }
 
 void last_written_lsn_set(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr lsn) {
@@ -64,7 +69,7 @@ void last_written_lsn_set(RelFileNode node, ForkNumber fork, BlockNumber block, 
     }
     if (set[i].lsn < victim->lsn) victim = &set[i];
   }
-  if (victim->lsn != 0) last_written_lsn_raise_default(victim->lsn);
+  if (victim->lsn != 0) raise(&argon_shared->default_lsn, victim->lsn);
   victim->key = key;
   victim->lsn = lsn;
   LWLockRelease(lock);
@@ -81,5 +86,5 @@ XLogRecPtr last_written_lsn_get(RelFileNode node, ForkNumber fork, BlockNumber b
     if (set[i].lsn != 0 && memcmp(&set[i].key, &key, sizeof(key)) == 0) lsn = set[i].lsn;
   if (lsn == InvalidXLogRecPtr) lsn = pg_atomic_read_u64(&argon_shared->default_lsn);
   LWLockRelease(lock);
-  return lsn;
+  return Max(lsn, pg_atomic_read_u64(&argon_shared->least_lsn));
 }

@@ -33,6 +33,7 @@ void argon_init_shared_memory(void) {
                                                                                             : argon_start_lsn;
 
     pg_atomic_init_u64(&argon_shared->default_lsn, start);
+    pg_atomic_init_u64(&argon_shared->least_lsn, start);
     pg_atomic_init_u64(&argon_shared->commit_lsn, 0);
     pg_atomic_init_u64(&argon_shared->shipped_lsn, 0);
     pg_atomic_init_u64(&argon_shared->ps_received_lsn, start);

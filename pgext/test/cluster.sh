@@ -403,6 +403,19 @@ alter database copied set tablespace behind;
 select count(*), sum(a) from o;
 END
 )" '50000|1250025000'
+  # There and back: what is remembered of the first time there is older than the second move.
+  database=copied sql -c 'update o set a = a + 1'
+  ask 'alter database copied set tablespace pg_default'
+  database=copied ask 'select count(*) from o' >/dev/null
+  caught_up
+  equal 'rows of the moved back' "$(PGOPTIONS='-c synchronous_commit=off' sql <<END
+\! $held
+alter database copied set tablespace behind;
+\! $freed
+\c copied
+select count(*), sum(a) from o;
+END
+)" '50000|1250075000'
 }
 
 case_set_tablespace() {
