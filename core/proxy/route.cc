@@ -36,7 +36,7 @@ Route route_of(wire::StartupPacket packet) {
   Route route{std::nullopt, std::move(packet)};
   if (std::string* options = route.packet.find("options")) {
     route.endpoint = take_endpoint_word(*options);
-    if (options->empty()) drop(route.packet, "options");
+    if (route.endpoint && options->empty()) drop(route.packet, "options");
   }
   std::string* database = route.packet.find("database");
   size_t slash = database == nullptr ? std::string::npos : database->find('/');

@@ -31,6 +31,7 @@ TEST(ProxyRoute, AWordInOptionsNamesTheEndpoint) {
   EXPECT_EQ(*named.packet.find("options"), "-c search_path=x\\ y -c a=b\\\\c");
   EXPECT_EQ(*named.packet.find("database"), "a/b");  // named already, so the slash is the database's
   EXPECT_EQ(route({{"options", "endpoint=dev"}}).packet.find("options"), nullptr);
+  EXPECT_NE(route({{"options", ""}}).packet.find("options"), nullptr);  // the client's own word
 }
 
 }  // namespace
