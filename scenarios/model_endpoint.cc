@@ -116,9 +116,9 @@ Status ModelEndpoint::serve_sql(Task& task, Stream& stream) {
   auto* packet = std::get_if<wire::StartupPacket>(&opening);
   if (packet == nullptr) return Error(Code::Unsupported, "no encryption here");
   if (state_ != State::Up) {
+    const std::string fields = std::string("SFATAL\0C57P03\0M", 15) + kNotYet + std::string(2, '\0');
     Bytes out;
-    wire::PgMessageWriter message(out, 'E');
-    Writer(out).u8('S').cstring("FATAL").u8('C').cstring("57P03").u8('M').cstring(kNotYet).u8(0);
+    wire::put_message(out, 'E', as_bytes(fields));
     return write_all(task, stream, out);
   }
   const std::string* database = packet->find("database");

@@ -71,11 +71,15 @@ Result<std::unique_ptr<Stream>> connect_proxy(Task& task) {
 // A connection of a client, up to its first ReadyForQuery.
 class Connection {
  public:
-  static Result<std::unique_ptr<Connection>> open(Task& task, const std::string& endpoint) {
+  // `early`, where it is not empty, is a query sent together with the startup packet: its answer is the next.
+  static Result<std::unique_ptr<Connection>> open(Task& task, const std::string& endpoint,
+                                                  const std::string& early) {
     TRY_ASSIGN(auto stream, connect_proxy(task));
     auto connection = std::unique_ptr<Connection>(new Connection(std::move(stream)));
     wire::StartupPacket packet{wire::kProtocolVersion3, {{"user", "u"}, {"database", endpoint + "/db"}}};
-    TRY(write_all(task, *connection->stream_, wire::encode_startup(packet)));
+    Bytes out = wire::encode_startup(packet);
+    if (!early.empty()) put_query(out, early);
+    TRY(write_all(task, *connection->stream_, out));
     TRY(connection->read_answer(task));
     return connection;
   }
@@ -83,21 +87,12 @@ class Connection {
   // The one value of the answer; an error is the server's.
   Result<std::string> query(Task& task, const std::string& text) {
     Bytes out;
-    wire::put_message(out, 'Q', as_bytes(std::string_view(text.c_str(), text.size() + 1)));
+    put_query(out, text);
     TRY(write_all(task, *stream_, out));
     return read_answer(task);
   }
   const Bytes& key() const { return key_; }
-  Status say_goodbye(Task& task) {
-    Bytes out;
-    wire::put_message(out, 'X', {});
-    return write_all(task, *stream_, out);
-  }
-
- private:
-  explicit Connection(std::unique_ptr<Stream> stream)
-      : stream_(std::move(stream)), in_(*stream_), messages_(in_) {}
-
+  // The next answer that was asked for.
   Result<std::string> read_answer(Task& task) {
     std::string value;
     std::optional<Error> error;
@@ -116,6 +111,19 @@ class Connection {
     if (error) return *error;
     return value;
   }
+  Status say_goodbye(Task& task) {
+    Bytes out;
+    wire::put_message(out, 'X', {});
+    return write_all(task, *stream_, out);
+  }
+
+ private:
+  explicit Connection(std::unique_ptr<Stream> stream)
+      : stream_(std::move(stream)), in_(*stream_), messages_(in_) {}
+
+  static void put_query(Bytes& out, const std::string& text) {
+    wire::put_message(out, 'Q', as_bytes(std::string_view(text.c_str(), text.size() + 1)));
+  }
 
   std::unique_ptr<Stream> stream_;
   wire::BufferedReader in_;
@@ -128,11 +136,12 @@ class Workload {
   Workload(Run& run, std::string name) : run_(run), name_(std::move(name)) {}
 
   Status operator()(Task& task, Env& env) {
+    Forgotten forgotten;
     for (;;) {
       while (!run_.may_operate() || stopped_) TRY(task.sleep(100_ms));
       const std::string& endpoint = kEndpoints[env.random("endpoint").below(kEndpoints.size())];
       // How a connection ends says nothing: endpoints sleep when they like.
-      ignore_result(use(task, env, endpoint));
+      ignore_result(use(task, env, endpoint, forgotten));
       if (task.cancelled()) return Error(Code::Cancelled, "stopped");
       TRY(task.sleep(env.random("pause").exponential(200_ms)));
     }
@@ -141,36 +150,63 @@ class Workload {
   void stop() { stopped_ = true; }
 
  private:
-  Status use(Task& task, Env& env, const std::string& endpoint) {
+  struct Echo {
+    std::string mark;
+    uint64_t size = 0;
+    std::string query() const { return "echo " + mark + " " + std::to_string(size); }
+  };
+
+  // As of an application that does not look at its connections, and does not close them.
+  using Forgotten = std::vector<std::unique_ptr<Connection>>;
+  static constexpr size_t kForgottenMax = 3;
+
+  Status use(Task& task, Env& env, const std::string& endpoint, Forgotten& forgotten) {
     Deadline deadline(task, kPatience);
-    Result<std::unique_ptr<Connection>> opened = Connection::open(task, endpoint);
+    Random& random = env.random("queries");
+    std::optional<Echo> early;
+    if (random.below(3) == 0) early = next_echo(random);
+    Result<std::unique_ptr<Connection>> opened =
+        Connection::open(task, endpoint, early ? early->query() : "");
     if (!opened.ok() && opened.error().message() == kNotYet)
       run_.fail("a sleeping endpoint is not seen",
                 name_ + " was told by " + endpoint + " that it is not up yet");
     TRY(opened);
     std::unique_ptr<Connection> connection = *std::move(opened);
-    Random& random = env.random("queries");
+    if (early) {
+      TRY_ASSIGN(std::string answer, connection->read_answer(task));
+      check(endpoint, *early, answer);
+    }
     for (uint64_t left = 1 + random.below(4); left > 0; left--) {
       if (random.below(5) == 0)
         TRY(cancel(task, *connection));
       else
         TRY(echo(task, *connection, endpoint, random));
     }
+    if (forgotten.size() < kForgottenMax && random.below(20) == 0) {
+      forgotten.push_back(std::move(connection));
+      return {};
+    }
     // Some say goodbye, others just go.
     return random.below(2) == 0 ? connection->say_goodbye(task) : Status();
   }
 
-  Status echo(Task& task, Connection& connection, const std::string& endpoint, Random& random) {
-    uint64_t number = ++asked_;
+  Echo next_echo(Random& random) {
     uint64_t size = random.below(3) == 0 ? random.below(kLargest) : random.below(100);
-    std::string mark = name_ + "-" + std::to_string(number);
-    TRY_ASSIGN(std::string answer, connection.query(task, "echo " + mark + " " + std::to_string(size)));
-    if (answer != endpoint + " db " + mark + " " + std::string(size, 'x'))
-      run_.fail("the endpoint's own bytes", name_ + " asked " + endpoint + " for " + mark + " and " +
-                                                std::to_string(size) + " letters, and got " +
-                                                answer.substr(0, 80));
+    return {name_ + "-" + std::to_string(++asked_), size};
+  }
+
+  void check(const std::string& endpoint, const Echo& asked, const std::string& answer) {
+    if (answer != endpoint + " db " + asked.mark + " " + std::string(asked.size, 'x'))
+      run_.fail("the endpoint's own bytes", name_ + " asked " + endpoint + " for '" + asked.query() +
+                                                "' and got " + answer.substr(0, 80));
     done_++;
     run_.work().commits_acked++;
+  }
+
+  Status echo(Task& task, Connection& connection, const std::string& endpoint, Random& random) {
+    Echo asked = next_echo(random);
+    TRY_ASSIGN(std::string answer, connection.query(task, asked.query()));
+    check(endpoint, asked, answer);
     return {};
   }
 

@@ -180,6 +180,8 @@ Status Client::relay_answers(Task& task, Server& server) {
     Bytes body;
   } key{shared_.cancel_keys, {}};
   for (bool ready = false; !ready;) {
+    TRY_ASSIGN(ByteView anything, server.in.peek_some(task));
+    if (anything.empty()) return stream_->shutdown_write();  // it has said why not
     TRY_ASSIGN(ByteView head, server.in.peek(task, 5));
     uint8_t type = head[0];
     size_t length = size_t{load_be<uint32_t>(head.data() + 1)} + 1;
