@@ -1,6 +1,9 @@
 #include "scenarios/wal_service_parts.h"
 
+#include <nlohmann/json.hpp>
+
 #include "core/broker/broker.h"
+#include "core/http/client.h"
 #include "core/safekeeper/safekeeper.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
@@ -12,6 +15,7 @@ using namespace argon::literals;
 
 constexpr uint64_t kSafekeepers = 3;
 constexpr uint16_t kWalPort = 5454;
+constexpr uint16_t kHttpPort = 7676;
 constexpr uint64_t kSystemId = 4711;
 constexpr Lsn kReadFrom = pg::segment_start(WalLedger::kStart);
 
@@ -25,9 +29,9 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.data_dir = "/data/wal";
   config.object_store_dir = "/data/store";
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
-  config.listen_http = Address::tcp("0.0.0.0", 7676);
+  config.listen_http = Address::tcp("0.0.0.0", kHttpPort);
   config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
-  config.advertise_http = node_name(i) + ":7676";
+  config.advertise_http = node_name(i) + ":" + std::to_string(kHttpPort);
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
   return safekeeper::run_safekeeper(task, env, config);
@@ -164,14 +168,14 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
   return {};
 }
 
-// Over one connection, what comes after `all`, until everything acknowledged is there.
-Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) const {
+// Over one connection, what comes after `all`.
+Status WalCluster::read_on(Task& task, const std::string& host, Lsn until, Bytes& all) {
   TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
   TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(kReadFrom + all.size())));
-  while (kReadFrom + all.size() < ledger_.acknowledged) {
+  while (kReadFrom + all.size() < until) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");
     TRY_ASSIGN(auto message, wire::parse_replication_server_message(*chunk));
@@ -190,11 +194,24 @@ Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
   Deadline deadline(task, 30_s);
   Bytes all;
   for (;;) {
-    Status read = read_on(task, host, all);
+    Status read = read_on(task, host, ledger_.acknowledged, all);
     if (read.ok()) return all;
     if (!read.is(Code::Disconnected)) return read.error();
     TRY(task.sleep(100_ms));
   }
+}
+
+Result<nlohmann::json> WalCluster::status(Task& task, const std::string& safekeeper) const {
+  Deadline deadline(task, 2_s);
+  return http::fetch_json(
+      task, Address::tcp(safekeeper, kHttpPort), "GET",
+      "/v1/tenant/" + to_string(timeline_id().tenant) + "/timeline/" + to_string(timeline_id().timeline),
+      nullptr);
+}
+
+Status WalCluster::read(Task& task, const std::string& safekeeper, Lsn until) const {
+  Bytes all;
+  return read_on(task, safekeeper, until, all);
 }
 
 // Before the timeline's first LSN there are pages without records.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ class WalCluster {
   // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it. Corrupt, or why it
   // cannot be read.
   Status check(Task& task, const std::string& safekeeper) const;
+  // What a safekeeper says of the timeline over HTTP.
+  Result<nlohmann::json> status(Task& task, const std::string& safekeeper) const;
+  // Reads all WAL up to `until` from a safekeeper. Errors: what it says; Disconnected.
+  Status read(Task& task, const std::string& safekeeper, Lsn until) const;
 
   WalLedger& ledger() { return ledger_; }
   sim::Machine& compute() { return *compute_; }
@@ -54,7 +59,7 @@ class WalCluster {
  private:
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
-  Status read_on(Task& task, const std::string& host, Bytes& all) const;
+  static Status read_on(Task& task, const std::string& host, Lsn until, Bytes& all);
   static Status check_empty_pages(ByteView all);
   Result<Bytes> read_all(Task& task, const std::string& host) const;
 

@@ -59,6 +59,7 @@ json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime 
   out["proposers"] = timeline.proposers();
   out["readers"] = timeline.readers();
   out["damaged_reads"] = timeline.damaged_reads();
+  if (!timeline.wal_refused().ok()) out["wal_refused"] = timeline.wal_refused().error().message();
   out["peers"] = peers;
   return out;
 }
@@ -206,6 +207,8 @@ class Api {
       metrics_.gauge("argon_safekeeper_" + name, help, labels).set(static_cast<int64_t>(value));
     };
     set("serving", "1 while the timeline is served.", timeline.failure().ok() ? 1 : 0);
+    set("wal_refused", "1 while the disk is too full to take WAL; readers are served.",
+        timeline.wal_refused().ok() ? 0 : 1);
     set("damaged_reads", "Reads and uploads refused since WAL was changed on this disk.",
         timeline.damaged_reads());
     if (!timeline.failure().ok()) return;

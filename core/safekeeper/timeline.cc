@@ -132,6 +132,7 @@ Status Timeline::on_message(Task& task, ProposerLink& link, const consensus::Pro
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   return apply(task, acceptor_->on_message(link.id, message));
 }
 
@@ -162,7 +163,8 @@ Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
     Status written = storage_->write(task, write->at, write->wal);
     if (written.ok()) return {};
     env_.probe("safekeeper.write-failed"_probe);
-    return fail(written.error(), written.is(Code::NoSpace) || written.is(Code::Corrupt));
+    if (written.is(Code::NoSpace)) return refuse_wal(task, written.error());
+    return fail(written.error(), written.is(Code::Corrupt));
   }
   if (std::get_if<consensus::FlushWal>(&effect)) {
     env_.probe("safekeeper.vote-flushed-first"_probe);
@@ -186,7 +188,8 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
   consensus::WalCheck check = consensus::first_check(cut.to);
   if (cut.initialise) {
     Status made = storage_->initialise(task, cut.to, control_.acceptor.server.system_id);
-    if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
+    if (made.is(Code::NoSpace)) return refuse_wal(task, made.error());
+    if (!made.ok()) return fail(made.error(), false);
   } else {
     if (cut.to < storage_->written()) env_.probe("safekeeper.log-cut"_probe);
     durable_.position = {control_.acceptor.history.up_to(cut.to).last_term(), cut.to};
@@ -207,7 +210,8 @@ Status Timeline::persist(Task& task) {
   Status written = write_control(task, env_.disk(), directory_, control_);
   if (!written.ok()) {
     env_.probe("safekeeper.control-file-failed"_probe);
-    return fail(written.error().with("persist state"), written.is(Code::NoSpace));
+    Error error = written.error().with("persist state");
+    return written.is(Code::NoSpace) ? refuse_wal(task, error) : fail(error, false);
   }
   saved_at_ = env_.now();
   saved_needed_from_ = needed;
@@ -370,7 +374,8 @@ const PeerInfo* Timeline::ahead() const {
 void Timeline::catch_up_if_behind() {
   if (acceptor_->leader()) led_at_ = env_.now();
   const PeerInfo* peer = ahead();
-  if (peer == nullptr || catching_up_ || env_.now() - led_at_ < config_.catch_up_pause) return;
+  if (peer == nullptr || catching_up_ || !wal_refused_.ok() || env_.now() - led_at_ < config_.catch_up_pause)
+    return;
   catching_up_ = true;
   scope_.spawn("catch up " + to_string(id().timeline), [this, from = *peer](Task& task) -> Status {
     Status done = catch_up(task, *this, from);
@@ -388,6 +393,7 @@ Status Timeline::follow_peer(Task& task, const consensus::PeerLog& log) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->follow_peer(log));
   return apply(task, std::move(effects));
 }
@@ -396,6 +402,7 @@ Status Timeline::on_peer_wal(Task& task, Lsn at, ByteView wal) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->on_peer_wal(at, wal));
   return apply(task, std::move(effects));
 }
@@ -436,7 +443,8 @@ Status Timeline::bury(Task& task, const consensus::Configuration& configuration)
   env_.durable_claim(flush_claim_, 0);
   if (Status written = write_control(task, env_.disk(), directory_, tombstone); !written.ok()) {
     retired_ = false;
-    return fail(written.error().with("leave a tombstone"), written.is(Code::NoSpace));
+    Error error = written.error().with("leave a tombstone");
+    return written.is(Code::NoSpace) ? error : fail(error, false);
   }
   control_ = std::move(tombstone);
   ignore_result(Status(fail(Error(Code::Stale, "its members are " + to_string(configuration)), false)));
@@ -453,7 +461,7 @@ Status Timeline::save(Task& task) {
 }
 
 bool Timeline::active() const {
-  if (!failure_.ok() || !acceptor_) return true;
+  if (!failure_.ok() || !wal_refused_.ok() || !acceptor_) return true;
   return !links_.empty() || !readers_.empty() || remote_consistent_ < acceptor_->commit() ||
          control_.acceptor.commit < acceptor_->commit() || ahead() != nullptr;
 }
@@ -468,6 +476,7 @@ void Timeline::manage(Task& task) {
   }
   std::erase_if(peers_,
                 [&](const auto& peer) { return env_.now() - peer.second.heard > config_.peer_timeout; });
+  if (!wal_refused_.ok()) report("take WAL again", take_wal_again(task));
   catch_up_if_behind();
   if (store_ != nullptr && acceptor_->has_wal() && !env_.buggify("safekeeper.uploads-late"_rare)) {
     report("upload WAL", upload_full_segments(task));

@@ -5,11 +5,11 @@
 // are done. WAL is written under it; the flush is not: one fiber syncs whenever something is unflushed, and
 // everything written meanwhile goes into the next sync (group commit).
 //
-// When any effect fails the timeline stops: failure() says why, every connection of a proposer is
-// closed, nothing is answered. A full disk, and WAL that does not decode, are recovered from by loading
-// all from disk anew (try_recover); after a failed sync, or a control file whose fate is unknown,
-// only a restart of the process looks at the disk again, and the safekeeper
-// ends itself for that (Timelines::needs_restart).
+// When an effect fails for want of space, WAL is refused, and all else goes on (full_disk.cc). When it fails
+// otherwise the timeline stops: failure() says why, every connection of a proposer is closed, nothing is
+// answered. WAL that does not decode is recovered from by loading all from disk anew (try_recover); after a
+// failed sync, or a control file whose fate is unknown, only a restart of the process looks at the disk
+// again, and the safekeeper ends itself for that (Timelines::needs_restart).
 
 #pragma once
 
@@ -76,6 +76,8 @@ class Timeline {
   const TenantTimelineId& id() const { return control_.id; }
   // Why it does not serve; ok while it does.
   const Status& failure() const { return failure_; }
+  // Why proposers are refused, while all else is served: the disk is full. Ok while it takes WAL.
+  const Status& wal_refused() const { return wal_refused_; }
   // failure() is of the disk: only a new process may look at it again.
   bool needs_restart() const {
     return !failure_.ok() && !may_recover_ && !retired_ && !failure_.is(Code::Corrupt) &&
@@ -85,7 +87,8 @@ class Timeline {
   // ---- proposers
   void attach(ProposerLink& link);
   void detach(ProposerLink& link);
-  // Gives a message to the acceptor and carries out what it says. Errors: failure(), Cancelled.
+  // Gives a message to the acceptor and carries out what it says. Errors: failure(), wal_refused(),
+  // Cancelled.
   Status on_message(Task& task, ProposerLink& link, const consensus::ProposerMessage& message);
 
   // ---- readers
@@ -165,6 +168,11 @@ class Timeline {
   void publish_positions();
   void catch_up_if_behind();
 
+  // full_disk.cc. The first: `error` is an effect's, of kind NoSpace; returns what is to be answered.
+  Error refuse_wal(Task& task, const Error& error);
+  Status take_back(Task& task);
+  Status take_wal_again(Task& task);
+
   // upload.cc
   bool has_from_the_start(Lsn segment) const;
   bool is_uploader() const;
@@ -192,6 +200,7 @@ class Timeline {
   Term claimed_term_;  // durable_ lags behind what was told while the rest of an input's effects is done
   Lsn claimed_flush_;
   Status failure_;
+  Status wal_refused_;
   uint64_t damaged_reads_ = 0;
   bool may_recover_ = false;
   bool retired_ = false;  // what is told from now on need not last

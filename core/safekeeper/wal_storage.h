@@ -16,6 +16,7 @@
 // and read() with anything. After an error from any but read(), the object must be dropped:
 // the disk's state is then unknown, and may only be found out by open(). Until it is, who waited for a
 // flush or cut that failed fails as well: what it would have synced is not dirty any more, nor durable.
+// But after a write() that ended with NoSpace it may be cut: what is not known lies beyond written().
 
 #pragma once
 
