@@ -2,8 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/checksum.h"
 #include "core/broker/broker.h"
 #include "core/http/client.h"
+#include "core/pg/wal_page.h"
+#include "core/safekeeper/donor.h"
 #include "core/safekeeper/safekeeper.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
@@ -34,6 +37,7 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.advertise_http = node_name(i) + ":" + std::to_string(kHttpPort);
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
+  config.sleep_after = 1_s;
   return safekeeper::run_safekeeper(task, env, config);
 }
 
@@ -163,7 +167,9 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
     }
     ledger_.term = std::max(ledger_.term, driver.seen_term());
     TRY(driver.stop(task));
-    TRY(task.sleep(env.random("compute.pause").between(10_ms, 300_ms)));
+    // Now and then long enough for everybody to fall asleep.
+    Random& random = env.random("compute.pause");
+    TRY(task.sleep(random.chance({1, 8}) ? random.between(3_s, 8_s) : random.between(10_ms, 300_ms)));
   }
   return {};
 }
@@ -227,13 +233,33 @@ Status WalCluster::check_empty_pages(ByteView all) {
   return {};
 }
 
+// Its hash chain is that of what was acknowledged, which is hashed here by other means.
+Status WalCluster::check_chain(Task& task, const std::string& safekeeper) const {
+  safekeeper::ChainLink wanted = safekeeper::first_link(timeline_id(), WalLedger::kStart);
+  while (wanted.at < ledger_.acknowledged) {
+    Lsn end = std::min(ledger_.acknowledged, pg::segment_start(wanted.at) + pg::kWalSegmentSize);
+    ByteView wal = ByteView(ledger_.log).subspan(wanted.at - WalLedger::kStart, end - wanted.at);
+    wanted = safekeeper::next_link(wanted, end, crc32c(wal));
+  }
+  std::optional<safekeeper::ChainLink> has;
+  Deadline deadline(task, 30_s);
+  while (!has) {
+    TRY_ASSIGN(has, safekeeper::ask_chain(task, Address::tcp(safekeeper, kHttpPort), timeline_id(),
+                                          ledger_.acknowledged));
+    if (!has) TRY(task.sleep(100_ms));
+  }
+  if (*has == wanted) return {};
+  return Error(Code::Corrupt, "its hash chain is not that of what was acknowledged");
+}
+
 Status WalCluster::check(Task& task, const std::string& safekeeper) const {
   TRY_ASSIGN(Bytes all, read_all(task, safekeeper));
   TRY(check_empty_pages(all));
   ByteView wal = ByteView(all).subspan(WalLedger::kStart - kReadFrom);
   auto wanted = static_cast<ptrdiff_t>(ledger_.acknowledged - WalLedger::kStart);
-  if (std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin())) return {};
-  return Error(Code::Corrupt, "other WAL than was acknowledged");
+  if (!std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin()))
+    return Error(Code::Corrupt, "other WAL than was acknowledged");
+  return check_chain(task, safekeeper);
 }
 
 }  // namespace argon::scenarios

@@ -16,7 +16,8 @@ namespace argon::scenarios {
 
 // The compute's memory: it survives, since it is what the safekeepers are held to.
 struct WalLedger {
-  static constexpr Lsn kStart{0x1012B28};  // within a segment and a page, as a branch's
+  // Within a segment and a page, as a branch's; the segment ends after 2 MB, so that each run fills it.
+  static constexpr Lsn kStart{0x1E12B28};
 
   Bytes log;  // from kStart: everything that may be in the WAL
   std::vector<pg::PlacedRecord> records;
@@ -39,8 +40,8 @@ class WalCluster {
   // end it waits (a while) until all safekeepers have everything, and tells them that it is committed.
   // Errors: only those of being stopped. `may_write` is asked before each record.
   Status write(Task& task, std::function<bool()> enough, std::function<bool()> may_write = nullptr);
-  // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it. Corrupt, or why it
-  // cannot be read.
+  // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it and as its hash chain
+  // says. Corrupt, or why it cannot be read.
   Status check(Task& task, const std::string& safekeeper) const;
   // What a safekeeper says of the timeline over HTTP.
   Result<nlohmann::json> status(Task& task, const std::string& safekeeper) const;
@@ -61,6 +62,7 @@ class WalCluster {
   Status settle(Task& task, compute::ProposerDriver& driver);
   static Status read_on(Task& task, const std::string& host, Lsn until, Bytes& all);
   static Status check_empty_pages(ByteView all);
+  Status check_chain(Task& task, const std::string& safekeeper) const;
   Result<Bytes> read_all(Task& task, const std::string& host) const;
 
   WalLedger ledger_;

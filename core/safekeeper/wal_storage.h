@@ -39,10 +39,12 @@ struct Flushed {
 class WalStorage {
  public:
   // Finds the end of valid WAL, removes whatever is beyond, and makes everything that is kept durable, also
-  // where a former process saw a sync fail. Where state has no WAL, removes stray segments. Errors: Corrupt
-  // where WAL that state says is committed is not there, Io.
+  // where a former process saw a sync fail. Where `closed_at` says where WAL ends, flushed and with nothing
+  // beyond, it only reads. Where state has no WAL, removes stray segments. Errors: Corrupt where WAL that
+  // state says is committed is not there, or does not end at `closed_at`; Io.
   static Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, std::string directory,
-                                                  const consensus::AcceptorState& state, const Logger& log);
+                                                  const consensus::AcceptorState& state, Lsn closed_at,
+                                                  const Logger& log);
 
   consensus::WalEnd end() const { return end_at_open_; }
   // Why the scan at open ended where it did.
@@ -86,9 +88,10 @@ class WalStorage {
   std::string path(uint64_t segment) const;
   Result<std::vector<uint64_t>> list(Task& task) const;
   Result<Segment*> open_segment(Task& task, uint64_t number, bool create);
-  Status recover(Task& task, const consensus::AcceptorState& state);
-  // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged.
-  Result<Lsn> scan(Task& task, Lsn commit);
+  Status recover(Task& task, const consensus::AcceptorState& state, Lsn closed_at);
+  // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged. With
+  // `again` what comes after `commit` is written once more.
+  Result<Lsn> scan(Task& task, Lsn commit, bool again);
   Status write_again(Task& task, Lsn at, ByteView wal, Lsn from);
   // Zeros from `end` on, later segments unlinked, all segments from `first` on synced.
   Status clear_beyond(Task& task, Lsn end, uint64_t first);
