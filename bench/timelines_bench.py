@@ -25,6 +25,7 @@ NAMES = ["timelines.start", "timelines.memory", "timelines.core", "timelines.sta
 class Safekeeper:
     def __init__(self, build, kind):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="argon-bench-"))
+        self.dir.chmod(0o711)  # the user that servers run as must be able to enter
         self.argon = build / "bin" / "argon"
         self.first_port, self.ports_lock = take_ports()
         subprocess.run([self.argon, "--dir", self.dir / "state", "init", "--first-port", str(self.first_port)], check=True,

@@ -174,21 +174,21 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
   return {};
 }
 
-// Over one connection, what comes after `all`.
-Status WalCluster::read_on(Task& task, const std::string& host, Lsn until, Bytes& all) {
+// Over one connection, what comes at `at` and after.
+Status WalCluster::read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take) {
   TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
-  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(kReadFrom + all.size())));
-  while (kReadFrom + all.size() < until) {
+  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(at)));
+  while (at < until) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");
     TRY_ASSIGN(auto message, wire::parse_replication_server_message(*chunk));
     if (auto* data = std::get_if<wire::XLogData>(&message)) {
-      if (data->start != kReadFrom + all.size())
-        return Error(Code::Corrupt, "a gap at " + to_string(data->start));
-      append(all, data->data);
+      if (data->start != at) return Error(Code::Corrupt, "a gap at " + to_string(data->start));
+      TRY(take(at, data->data));
+      at += data->data.size();
     }
   }
   return {};
@@ -196,13 +196,12 @@ Status WalCluster::read_on(Task& task, const std::string& host, Lsn until, Bytes
 
 // All WAL from the start of the timeline's first segment, where stock walreceivers begin: one that is cut off
 // connects again and goes on.
-Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
+Status WalCluster::read_all(Task& task, const std::string& host, const Take& take) const {
   Deadline deadline(task, 30_s);
-  Bytes all;
+  Lsn at = kReadFrom;
   for (;;) {
-    Status read = read_on(task, host, ledger_.acknowledged, all);
-    if (read.ok()) return all;
-    if (!read.is(Code::Disconnected)) return read.error();
+    Status read = read_on(task, host, at, ledger_.acknowledged, take);
+    if (!read.is(Code::Disconnected)) return read;
     TRY(task.sleep(100_ms));
   }
 }
@@ -216,21 +215,36 @@ Result<nlohmann::json> WalCluster::status(Task& task, const std::string& safekee
 }
 
 Status WalCluster::read(Task& task, const std::string& safekeeper, Lsn until) const {
-  Bytes all;
-  return read_on(task, safekeeper, until, all);
+  Lsn at = kReadFrom;
+  return read_on(task, safekeeper, at, until, [](Lsn, ByteView) { return Status(); });
 }
 
-// Before the timeline's first LSN there are pages without records.
-Status WalCluster::check_empty_pages(ByteView all) {
-  for (Lsn page = kReadFrom; page < WalLedger::kStart; page += pg::kWalBlockSize) {
-    size_t at = page - kReadFrom;
-    size_t header = pg::page_header_size(page);
-    TRY(pg::read_page_header(all.subspan(at, header), page, {kSystemId}));
-    size_t end = std::min<size_t>(at + pg::kWalBlockSize, WalLedger::kStart - kReadFrom);
-    if (!all_zeros(all.subspan(at + header, end - at - header)))
-      return Error(Code::Corrupt, "something lies before the first LSN, in the page at " + to_string(page));
+// Before the timeline's first LSN there are pages without records: `page` is a whole one, or what lies on the
+// page of that LSN before it.
+Status WalCluster::check_empty_page(Lsn at, ByteView page) {
+  size_t header = pg::page_header_size(at);
+  TRY(pg::read_page_header(page.first(header), at, {kSystemId}));
+  if (all_zeros(page.subspan(header))) return {};
+  return Error(Code::Corrupt, "something lies before the first LSN, in the page at " + to_string(at));
+}
+
+Status WalCluster::check_bytes(Lsn at, ByteView wal, Bytes& page) const {
+  while (!wal.empty() && at < WalLedger::kStart) {
+    Lsn end = std::min(pg::page_start(at) + pg::kWalBlockSize, WalLedger::kStart);
+    size_t n = std::min<uint64_t>(wal.size(), end - at);
+    append(page, wal.first(n));
+    wal = wal.subspan(n);
+    at += n;
+    if (at < end) continue;
+    TRY(check_empty_page(at - page.size(), page));
+    page.clear();
   }
-  return {};
+  if (at >= ledger_.acknowledged) return {};
+  wal = wal.first(std::min<uint64_t>(wal.size(), ledger_.acknowledged - at));
+  if (std::equal(wal.begin(), wal.end(),
+                 ledger_.log.begin() + static_cast<ptrdiff_t>(at - WalLedger::kStart)))
+    return {};
+  return Error(Code::Corrupt, "other WAL than was acknowledged, from " + to_string(at) + " on");
 }
 
 // Its hash chain is that of what was acknowledged, which is hashed here by other means.
@@ -253,12 +267,8 @@ Status WalCluster::check_chain(Task& task, const std::string& safekeeper) const 
 }
 
 Status WalCluster::check(Task& task, const std::string& safekeeper) const {
-  TRY_ASSIGN(Bytes all, read_all(task, safekeeper));
-  TRY(check_empty_pages(all));
-  ByteView wal = ByteView(all).subspan(WalLedger::kStart - kReadFrom);
-  auto wanted = static_cast<ptrdiff_t>(ledger_.acknowledged - WalLedger::kStart);
-  if (!std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin()))
-    return Error(Code::Corrupt, "other WAL than was acknowledged");
+  Bytes page;
+  TRY(read_all(task, safekeeper, [&](Lsn at, ByteView wal) { return check_bytes(at, wal, page); }));
   return check_chain(task, safekeeper);
 }
 

@@ -60,10 +60,13 @@ class WalCluster {
  private:
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
-  static Status read_on(Task& task, const std::string& host, Lsn until, Bytes& all);
-  static Status check_empty_pages(ByteView all);
+  using Take = std::function<Status(Lsn at, ByteView wal)>;
+  static Status read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take);
+  static Status check_empty_page(Lsn at, ByteView page);
+  // Of what comes next. `page` collects what lies before the first LSN.
+  Status check_bytes(Lsn at, ByteView wal, Bytes& page) const;
   Status check_chain(Task& task, const std::string& safekeeper) const;
-  Result<Bytes> read_all(Task& task, const std::string& host) const;
+  Status read_all(Task& task, const std::string& host, const Take& take) const;
 
   WalLedger ledger_;
   std::function<bool()> enough_;
