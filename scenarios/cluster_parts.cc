@@ -19,6 +19,8 @@ constexpr uint16_t kWalPort = 5454;
 constexpr uint16_t kSafekeeperHttp = 7676;
 constexpr uint16_t kBrokerPort = 50051;
 constexpr const char* kDataDirectory = "/initdb";
+// Long enough for timelines to be busy, short enough for them to sleep while a compute is away.
+constexpr Duration kSleepAfter = Duration::seconds(2);
 
 Duration milliseconds(Random& random, uint64_t low, uint64_t high) {
   return Duration::milliseconds(static_cast<int64_t>(random.log_uniform(low, high)));
@@ -81,6 +83,7 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   config.save_interval = milliseconds(random, 200, 30'000);
   config.partial_upload_pause = milliseconds(random, 500, 20'000);
   config.manage_interval = milliseconds(random, 100, 2000);
+  config.sleep_after = kSleepAfter;
   consensus::Member self{NodeId(number), name, kWalPort};
   all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
   if (member) members_.members.push_back(self);

@@ -1,4 +1,6 @@
-// All timelines of one safekeeper: DATA_DIR/TENANT/TIMELINE/, opened at start.
+// All timelines of one safekeeper: DATA_DIR/TENANT/TIMELINE/. At the start control files are read; WAL is
+// looked at when a timeline is first used, or in the background where the control file does not say where it
+// ends.
 //
 // A timeline whose members this safekeeper is none of any more leaves its control file behind, without WAL: a
 // tombstone. It says who the members are, so that a proposer that has not heard of it learns them here, and
@@ -20,13 +22,19 @@ class Timelines {
   // Everything given outlives this; `store` may be null.
   Timelines(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store);
 
-  // Opens all that is on disk. A timeline that cannot be opened is kept as broken(): others are served.
+  // Reads all control files. A timeline whose own is damaged is kept as broken(): others are served.
   Status load(Task& task);
-  // NotFound; Stale where it was here; or why it cannot be opened.
+  // Opens, one after the other, those of which nothing may be told before. Their number is unknown().
+  Status look_at_unknown(Task& task);
+  size_t unknown() const;
+  // It may be asleep, or fall asleep. NotFound; Stale where it was here; or why it cannot be opened.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);
-  // `start`: where its WAL will begin; 0: the first election says. Errors: AlreadyExists, Unavailable
-  // (another call makes it, or the object store does not answer), Invalid (not a member, or another disk's:
-  // disk_claim.h), Stale.
+  // Awake for as long as what is returned is held, or with a failure(). Errors: find()'s, Cancelled,
+  // TimedOut. Suspends while its WAL is looked at.
+  Result<std::shared_ptr<Timeline>> use(Task& task, const TenantTimelineId& id);
+  // In use, as by use(). `start`: where its WAL will begin; 0: the first election says. Errors:
+  // AlreadyExists, Unavailable (another call makes it, or the object store does not answer), Invalid (not a
+  // member, or another disk's: disk_claim.h), Stale.
   Result<std::shared_ptr<Timeline>> create(Task& task, const TenantTimelineId& id,
                                            const consensus::Configuration& configuration,
                                            const consensus::ServerInfo& server, Lsn start);

@@ -115,10 +115,13 @@ Status scrub(Task& task, Env& env, const Globals& globals) {
   TRY(scrub_object_store(task, env.disk(), config.object_store_dir(), report, known));
   TRY(scrub_stored_wal(task, env.disk(), config.object_store_dir(), known, report));
   TRY(scrub_pageserver(task, env.disk(), config.pageserver_dir() + "/data", known, report));
+  KeptWals wals;
   for (const SafekeeperNode& node : config.safekeepers) {
     report.part("safekeeper " + std::to_string(node.id));
-    TRY(scrub_safekeeper(task, env.disk(), config.safekeeper_dir(node.id) + "/data", known, report));
+    TRY(scrub_safekeeper(task, env.disk(), node.id, config.safekeeper_dir(node.id) + "/data", known, report,
+                         wals));
   }
+  TRY(scrub_wal_chains(task, env.disk(), wals, report));
   TRY(scrub_templates(task, env.disk(), config, report));
   TRY(scrub_names(task, env.disk(), session, report));
   session.say("scrub: " + report.summary());

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/pageserver/timeline_index.h"
+#include "core/safekeeper/control_file.h"
 #include "daemons/main/file_checks.h"
 #include "daemons/main/session.h"
 
@@ -66,9 +67,19 @@ Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const S
 // WAL in the object store: each record, in segments and partial segments.
 Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const ScrubbedTimelines& known,
                         ScrubReport& report);
+// What a safekeeper has of a timeline, where it is whole.
+struct KeptWal {
+  uint64_t safekeeper;
+  std::string folder;
+  safekeeper::TimelineControl control;
+};
+using KeptWals = std::map<TenantTimelineId, std::vector<KeptWal>>;
+
 // A safekeeper's control files and committed WAL.
-Status scrub_safekeeper(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
-                        ScrubReport& report);
+Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
+                        const ScrubbedTimelines& known, ScrubReport& report, KeptWals& out);
+// Committed WAL of all safekeepers, beside one another.
+Status scrub_wal_chains(Task& task, Disk& disk, const KeptWals& wals, ScrubReport& report);
 
 // Timelines of a folder TENANT/<between>TIMELINE, with their paths; what has another name is passed over.
 Result<std::map<TenantTimelineId, std::string>> timelines_below(Task& task, Disk& disk,
