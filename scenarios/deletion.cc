@@ -94,7 +94,7 @@ class Operators {
   void check_nothing_is_left(const std::string& when) {
     if (run_.failed()) return;
     for (const Doomed& doomed : doomed_)
-      if (std::string left = left_of(cluster_, doomed.id); !left.empty())
+      if (std::string left = left_of(cluster_, doomed); !left.empty())
         run_.fail("nothing is left of what was deleted", doomed.name + " " + when + ": " + left);
   }
 
@@ -193,17 +193,30 @@ class Operators {
   bool stopped_ = false;
 };
 
+// A part loses power soon after it may have marked something, while the rest of it goes.
+void crash_one_that_deletes(Cluster& cluster) {
+  Run& run = cluster.run();
+  Random& random = run.random();
+  std::vector<sim::Machine*> parts = cluster.safekeepers();
+  sim::Machine& part = random.chance({2, 3}) ? cluster.pageserver() : *parts[random.below(parts.size())];
+  run.run_for(random.exponential(Duration::milliseconds(200)));
+  if (run.failed() || !part.up()) return;
+  part.power_loss();
+  run.run_for(random.exponential(Duration::milliseconds(300)));
+  if (!run.failed() && !part.up()) part.restart();
+}
+
 void live(Cluster& cluster, Operators& operators) {
   Run& run = cluster.run();
   now_and_then(run, run.options().length / 20, [&] {
     uint64_t what = run.random().below(8);
     if (!run.may_operate()) return;
-    if (what < 3)
-      maybe_branch(cluster, kMostLines);
-    else if (what < 7)
-      operators.delete_a_leaf();
-    else
-      operators.ask_for_what_is_refused();
+    if (what < 3) maybe_branch(cluster, kMostLines);
+    if (what == 7) operators.ask_for_what_is_refused();
+    if (what < 3 || what == 7) return;
+    operators.delete_a_leaf();
+    if (run.random().chance({1, 2}) && run.limited("crashes of those that delete", 1) > 0)
+      crash_one_that_deletes(cluster);
   });
 }
 

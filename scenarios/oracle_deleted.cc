@@ -121,12 +121,14 @@ Result<bool> probe_deleted(Task& task, Cluster& cluster, const Doomed& doomed, R
   return false;
 }
 
-std::string left_of(Cluster& cluster, const TenantTimelineId& id) {
+std::string left_of(Cluster& cluster, const Doomed& doomed) {
+  const TenantTimelineId& id = doomed.id;
   std::string key = cluster.layers().last_key(objstore::timeline_prefix(id));
   if (key.empty()) key = cluster.wal_backup().last_key(objstore::wal_prefix(id));
   if (!key.empty()) return "object " + key;
   std::string folder = "/layers/tenants/" + to_string(id.tenant) + "/timelines/" + to_string(id.timeline);
-  if (cluster.pageserver().storage().find(folder) != nullptr) return "the pageserver's folder " + folder;
+  if (doomed.by_pageserver && cluster.pageserver().storage().find(folder) != nullptr)
+    return "the pageserver's folder " + folder;
   std::string wal = "/data/" + to_string(id.tenant) + "/" + to_string(id.timeline);
   for (sim::Machine* machine : cluster.safekeepers()) {
     auto there = machine->storage().find(wal);

@@ -30,8 +30,9 @@ std::string lost_before_the_mark(const Cluster& cluster, const Doomed& doomed);
 // Asks one of the parts that said it. Fails the run where it is served, or was made again. True: it answered.
 // Errors: Cancelled.
 Result<bool> probe_deleted(Task& task, Cluster& cluster, const Doomed& doomed, Random& random);
-// What is left of it in the object store and on disks; empty: nothing.
-std::string left_of(Cluster& cluster, const TenantTimelineId& id);
+// What is left of it in the object store and on disks; empty: nothing. One that the pageserver has not said
+// to be deleted never was: what its creation has left on the pageserver's disk is no timeline's.
+std::string left_of(Cluster& cluster, const Doomed& doomed);
 // The same of the whole tenant.
 std::string left_of_tenant(Cluster& cluster);
 
