@@ -1,5 +1,6 @@
 #include "scenarios/cluster_parts.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/broker/broker.h"
@@ -252,11 +253,26 @@ Line* Cluster::branch(Line& parent, Duration limit) {
     return {};
   });
   run_.run_until([&] { return *done; }, limit + Duration::seconds(6));
+  if (!*done) unanswered_.push_back(id);
   if (!*done || run_.failed()) return nullptr;
   run_.work().branches++;
   lines_.push_back(std::move(line));
   if (rows_of_ != nullptr) lines_.back()->rows = rows_of_(*lines_.back());
   return lines_.back().get();
+}
+
+void Cluster::give_up(const Line& line) {
+  auto found = std::ranges::find_if(lines_, [&](const auto& one) { return one.get() == &line; });
+  given_up_.push_back(std::move(*found));
+  lines_.erase(found);
+}
+
+safekeeper::DeletionRequest Cluster::deletion(std::optional<TimelineId> timeline) const {
+  safekeeper::DeletionRequest request;
+  request.what = {tenant_, timeline};
+  request.pageserver = management_;
+  for (const auto& [id, node] : all_safekeepers_) request.safekeepers[id] = node.http;
+  return request;
 }
 
 std::vector<sim::Machine*> Cluster::safekeepers() {

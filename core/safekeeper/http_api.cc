@@ -148,10 +148,26 @@ class Api {
     return http::json_response(to_json(timeline->report()));
   }
 
-  Result<http::Response> remove(Task& task, const http::Request& request) {
+  Result<http::Response> remove(Task& task, const Tombstone& what) {
+    TRY_ASSIGN(bool done, timelines_.remove(task, what));
+    return http::json_response({{"done", done}}, done ? 200 : 202);
+  }
+  Result<http::Response> remove_timeline(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY(timelines_.remove(task, id));
-    return http::json_response(json::object());
+    return remove(task, {id.tenant, id.timeline});
+  }
+  Result<http::Response> remove_tenant(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+    return remove(task, {tenant, {}});
+  }
+  Result<http::Response> tombstones(Task&, const http::Request&) {
+    json all = json::array();
+    for (const Tombstone& what : timelines_.tombstones()) {
+      json one{{"tenant_id", to_string(what.tenant)}};
+      if (what.timeline) one["timeline_id"] = to_string(*what.timeline);
+      all.push_back(std::move(one));
+    }
+    return http::json_response(all);
   }
 
   Result<http::Response> membership(Task& task, const http::Request& request) {
@@ -270,7 +286,9 @@ http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, M
   add("GET", "/v1/tenant/timeline", &Api::list);
   add("POST", "/v1/tenant/timeline", &Api::create);
   add("GET", "/v1/tenant/:tenant/timeline/:timeline", &Api::status);
-  add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove);
+  add("GET", "/v1/tombstone", &Api::tombstones);
+  add("DELETE", "/v1/tenant/:tenant", &Api::remove_tenant);
+  add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove_timeline);
   add("PUT", "/v1/tenant/:tenant/timeline/:timeline/membership", &Api::membership);
   add("POST", "/v1/tenant/:tenant/timeline/:timeline/pull", &Api::pull);
   add("PUT", "/v1/tenant/:tenant/timeline/:timeline/exclude", &Api::exclude);

@@ -444,6 +444,14 @@ Status Timeline::bury(Task& task, const consensus::Configuration& configuration)
   return {};
 }
 
+Status Timeline::condemn(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  retired_ = true;
+  ignore_result(Status(fail(Error(Code::Stale, "it was deleted"), false)));
+  return {};
+}
+
 Status Timeline::save(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));

@@ -138,6 +138,8 @@ class Timeline {
   // Leaves a tombstone (timelines.h) for its control file, and serves nobody any more: connections end. For
   // good. Stale where it knows a later configuration.
   Status bury(Task& task, const consensus::Configuration& configuration);
+  // It was deleted: connections end, for good.
+  Status condemn(Task& task);
   // Saves, uploads, removes what is due. Errors are logged inside; never suspends for long but on I/O.
   void manage(Task& task);
   // Persists positions; for a graceful stop.

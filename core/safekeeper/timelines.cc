@@ -29,6 +29,8 @@ Status Timelines::load(Task& task) {
   for (const DirEntry& tenant : tenants) {
     auto tenant_id = parse_tenant_id(tenant.name);
     if (!tenant.is_directory || !tenant_id.ok()) continue;
+    TRY_ASSIGN(bool deleted, load_tombstone(task, {*tenant_id, {}}));
+    if (deleted) continue;
     TRY_ASSIGN(std::vector<DirEntry> entries,
                env_.disk().list(task, join_path(config_.data_dir, tenant.name)));
     for (const DirEntry& entry : entries) {
@@ -42,6 +44,8 @@ Status Timelines::load(Task& task) {
 }
 
 Status Timelines::load_one(Task& task, const TenantTimelineId& id) {
+  TRY_ASSIGN(bool deleted, load_tombstone(task, {id.tenant, id.timeline}));
+  if (deleted) return {};
   auto control = read_control(task, env_.disk(), directory(id));
   if (control.ok() && control->id == id && !control->acceptor.configuration.contains(config_.id)) {
     removed_[id] = *std::move(control);
@@ -101,6 +105,7 @@ Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
     return Error(Code::Stale, "timeline " + to_string(id) +
                                   " was removed from this safekeeper: its members are " +
                                   to_string(*members));
+  if (is_deleted(id)) return Error(Code::Stale, "timeline " + to_string(id) + " was deleted");
   return Error(Code::NotFound, "timeline " + to_string(id) + " is not on this safekeeper");
 }
 
@@ -216,6 +221,7 @@ Status Timelines::exclude(Task& task, const TenantTimelineId& id,
   TRY(lock.acquire(task, mutex_));
   if (filling_.contains(id))
     return Error(Code::Unavailable, "timeline " + to_string(id) + " is being copied to this safekeeper");
+  if (is_deleted(id)) return {};
   if (const consensus::Configuration* members = removed(id);
       members != nullptr && members->generation >= configuration.generation)
     return {};
@@ -292,32 +298,11 @@ Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
   return {};
 }
 
-Status Timelines::remove(Task& task, const TenantTimelineId& id) {
-  Lock lock;
-  TRY(lock.acquire(task, mutex_));
-  if (auto found = timelines_.find(id); found != timelines_.end()) {
-    if (found->second->proposers() + found->second->readers() > 0)
-      return Error(Code::Unavailable, "timeline " + to_string(id) + " is in use");
-    std::shared_ptr<Timeline> timeline = found->second;
-    timelines_.erase(found);
-    TRY(timeline->stop(task, false));
-  }
-  if (leaving_.contains(id))
-    return Error(Code::Unavailable, "timeline " + to_string(id) + " is still being removed");
-  broken_.erase(id);
-  // The control file first and durably: without it what is left is nothing at the next start.
-  std::string control = join_path(directory(id), kControlFileName);
-  Status gone = env_.disk().unlink(task, control);
-  if (gone.is(Code::NotFound)) return {};
-  TRY(gone);
-  TRY(env_.disk().sync_dir(task, directory(id)));
-  removed_.erase(id);
-  return remove_tree(task, env_.disk(), directory(id));
-}
-
 Status Timelines::stop(Task& task) {
   for (auto& [id, timeline] : leaving_)
     if (timeline != nullptr) ignore_result(timeline->stop(task, false));  // there is nothing to save
+  for (auto& [what, clearing] : deleted_)
+    for (auto& timeline : clearing.timelines) ignore_result(timeline->stop(task, false));
   for (auto& [id, timeline] : timelines_)
     if (Status stopped = timeline->stop(task, true); !stopped.ok())
       log_.warn("stop timeline {}: {}", to_string(id), stopped.error().to_string());
@@ -325,6 +310,7 @@ Status Timelines::stop(Task& task) {
 }
 
 void Timelines::manage(Task& task) {
+  clear_all_deleted(task);
   std::vector<TenantTimelineId> leaving;
   for (const auto& [id, timeline] : leaving_) leaving.push_back(id);
   for (const TenantTimelineId& id : leaving)

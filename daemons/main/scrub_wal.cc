@@ -255,9 +255,11 @@ Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const 
 }
 
 Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
-                        const ScrubbedTimelines& known, ScrubReport& report, KeptWals& out) {
+                        const ScrubbedTimelines& known, const Deleted& deleted, ScrubReport& report,
+                        KeptWals& out) {
   TRY_ASSIGN(auto timelines, timelines_below(task, disk, data, ""));
   for (const auto& [id, folder] : timelines) {
+    if (is_deleted(deleted, id)) continue;
     auto timeline = known.find(id);
     SafekeeperTimeline scrubbed(disk, id, folder, report);
     TRY(scrubbed.run(task, timeline == known.end() ? nullptr : &timeline->second.index, safekeeper, out));
