@@ -6,6 +6,7 @@
 #include "scenarios/cluster.h"
 #include "scenarios/compaction.h"
 #include "scenarios/control_api.h"
+#include "scenarios/deletion.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
 #include "scenarios/ledger.h"
@@ -36,6 +37,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kClockTrouble,
                                              kCompaction,
                                              kControlApi,
+                                             kDeletion,
                                              kMembership,
                                              kObjectStore,
                                              kPageserverLoss,

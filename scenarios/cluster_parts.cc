@@ -1,5 +1,6 @@
 #include "scenarios/cluster_parts.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/broker/broker.h"
@@ -19,6 +20,8 @@ constexpr uint16_t kWalPort = 5454;
 constexpr uint16_t kSafekeeperHttp = 7676;
 constexpr uint16_t kBrokerPort = 50051;
 constexpr const char* kDataDirectory = "/initdb";
+// Long enough for timelines to be busy, short enough for them to sleep while a compute is away.
+constexpr Duration kSleepAfter = Duration::seconds(2);
 
 Duration milliseconds(Random& random, uint64_t low, uint64_t high) {
   return Duration::milliseconds(static_cast<int64_t>(random.log_uniform(low, high)));
@@ -81,6 +84,7 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   config.save_interval = milliseconds(random, 200, 30'000);
   config.partial_upload_pause = milliseconds(random, 500, 20'000);
   config.manage_interval = milliseconds(random, 100, 2000);
+  config.sleep_after = kSleepAfter;
   consensus::Member self{NodeId(number), name, kWalPort};
   all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
   if (member) members_.members.push_back(self);
@@ -249,11 +253,26 @@ Line* Cluster::branch(Line& parent, Duration limit) {
     return {};
   });
   run_.run_until([&] { return *done; }, limit + Duration::seconds(6));
+  if (!*done) unanswered_.push_back(id);
   if (!*done || run_.failed()) return nullptr;
   run_.work().branches++;
   lines_.push_back(std::move(line));
   if (rows_of_ != nullptr) lines_.back()->rows = rows_of_(*lines_.back());
   return lines_.back().get();
+}
+
+void Cluster::give_up(const Line& line) {
+  auto found = std::ranges::find_if(lines_, [&](const auto& one) { return one.get() == &line; });
+  given_up_.push_back(std::move(*found));
+  lines_.erase(found);
+}
+
+safekeeper::DeletionRequest Cluster::deletion(std::optional<TimelineId> timeline) const {
+  safekeeper::DeletionRequest request;
+  request.what = {tenant_, timeline};
+  request.pageserver = management_;
+  for (const auto& [id, node] : all_safekeepers_) request.safekeepers[id] = node.http;
+  return request;
 }
 
 std::vector<sim::Machine*> Cluster::safekeepers() {

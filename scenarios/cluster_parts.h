@@ -14,6 +14,7 @@
 #include "core/pageserver/config.h"
 #include "core/pg/made_datadir.h"
 #include "core/safekeeper/config.h"
+#include "core/safekeeper/delete_everywhere.h"
 #include "core/safekeeper/migration.h"
 #include "scenarios/oracle_pages.h"
 #include "scenarios/scenario.h"
@@ -55,6 +56,12 @@ class Cluster {
   // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
   // computes may be added. Null where the limit passed.
   Line* branch(Line& parent, Duration limit);
+  // Branches that were asked for without an answer: they may be there, or may come.
+  const std::vector<TimelineId>& unanswered_branches() const { return unanswered_; }
+  // Nothing is promised of the line any more, nor looked at at the end. Its computes go on.
+  void give_up(const Line& line);
+  // How it is deleted, in all parts; none: the whole tenant.
+  safekeeper::DeletionRequest deletion(std::optional<TimelineId> timeline) const;
 
   // Called for each new line, and for the root at once: what is done with rows there.
   void on_line(std::function<compute::RowWorkload*(const Line&)> rows_of);
@@ -111,6 +118,8 @@ class Cluster {
   consensus::Configuration members_;
   std::map<NodeId, safekeeper::MigrationNode> all_safekeepers_;
   std::vector<std::unique_ptr<Line>> lines_;
+  std::vector<std::unique_ptr<Line>> given_up_;  // their computes may still run
+  std::vector<TimelineId> unanswered_;
   std::vector<std::unique_ptr<compute::ModelComputeConfig>> computes_;
   std::vector<std::string> nodes_;
 };

@@ -6,6 +6,7 @@
 #include "scenarios/oracle_progress.h"
 #include "scenarios/oracle_rebuild.h"
 #include "scenarios/oracle_same_wal.h"
+#include "scenarios/oracle_wal_chain.h"
 
 namespace argon::scenarios {
 namespace {
@@ -90,6 +91,7 @@ void check_end(Cluster& cluster) {
   if (!run.failed()) stop_computes(cluster);
   check_all_pages(cluster, "after computes stopped");
   if (!run.failed()) check_same_wal(cluster);
+  if (!run.failed()) check_wal_chains(cluster);
   check_rebuild(cluster);
 }
 

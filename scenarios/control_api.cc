@@ -13,11 +13,21 @@ namespace {
 constexpr size_t kNames = 6;
 constexpr size_t kClients = 3;
 
-// What one name must do: absent, or a branch at an LSN for ever. Asking again for the same is fine.
+const char* const kDeleted = "deleted";
+
+// What one name must do: absent, then a branch at an LSN, then deleted for ever. Asking again for the same is
+// fine.
 std::optional<std::string> step(const std::string& state, const Operation& o) {
   bool known = o.ret != Operation::kNever;
+  bool there = !state.empty() && state != kDeleted;
   if (o.kind == "show")
-    return !known || o.output == (state.empty() ? "absent" : state) ? std::optional(state) : std::nullopt;
+    return !known || o.output == (there ? state : "absent") ? std::optional(state) : std::nullopt;
+  if (o.kind == "delete") {
+    if (!known) return there ? kDeleted : state;
+    // As long as it goes on, it is said again.
+    if (o.output == kDeleted) return state.empty() ? std::nullopt : std::optional<std::string>(kDeleted);
+    return there ? std::nullopt : std::optional(state);
+  }
   std::string after = state.empty() ? o.input : state;
   if (!known) return after;
   if (o.output == "another exists")
@@ -26,14 +36,14 @@ std::optional<std::string> step(const std::string& state, const Operation& o) {
 }
 
 // The same history without what only makes the search long, which doubles with each operation without an
-// answer. One that shows changes nothing. Of those that ask for the same branch, whatever a later one did,
-// the first may have done at the same moment, and a name is given once.
+// answer. One that shows changes nothing. Of those that ask for the same branch, or for its deletion,
+// whatever a later one did, the first may have done at the same moment, and a name is given once.
 std::vector<Operation> without_idle_unanswered(const std::vector<Operation>& history) {
   std::vector<Operation> kept;
   std::set<std::pair<std::string, std::string>> asked;
   for (const Operation& o : history) {
     bool answered = o.ret != Operation::kNever;
-    if (answered || (o.kind != "show" && asked.emplace(o.key, o.input).second)) kept.push_back(o);
+    if (answered || (o.kind != "show" && asked.emplace(o.key, o.kind + o.input).second)) kept.push_back(o);
   }
   return kept;
 }
@@ -71,6 +81,13 @@ class Clients {
       // A few LSNs, so that clients ask for the same and for different ones.
       Lsn at = commits[random.below(std::min<size_t>(commits.size(), 3))];
       Deadline deadline(task, Duration::milliseconds(static_cast<int64_t>(random.log_uniform(50, 8000))));
+      if (random.chance({1, 12})) {
+        TimelineId id = names_[name];
+        if (random.chance({1, 2})) names_[name] = random_timeline_id(random);
+        Deadline deadline(task, Duration::milliseconds(static_cast<int64_t>(random.log_uniform(50, 8000))));
+        TRY(remove(task, id));
+        continue;
+      }
       TRY(operate(task, names_[name], show ? std::nullopt : std::optional(at)));
     }
     return {};
@@ -96,6 +113,20 @@ class Clients {
     if (branch_at && answer.is(Code::AlreadyExists)) output = "another exists";
     if (output.empty()) return {};
     history_[place].output = output;
+    history_[place].ret = cluster_.run().world().now().ns;
+    answered_++;
+    return {};
+  }
+
+  Status remove(Task& task, const TimelineId& name) {
+    size_t place = history_.size();
+    history_.push_back(
+        {to_string(name), cluster_.run().world().now().ns, Operation::kNever, "delete", "", ""});
+    auto answer = http::fetch_json(
+        task, cluster_.management(), "DELETE",
+        "/v1/tenant/" + to_string(cluster_.tenant()) + "/timeline/" + to_string(name), nullptr);
+    if (!answer.ok() && !answer.is(Code::NotFound)) return {};
+    history_[place].output = answer.ok() ? kDeleted : "absent";
     history_[place].ret = cluster_.run().world().now().ns;
     answered_++;
     return {};
@@ -155,7 +186,7 @@ void control_api_body(Run& run) {
 
 constinit const Scenario kControlApi{
     "control-api",
-    "creating and showing branches is linearizable, and so is a tenant's configuration",
+    "creating, showing and deleting branches is linearizable, and so is a tenant's configuration",
     control_api_body,
     {10, 10, 0},
     false};

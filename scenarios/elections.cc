@@ -12,6 +12,7 @@
 #include "core/safekeeper/timeline.h"
 #include "scenarios/draw.h"
 #include "scenarios/oracle_safekeeper_disk.h"
+#include "scenarios/oracle_wal_chain.h"
 #include "scenarios/oracle_wal_history.h"
 
 namespace argon::scenarios {
@@ -46,6 +47,7 @@ safekeeper::SafekeeperConfig safekeeper_config(uint64_t id, Random& random) {
   config.broker = Address::tcp("broker", kBrokerPort);
   config.object_store_dir = "/objects";
   config.save_interval = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(200, 30'000)));
+  config.sleep_after = Duration::seconds(1);
   return config;
 }
 
@@ -383,6 +385,8 @@ void elections(Run& run) {
   run.heal();
   check_progress(run, shared, "after healing");
   if (!run.failed()) compare_wal(shared);
+  if (Status same = compare_chains(shared.disks); !same.ok())
+    run.fail("hash chains are the same", same.error().message());
 }
 
 }  // namespace

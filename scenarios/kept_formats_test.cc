@@ -1,5 +1,5 @@
-// Files as version 1 of each format wrote them are kept in scenarios/kept/v1: every later build must read
-// them, and read the same from them.
+// Files as version 1 of each format wrote them are kept in scenarios/kept/v1, and those of a second version
+// in v2: every later build must read them, and read the same from them.
 //
 // A format that changes gets a new version and a folder beside v1. Then what is written for comparison here
 // must be in the new folder, while the old files stay and are read as before. To make the files of a new
@@ -19,15 +19,15 @@
 namespace argon {
 namespace {
 
-Bytes kept(const std::string& name) {
-  std::ifstream in(std::string(KEPT_FOLDER) + "/v1/" + name, std::ios::binary);
+Bytes kept(const std::string& name, const std::string& version = "v1") {
+  std::ifstream in(std::string(KEPT_FOLDER) + "/" + version + "/" + name, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   return to_bytes(as_bytes(text));
 }
 
 // What is written today, byte for byte what was written then.
-void expect_same(const std::string& name, const Bytes& today) {
-  if (kept(name) == today) return;
+void expect_same(const std::string& name, const Bytes& today, const std::string& version = "v1") {
+  if (kept(name, version) == today) return;
   std::filesystem::path made = std::filesystem::path(testing::TempDir()) / name;
   std::ofstream(made, std::ios::binary)
       .write(reinterpret_cast<const char*>(today.data()), static_cast<std::streamsize>(today.size()));
@@ -57,10 +57,17 @@ safekeeper::TimelineControl control_of_then() {
 }
 
 TEST(KeptFormats, ASafekeepersControlFile) {
-  expect_same("safekeeper.control", safekeeper::encode_control(control_of_then()));
   auto read = safekeeper::decode_control(kept("safekeeper.control"));
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   EXPECT_EQ(*read, control_of_then());
+
+  safekeeper::TimelineControl second = control_of_then();
+  second.closed_at = Lsn(0x1600240);
+  second.chain = {{Lsn(0x1500028), 0x1122334455667788}};
+  expect_same("safekeeper.control", safekeeper::encode_control(second), "v2");
+  read = safekeeper::decode_control(kept("safekeeper.control", "v2"));
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, second);
 }
 
 using namespace pageserver;

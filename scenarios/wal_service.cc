@@ -1,5 +1,6 @@
 #include "scenarios/wal_service.h"
 
+#include "scenarios/oracle_full_disk.h"
 #include "scenarios/wal_service_parts.h"
 
 namespace argon::scenarios {
@@ -68,6 +69,8 @@ void wal_service(Run& run) {
     *ended = true;
     return {};
   });
+  cluster.compute().spawn("full disks",
+                          [&run, &cluster](Task& task) { return watch_full_disks(task, run, cluster); });
   plan_power_cuts(run, cluster);
   std::vector<std::string> nodes{"broker"};
   for (sim::Machine* machine : cluster.safekeepers()) nodes.push_back(machine->name());

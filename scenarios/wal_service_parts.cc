@@ -1,6 +1,12 @@
 #include "scenarios/wal_service_parts.h"
 
+#include <nlohmann/json.hpp>
+
+#include "core/base/checksum.h"
 #include "core/broker/broker.h"
+#include "core/http/client.h"
+#include "core/pg/wal_page.h"
+#include "core/safekeeper/donor.h"
 #include "core/safekeeper/safekeeper.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
@@ -12,6 +18,7 @@ using namespace argon::literals;
 
 constexpr uint64_t kSafekeepers = 3;
 constexpr uint16_t kWalPort = 5454;
+constexpr uint16_t kHttpPort = 7676;
 constexpr uint64_t kSystemId = 4711;
 constexpr Lsn kReadFrom = pg::segment_start(WalLedger::kStart);
 
@@ -25,11 +32,12 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.data_dir = "/data/wal";
   config.object_store_dir = "/data/store";
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
-  config.listen_http = Address::tcp("0.0.0.0", 7676);
+  config.listen_http = Address::tcp("0.0.0.0", kHttpPort);
   config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
-  config.advertise_http = node_name(i) + ":7676";
+  config.advertise_http = node_name(i) + ":" + std::to_string(kHttpPort);
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
+  config.sleep_after = 1_s;
   return safekeeper::run_safekeeper(task, env, config);
 }
 
@@ -159,26 +167,28 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
     }
     ledger_.term = std::max(ledger_.term, driver.seen_term());
     TRY(driver.stop(task));
-    TRY(task.sleep(env.random("compute.pause").between(10_ms, 300_ms)));
+    // Now and then long enough for everybody to fall asleep.
+    Random& random = env.random("compute.pause");
+    TRY(task.sleep(random.chance({1, 8}) ? random.between(3_s, 8_s) : random.between(10_ms, 300_ms)));
   }
   return {};
 }
 
-// Over one connection, what comes after `all`, until everything acknowledged is there.
-Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) const {
+// Over one connection, what comes at `at` and after.
+Status WalCluster::read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take) {
   TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
-  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(kReadFrom + all.size())));
-  while (kReadFrom + all.size() < ledger_.acknowledged) {
+  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(at)));
+  while (at < until) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");
     TRY_ASSIGN(auto message, wire::parse_replication_server_message(*chunk));
     if (auto* data = std::get_if<wire::XLogData>(&message)) {
-      if (data->start != kReadFrom + all.size())
-        return Error(Code::Corrupt, "a gap at " + to_string(data->start));
-      append(all, data->data);
+      if (data->start != at) return Error(Code::Corrupt, "a gap at " + to_string(data->start));
+      TRY(take(at, data->data));
+      at += data->data.size();
     }
   }
   return {};
@@ -186,37 +196,80 @@ Status WalCluster::read_on(Task& task, const std::string& host, Bytes& all) cons
 
 // All WAL from the start of the timeline's first segment, where stock walreceivers begin: one that is cut off
 // connects again and goes on.
-Result<Bytes> WalCluster::read_all(Task& task, const std::string& host) const {
+Status WalCluster::read_all(Task& task, const std::string& host, const Take& take) const {
   Deadline deadline(task, 30_s);
-  Bytes all;
+  Lsn at = kReadFrom;
   for (;;) {
-    Status read = read_on(task, host, all);
-    if (read.ok()) return all;
-    if (!read.is(Code::Disconnected)) return read.error();
+    Status read = read_on(task, host, at, ledger_.acknowledged, take);
+    if (!read.is(Code::Disconnected)) return read;
     TRY(task.sleep(100_ms));
   }
 }
 
-// Before the timeline's first LSN there are pages without records.
-Status WalCluster::check_empty_pages(ByteView all) {
-  for (Lsn page = kReadFrom; page < WalLedger::kStart; page += pg::kWalBlockSize) {
-    size_t at = page - kReadFrom;
-    size_t header = pg::page_header_size(page);
-    TRY(pg::read_page_header(all.subspan(at, header), page, {kSystemId}));
-    size_t end = std::min<size_t>(at + pg::kWalBlockSize, WalLedger::kStart - kReadFrom);
-    if (!all_zeros(all.subspan(at + header, end - at - header)))
-      return Error(Code::Corrupt, "something lies before the first LSN, in the page at " + to_string(page));
+Result<nlohmann::json> WalCluster::status(Task& task, const std::string& safekeeper) const {
+  Deadline deadline(task, 2_s);
+  return http::fetch_json(
+      task, Address::tcp(safekeeper, kHttpPort), "GET",
+      "/v1/tenant/" + to_string(timeline_id().tenant) + "/timeline/" + to_string(timeline_id().timeline),
+      nullptr);
+}
+
+Status WalCluster::read(Task& task, const std::string& safekeeper, Lsn until) const {
+  Lsn at = kReadFrom;
+  return read_on(task, safekeeper, at, until, [](Lsn, ByteView) { return Status(); });
+}
+
+// Before the timeline's first LSN there are pages without records: `page` is a whole one, or what lies on the
+// page of that LSN before it.
+Status WalCluster::check_empty_page(Lsn at, ByteView page) {
+  size_t header = pg::page_header_size(at);
+  TRY(pg::read_page_header(page.first(header), at, {kSystemId}));
+  if (all_zeros(page.subspan(header))) return {};
+  return Error(Code::Corrupt, "something lies before the first LSN, in the page at " + to_string(at));
+}
+
+Status WalCluster::check_bytes(Lsn at, ByteView wal, Bytes& page) const {
+  while (!wal.empty() && at < WalLedger::kStart) {
+    Lsn end = std::min(pg::page_start(at) + pg::kWalBlockSize, WalLedger::kStart);
+    size_t n = std::min<uint64_t>(wal.size(), end - at);
+    append(page, wal.first(n));
+    wal = wal.subspan(n);
+    at += n;
+    if (at < end) continue;
+    TRY(check_empty_page(at - page.size(), page));
+    page.clear();
   }
-  return {};
+  if (at >= ledger_.acknowledged) return {};
+  wal = wal.first(std::min<uint64_t>(wal.size(), ledger_.acknowledged - at));
+  if (std::equal(wal.begin(), wal.end(),
+                 ledger_.log.begin() + static_cast<ptrdiff_t>(at - WalLedger::kStart)))
+    return {};
+  return Error(Code::Corrupt, "other WAL than was acknowledged, from " + to_string(at) + " on");
+}
+
+// Its hash chain is that of what was acknowledged, which is hashed here by other means.
+Status WalCluster::check_chain(Task& task, const std::string& safekeeper) const {
+  safekeeper::ChainLink wanted = safekeeper::first_link(timeline_id(), WalLedger::kStart);
+  while (wanted.at < ledger_.acknowledged) {
+    Lsn end = std::min(ledger_.acknowledged, pg::segment_start(wanted.at) + pg::kWalSegmentSize);
+    ByteView wal = ByteView(ledger_.log).subspan(wanted.at - WalLedger::kStart, end - wanted.at);
+    wanted = safekeeper::next_link(wanted, end, crc32c(wal));
+  }
+  std::optional<safekeeper::ChainLink> has;
+  Deadline deadline(task, 30_s);
+  while (!has) {
+    TRY_ASSIGN(has, safekeeper::ask_chain(task, Address::tcp(safekeeper, kHttpPort), timeline_id(),
+                                          ledger_.acknowledged));
+    if (!has) TRY(task.sleep(100_ms));
+  }
+  if (*has == wanted) return {};
+  return Error(Code::Corrupt, "its hash chain is not that of what was acknowledged");
 }
 
 Status WalCluster::check(Task& task, const std::string& safekeeper) const {
-  TRY_ASSIGN(Bytes all, read_all(task, safekeeper));
-  TRY(check_empty_pages(all));
-  ByteView wal = ByteView(all).subspan(WalLedger::kStart - kReadFrom);
-  auto wanted = static_cast<ptrdiff_t>(ledger_.acknowledged - WalLedger::kStart);
-  if (std::equal(wal.begin(), wal.begin() + wanted, ledger_.log.begin())) return {};
-  return Error(Code::Corrupt, "other WAL than was acknowledged");
+  Bytes page;
+  TRY(read_all(task, safekeeper, [&](Lsn at, ByteView wal) { return check_bytes(at, wal, page); }));
+  return check_chain(task, safekeeper);
 }
 
 }  // namespace argon::scenarios

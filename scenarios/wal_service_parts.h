@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace argon::scenarios {
 
 // The compute's memory: it survives, since it is what the safekeepers are held to.
 struct WalLedger {
-  static constexpr Lsn kStart{0x1012B28};  // within a segment and a page, as a branch's
+  // Within a segment and a page, as a branch's; the segment ends after 2 MB, so that each run fills it.
+  static constexpr Lsn kStart{0x1E12B28};
 
   Bytes log;  // from kStart: everything that may be in the WAL
   std::vector<pg::PlacedRecord> records;
@@ -38,9 +40,13 @@ class WalCluster {
   // end it waits (a while) until all safekeepers have everything, and tells them that it is committed.
   // Errors: only those of being stopped. `may_write` is asked before each record.
   Status write(Task& task, std::function<bool()> enough, std::function<bool()> may_write = nullptr);
-  // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it. Corrupt, or why it
-  // cannot be read.
+  // Whether a safekeeper has exactly what was acknowledged, as a stock reader gets it and as its hash chain
+  // says. Corrupt, or why it cannot be read.
   Status check(Task& task, const std::string& safekeeper) const;
+  // What a safekeeper says of the timeline over HTTP.
+  Result<nlohmann::json> status(Task& task, const std::string& safekeeper) const;
+  // Reads all WAL up to `until` from a safekeeper. Errors: what it says; Disconnected.
+  Status read(Task& task, const std::string& safekeeper, Lsn until) const;
 
   WalLedger& ledger() { return ledger_; }
   sim::Machine& compute() { return *compute_; }
@@ -54,9 +60,13 @@ class WalCluster {
  private:
   Status write_in_one_term(Task& task, compute::ProposerDriver& driver, Lsn start);
   Status settle(Task& task, compute::ProposerDriver& driver);
-  Status read_on(Task& task, const std::string& host, Bytes& all) const;
-  static Status check_empty_pages(ByteView all);
-  Result<Bytes> read_all(Task& task, const std::string& host) const;
+  using Take = std::function<Status(Lsn at, ByteView wal)>;
+  static Status read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take);
+  static Status check_empty_page(Lsn at, ByteView page);
+  // Of what comes next. `page` collects what lies before the first LSN.
+  Status check_bytes(Lsn at, ByteView wal, Bytes& page) const;
+  Status check_chain(Task& task, const std::string& safekeeper) const;
+  Status read_all(Task& task, const std::string& host, const Take& take) const;
 
   WalLedger ledger_;
   std::function<bool()> enough_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/pg/wal_page.h"
 #include "scenarios/wal_service_parts.h"
 
@@ -49,6 +51,29 @@ TEST_F(WalService, AMemberThatWasAwayIsFilledUpByItsPeersWithoutACompute) {
   write([&] { return cluster.ledger().commits >= 60; }, 60_s);
   third.restart();
   world.run_for(10_s);
+  check_all();
+}
+
+TEST_F(WalService, AFullDiskRefusesWalAndServesReaders) {
+  sim::Machine& third = *cluster.safekeepers()[2];
+  write([&] { return cluster.ledger().commits >= 20; }, 60_s);
+  Lsn before = cluster.ledger().acknowledged;
+  third.faults.begin(faults::Kind::NoSpace, 1);
+  write([&] { return cluster.ledger().commits >= 60; }, 60_s);
+  Result<nlohmann::json> status = nlohmann::json();
+  Status read = world.run(cluster.compute(), [&](Task& task) -> Status {
+    status = cluster.status(task, third.name());
+    return cluster.read(task, third.name(), before);
+  });
+  EXPECT_TRUE(read.ok()) << read.error().to_string();
+  ASSERT_TRUE(status.ok()) << status.error().to_string();
+  EXPECT_FALSE(status->contains("failure")) << status->dump();
+  ASSERT_TRUE(status->contains("wal_refused")) << status->dump();
+  EXPECT_NE(status->at("wal_refused").dump().find("No space left on device"), std::string::npos);
+
+  third.faults.end(faults::Kind::NoSpace);
+  write([&] { return cluster.ledger().commits >= 80; }, 60_s);
+  EXPECT_EQ(third.boots(), 1u);
   check_all();
 }
 

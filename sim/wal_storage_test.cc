@@ -57,7 +57,7 @@ struct Disked {
 };
 
 Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, const consensus::AcceptorState& state) {
-  return WalStorage::open(task, disk, kDirectory, state, Logger(task.env().log()));
+  return WalStorage::open(task, disk, kDirectory, state, Lsn(), Logger(task.env().log()));
 }
 
 // A fresh timeline with `records` records of 1000 bytes; its writer.

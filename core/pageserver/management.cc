@@ -136,6 +136,15 @@ class Routes {
     TRY_ASSIGN(std::shared_ptr<Timeline> made, tenants_.create_root(task, id, data, system_id));
     return http::json_response(describe(*made), 201);
   }
+  Result<http::Response> remove(Task& task, const DeletionTarget& target) const {
+    Status removed = tenants_.remove(task, target);
+    if (removed.ok()) return http::json_response(json::object(), 202);
+    if (!removed.is(Code::NotFound)) return removed.error();
+    return http::json_response({{"msg", removed.error().message()},
+                                {"code", to_string(Code::NotFound)},
+                                {"deleted", tenants_.was_deleted(target)}},
+                               404);
+  }
   Result<http::Response> checkpoint(Task& task, const http::Request& request) const {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
@@ -209,6 +218,15 @@ void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, 
   const std::string timeline = "/v1/tenant/:tenant/timeline/:timeline";
   router.add("GET", timeline,
              [routes](Task& task, const Request& r) { return routes->show_timeline(task, r); });
+  router.add("DELETE", timeline, [routes](Task& task, const Request& r) -> Result<http::Response> {
+    TRY_ASSIGN(TenantTimelineId id, id_of(r));
+    return routes->remove(task, {id.tenant, id.timeline});
+  });
+  router.add("DELETE", "/v1/tenant/:tenant",
+             [routes](Task& task, const Request& r) -> Result<http::Response> {
+               TRY_ASSIGN(TenantId tenant, parse_tenant_id(r.parameter("tenant")));
+               return routes->remove(task, {tenant, {}});
+             });
   router.add("PUT", timeline + "/checkpoint",
              [routes](Task& task, const Request& r) { return routes->checkpoint(task, r); });
   router.add("PUT", timeline + "/compact",

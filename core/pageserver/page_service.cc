@@ -128,7 +128,12 @@ class PageStream {
 class Connection {
  public:
   Connection(Stream& stream, Tenants& tenants, Metrics& metrics, const PageServiceOptions& options)
-      : in_(stream), server_(in_, stream), tenants_(tenants), metrics_(metrics), options_(options) {}
+      : stream_(stream),
+        in_(stream),
+        server_(in_, stream),
+        tenants_(tenants),
+        metrics_(metrics),
+        options_(options) {}
 
   Status run(Task& task) {
     {
@@ -167,9 +172,10 @@ class Connection {
   Status pagestream(Task& task, const std::vector<std::string>& words) {
     TRY_ASSIGN(TenantTimelineId id, parse_ids(words, 1));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    Timeline::Guest guest(*timeline, stream_);
     server_.put_copy_both_response();
     TRY(server_.flush(task));
-    PageStream stream(std::move(timeline), server_, metrics_);
+    PageStream stream(timeline, server_, metrics_);
     TRY(stream.run(task));
     server_.put_copy_done();
     server_.put_command_complete("COPY 0");
@@ -189,6 +195,7 @@ class Connection {
       }
     }
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    Timeline::Guest guest(*timeline, stream_);
     TRY_ASSIGN(backup.lsn, timeline->effective_lsn(task, wanted, wanted == Lsn::max() ? Lsn() : wanted));
     server_.put_copy_out_response();
     TRY(write_backup(task, *timeline, backup, [&](ByteView bytes) -> Status {
@@ -215,6 +222,7 @@ class Connection {
     return {};
   }
 
+  Stream& stream_;
   wire::BufferedReader in_;
   wire::PgServer server_;
   Tenants& tenants_;

@@ -72,12 +72,16 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   {
     Scope scope(task);
     tenants.emplace(services, options, config.data_dir, [&](std::shared_ptr<Timeline> timeline) {
-      scope.spawn("timeline", [timeline](Task& t) { return timeline->run(t); });
-      if (!config.broker) return;
-      scope.spawn("receiver",
-                  [&, timeline](Task& t) { return receive_wal(t, *timeline, news, config.receiver); });
-      scope.spawn("rebuild",
-                  [&, timeline](Task& t) { return rebuild_layers(t, *timeline, news, config.receiver); });
+      scope.spawn("timeline", [&, timeline](Task& t) {
+        return timeline->live(t, [&](Scope& life) {
+          life.spawn("layers", [&](Task& fiber) { return timeline->run(fiber); });
+          if (!config.broker) return;
+          life.spawn("receiver",
+                     [&](Task& fiber) { return receive_wal(fiber, *timeline, news, config.receiver); });
+          life.spawn("rebuild",
+                     [&](Task& fiber) { return rebuild_layers(fiber, *timeline, news, config.receiver); });
+        });
+      });
     });
     Status attached = tenants->attach_all(task);
     if (!attached.ok()) {
@@ -95,6 +99,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
       }
       return {};
     });
+    scope.spawn("deletions", [&](Task& t) { return tenants->run_deletions(t); });
     scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
     scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });
     log.info("pageserver {} serves pages at {}, management at {}", config.id.value,

@@ -6,6 +6,7 @@
 
 #include "core/env/io.h"
 #include "core/env/points.h"
+#include "core/pageserver/deletion.h"
 
 namespace argon::pageserver {
 
@@ -58,6 +59,10 @@ void note_object(std::map<TenantId, RemoteTenant>& tenants, std::string_view key
     // As with indexes, the greatest name is the newest.
     std::string& newest = tenants[*tenant].newest_config;
     newest = std::max(newest, std::string(key));
+    return;
+  }
+  if (RemoteTenant known; note_mark(known, rest)) {
+    note_mark(tenants[*tenant], rest);
     return;
   }
   if (!rest.starts_with(kTimelines) || rest.size() < kTimelines.size() + 33) return;

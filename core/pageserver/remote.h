@@ -10,11 +10,14 @@
 // A tenant's configuration is "tenants/TENANT/config-GENERATION-SEQUENCE" (8 and 16 hex digits), by the same
 // rule.
 //
+// What was deleted is marked (deletion.h).
+//
 // Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
 // of a pageserver has one of its own.
 
 #pragma once
 
+#include <optional>
 #include <set>
 
 #include "core/objstore/keys.h"
@@ -28,6 +31,12 @@ struct RemoteTenant {
   Generation newest;                               // the highest one claimed
   std::map<TimelineId, std::string> newest_index;  // key of each timeline's truth
   std::string newest_config;                       // key of its configuration; empty: there is none
+  std::optional<Generation> mark;                  // of its deletion, the newest
+  std::map<TimelineId, Generation> timeline_marks;
+
+  // As deletion.h says what a mark is worth.
+  bool is_deleted() const { return mark && *mark >= newest; }
+  bool is_deleted(const TimelineId& timeline) const;
 };
 
 // All tenants with all timelines. Suspends.

@@ -42,7 +42,8 @@ std::string Tenants::folder_of(const TenantTimelineId& id) const {
 Result<const Tenants::Tenant*> Tenants::find(const TenantId& id) const {
   auto found = tenants_.find(id);
   if (found != tenants_.end()) return &found->second;
-  return Error(Code::NotFound, "tenant " + to_string(id) + " does not exist here");
+  return Error(Code::NotFound, "tenant " + to_string(id) +
+                                   (deletions_.marked({id, {}}) ? " was deleted" : " does not exist here"));
 }
 
 Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) const {
@@ -53,8 +54,9 @@ Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) cons
   if (auto damaged = damaged_.find(id); damaged != damaged_.end())
     return damaged->second.with("timeline " + to_string(id) + " cannot be loaded");
   if (timeline == tenant->timelines.end())
-    return Error(Code::NotFound, "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
-                                     " does not exist here");
+    return Error(Code::NotFound,
+                 "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
+                     (deletions_.marked({id.tenant, id.timeline}) ? " was deleted" : " does not exist here"));
   return timeline->second;
 }
 
@@ -114,15 +116,21 @@ Status Tenants::attach_all(Task& task) {
 }
 
 Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote) {
+  if (remote.is_deleted()) {
+    deletions_.begin({tenant, {}}, {});
+    return {};
+  }
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
   add(tenant, generation);
+  for (const auto& [timeline, mark] : remote.timeline_marks)
+    if (remote.is_deleted(timeline)) deletions_.begin({tenant, timeline}, {});
   if (!remote.newest_config.empty()) {
     pending_configs_.emplace(tenant, remote.newest_config);
     set_config(tenants_.at(tenant), Error(Code::Unavailable, "the tenant's configuration is not read yet"),
                remote.newest_config);
   }
   for (const auto& [timeline, key] : remote.newest_index)
-    pending_.emplace(TenantTimelineId{tenant, timeline}, key);
+    if (!remote.is_deleted(timeline)) pending_.emplace(TenantTimelineId{tenant, timeline}, key);
   return {};
 }
 
@@ -154,6 +162,12 @@ Status Tenants::attach_pending(Task& task) {
 Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key) {
   TRY_ASSIGN(TimelineIndex index, get_index(task, services_.objects, key, id));
   Tenant& tenant = tenants_[id.tenant];
+  // Its first index came late, after the ancestor was deleted: nobody was told that it exists.
+  if (index.ancestor && deletions_.marked({id.tenant, *index.ancestor})) {
+    services_.env.probe("pageserver.branch-of-a-deleted-timeline"_probe);
+    unmarked_.insert({id.tenant, id.timeline});
+    deletions_.wake();
+  }
   if (index.ancestor && !tenant.timelines.contains(*index.ancestor))
     return Error(Code::NotFound, "its ancestor " + to_string(*index.ancestor) + " is not loaded");
   return load(task, id, index, key, tenant.generation);
@@ -244,6 +258,7 @@ Status Tenants::configure(Task& task, const TenantId& id, const TenantConfig& co
 Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  TRY(check_not_marked({tenant, {}}));
   if (tenants_.contains(tenant)) return {};
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, Generation()));
   add(tenant, generation);
@@ -255,6 +270,7 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
   TRY(create_tenant(task, id.tenant));
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  TRY(check_not_marked({id.tenant, id.timeline}));
   TRY(finish_creation(task, id));
   if (auto known = find(id); !known.ok()) {
     if (!known.is(Code::NotFound)) return known.error();
@@ -298,6 +314,8 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   }
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  TRY(check_not_marked({id.tenant, id.timeline}));
+  TRY(find({id.tenant, ancestor}));  // it may have been deleted meanwhile
   TRY(finish_creation(task, id));
   if (auto known = find(id); !known.ok()) {
     if (!known.is(Code::NotFound)) return known.error();
@@ -310,6 +328,10 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
     TRY((*known)->settle(task));
     return *known;
   }
+  if (unmarked_.contains({id.tenant, ancestor}))
+    return Error(Code::Unavailable, "timeline " + to_string(parent->id()) + " may be deleted already");
+  // A mark of its deletion that an earlier life has put, and that comes late, counts no more (deletion.h).
+  TRY(parent->settle(task));
   Lsn at = branch_point(lsn.value_or(parent->last_record()));
   TRY(parent->check_readable(at));
   if (at > parent->last_record())

@@ -1,4 +1,5 @@
-// Tenants: all timelines of a pageserver, and their life: attach at start, create, branch.
+// Tenants: all timelines of a pageserver, and their life: attach at start, create, branch, delete
+// (deletion.h; tenants_deletion.cc).
 //
 // The object store says what exists; the local disk is a cache of it that may be empty, or older. A
 // timeline exists once its first index is in the object store, and create() and branch() return only
@@ -10,6 +11,7 @@
 #include <map>
 #include <memory>
 
+#include "core/pageserver/deletion.h"
 #include "core/pageserver/import.h"
 #include "core/pageserver/timeline.h"
 
@@ -24,7 +26,11 @@ class Tenants {
   using Started = std::function<void(std::shared_ptr<Timeline>)>;
 
   Tenants(Services& services, const TimelineOptions& options, std::string folder, Started started)
-      : services_(services), options_(options), folder_(std::move(folder)), started_(std::move(started)) {}
+      : services_(services),
+        options_(options),
+        folder_(std::move(folder)),
+        started_(std::move(started)),
+        deletions_(services, folder_) {}
 
   // Loads everything the object store lists. A timeline that is damaged is logged and not served, and none is
   // made in its place; one that cannot be loaded now, and branches of it, wait for attach_pending(). Errors:
@@ -34,19 +40,30 @@ class Tenants {
   Status attach_pending(Task& task);
   bool pending() const { return !pending_.empty() || !pending_configs_.empty(); }
 
-  // Idempotent. Errors: those of the object store.
+  // Idempotent. Errors: AlreadyExists (it was deleted); those of the object store.
   Status create_tenant(Task& task, const TenantId& tenant);
   // Durable when it returns, and in force. Errors: NotFound; those of the object store: where the put was not
   // answered, the next start may find either one.
   Status configure(Task& task, const TenantId& tenant, const TenantConfig& config);
-  // A root timeline from a data directory on this node. AlreadyExists unless it is the same again.
+  // A root timeline from a data directory on this node. AlreadyExists unless it is the same again, or where
+  // it was deleted.
   Result<std::shared_ptr<Timeline>> create_root(Task& task, const TenantTimelineId& id,
                                                 const std::string& data, uint64_t system_id = 0);
   // A branch; no LSN: at the ancestor's end. Metadata only. The LSN is moved down to where a record
   // can start. Idempotent for the same arguments. Errors: NotFound, Invalid (the LSN is not there
-  // yet, or before the history), AlreadyExists.
+  // yet, or before the history), AlreadyExists (with another history, or it was deleted), Unavailable (its
+  // ancestor's deletion may have begun).
   Result<std::shared_ptr<Timeline>> branch(Task& task, const TenantTimelineId& id, const TimelineId& ancestor,
                                            std::optional<Lsn> lsn);
+
+  // Ok: it is deleted for good, and nobody is served any more, while files and objects go (run_deletions()).
+  // Errors: NotFound (there is none, or it was deleted and nothing is left of it); Stale, with their ids: a
+  // timeline with branches, or with one that may be; Unavailable: nothing was done. After other errors it may
+  // have begun: then it is gone on with, and no branch is made meanwhile.
+  Status remove(Task& task, const DeletionTarget& target);
+  bool was_deleted(const DeletionTarget& target) const { return deletions_.marked(target); }
+  // Goes on with deletions until the task is cancelled.
+  Status run_deletions(Task& task);
 
   // NotFound names the tenant or timeline; Unavailable: it exists, but is not loaded; Corrupt, Unsupported:
   // it exists, but cannot be.
@@ -78,6 +95,12 @@ class Tenants {
   Status finish_creation(Task& task, const TenantTimelineId& id);
   // Unavailable while there is no room for another creation, and none of those begun can be finished.
   Status make_room(Task& task);
+  // AlreadyExists where the id was deleted.
+  Status check_not_marked(const DeletionTarget& target) const;
+  Status may_remove(Task& task, const DeletionTarget& target);
+  Result<std::vector<TimelineId>> branches_of(Task& task, const TenantTimelineId& id);
+  Result<bool> is_branch_of(Task& task, const TenantTimelineId& pending, const TimelineId& ancestor);
+  std::vector<std::shared_ptr<Timeline>> take_out(const DeletionTarget& target);
   Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
                                            uint64_t system_id);
 
@@ -92,6 +115,8 @@ class Tenants {
   // Whose first upload has failed: the object store may have them, or may get them late, so that an id is
   // theirs. At most kUndecidedMax.
   std::map<TenantTimelineId, std::shared_ptr<Timeline>> undecided_;
+  Deletions deletions_;
+  std::set<DeletionTarget> unmarked_;  // whose mark was put without an answer: to be put again
   Mutex changing_;
 };
 

@@ -55,6 +55,27 @@ Status Timeline::run(Task& task) {
   return scope.join(task);
 }
 
+Status Timeline::live(Task& task, const std::function<void(Scope&)>& begin) {
+  if (retired_) return {};
+  Scope life(task);
+  life_ = &life;
+  begin(life);
+  Status ended = life.join(task);
+  life_ = nullptr;
+  return retired_ ? Status() : ended;
+}
+
+void Timeline::retire() {
+  retired_ = true;
+  if (life_ != nullptr) life_->cancel();
+  for (const auto& [number, stream] : guests_) stream->close();
+}
+
+Timeline::Guest::Guest(Timeline& timeline, Stream& stream)
+    : timeline_(timeline), number_(timeline.next_guest_++) {
+  timeline.guests_[number_] = &stream;
+}
+
 Result<Ingest*> Timeline::ingest(Task& task) {
   if (ingest_) return ingest_.get();
   TRY_ASSIGN(pg::TrackedState state, catalog_.tracked(task, last_record()));
@@ -134,6 +155,7 @@ Status Timeline::flush_loop(Task& task) {
 Status Timeline::upload(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
+  if (retired_) return Error(Code::NotFound, "timeline " + to_string(id()) + " was deleted");
   Result<TimelineIndex> index = remote_.upload(task, store_);
   if (index.is(Code::Corrupt) && remote_.has_index()) {
     wants_rebuild_ = true;

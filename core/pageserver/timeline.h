@@ -9,6 +9,8 @@
 
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 
 #include "core/base/metrics.h"
@@ -60,6 +62,25 @@ class Timeline {
   // Flushes, compacts and uploads until the task is cancelled. Errors of the disk and the object store
   // are logged and tried again.
   Status run(Task& task);
+  // Runs what `begin` spawns into a scope, until that has ended or the timeline is retired.
+  Status live(Task& task, const std::function<void(Scope&)>& begin);
+  bool lives() const { return life_ != nullptr; }
+  // It was deleted: its fibers and its guests' connections end, nothing is uploaded any more. Does not
+  // suspend.
+  void retire();
+  bool retired() const { return retired_; }
+  // A connection that reads the timeline, for as long as this lives.
+  class Guest {
+   public:
+    Guest(Timeline& timeline, Stream& stream);
+    ~Guest() { timeline_.guests_.erase(number_); }
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+
+   private:
+    Timeline& timeline_;
+    uint64_t number_;
+  };
   // Where the first WAL goes to. Made on first use, once the state at the end of the timeline can be
   // read (a branch may have to wait for its ancestor's WAL).
   Result<Ingest*> ingest(Task& task);
@@ -114,6 +135,10 @@ class Timeline {
   Watermark<Lsn> remote_consistent_;
   Mutex compacting_;
   Mutex uploading_;
+  Scope* life_ = nullptr;
+  bool retired_ = false;
+  std::map<uint64_t, Stream*> guests_;
+  uint64_t next_guest_ = 0;
   Lsn images_failed_at_;
   bool wants_rebuild_ = false;
   WaitList rebuild_wanted_;

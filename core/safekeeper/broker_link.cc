@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/env/points.h"
+
 namespace argon::safekeeper {
 namespace {
 
@@ -44,12 +46,12 @@ Status BrokerLink::talk(Task& task, broker::BrokerClient& client) {
 }
 
 BrokerLink::Positions BrokerLink::positions_of(const Timeline& timeline) {
-  const consensus::Acceptor& a = timeline.acceptor();
+  const consensus::AcceptorState& state = timeline.state();
   consensus::MemberReport report = timeline.position();
   // Of the log that the report names, and of no later one: the acceptor may be ahead of what is done.
-  Lsn commit = std::min(a.commit(), report.position.flush);
-  return {
-      report, commit, timeline.backup(), timeline.remote_consistent(), a.truncate(), a.state().local_start};
+  Lsn commit = std::min(state.commit, report.position.flush);
+  return {report,           commit, timeline.backup(), timeline.remote_consistent(), timeline.peer_horizon(),
+          state.local_start};
 }
 
 broker::TimelineInfo BrokerLink::to_info(const TenantTimelineId& id, const Positions& positions) const {
@@ -79,7 +81,9 @@ std::vector<broker::TimelineInfo> BrokerLink::news(std::map<TenantTimelineId, To
   std::map<TenantTimelineId, Told> now;
   for (const TenantTimelineId& id : timelines_.ids()) {
     auto found = timelines_.find(id);
-    if (!found.ok() || !(*found)->failure().ok() || !(*found)->acceptor().has_wal()) continue;
+    if (!found.ok() || !(*found)->failure().ok() || !(*found)->known() ||
+        !(*found)->state().local_start.valid())
+      continue;
     Positions positions = positions_of(**found);
     auto before = told.find(id);
     bool late = before != told.end() && (*found)->active() && env_.now() - before->second.at >= kTellAgain;
@@ -127,6 +131,13 @@ Status BrokerLink::receive_loop(Task& task, broker::BrokerClient& client) {
                     .wal_address = info.wal_address,
                     .http_address = info.http_address,
                     .heard = env_.now()};
+      if ((*timeline)->asleep()) {
+        if (!(*timeline)->wakes_for(peer)) continue;
+        env_.probe("safekeeper.woken-by-a-peer"_probe);
+        timeline = timelines_.use(task, info.id);
+        if (timeline.is(Code::Cancelled)) return timeline.error();
+        if (!timeline.ok()) continue;
+      }
       if (Status told = (*timeline)->on_peer(task, peer); told.is(Code::Cancelled)) return told;
     }
   }

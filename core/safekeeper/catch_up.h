@@ -1,8 +1,8 @@
 // How a safekeeper that lags fills up a timeline while no proposer does it: from the peer that has most.
 //
 // The peer's log is taken over as it is, uncommitted WAL included (Acceptor::follow_peer); nothing is
-// promised to anybody by having it. What of it is committed is found out apart (Acceptor::on_peer_commit,
-// on_peer_reports).
+// promised to anybody by having it. Before, the hash chains of what both have committed are compared. What of
+// it is committed is found out apart (Acceptor::on_peer_commit, on_peer_reports).
 
 #pragma once
 

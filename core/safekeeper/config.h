@@ -31,6 +31,8 @@ struct SafekeeperConfig {
   Duration partial_upload_pause = Duration::seconds(15);  // last segment, unchanged for so long
   Duration keepalive_interval = Duration::seconds(1);     // to readers without news
   Duration idle_timeout = Duration::seconds(30);          // a proposer not heard of for so long is gone
+  Duration sleep_after =
+      Duration::seconds(60);  // a timeline that nobody has used for so long gives up memory
   size_t connections_max = 1000;
 };
 

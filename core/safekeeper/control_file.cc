@@ -1,5 +1,8 @@
 #include "core/safekeeper/control_file.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "core/base/checksum.h"
 #include "core/base/codec.h"
 #include "core/env/io.h"
@@ -92,6 +95,21 @@ consensus::AcceptorState get_acceptor(Reader& r) {
   return s;
 }
 
+void put_chain(Writer& w, const WalChain& chain) {
+  w.le(static_cast<uint32_t>(chain.size()));
+  for (const ChainLink& link : chain) w.le(link.at.value).le(link.hash);
+}
+
+WalChain get_chain(Reader& r) {
+  WalChain chain;
+  uint32_t n = r.le<uint32_t>();
+  for (uint32_t i = 0; i < n && !r.failed(); ++i) {
+    Lsn at(r.le<uint64_t>());
+    chain.push_back({at, r.le<uint64_t>()});
+  }
+  return chain;
+}
+
 Status validate(const TimelineControl& control) {
   const consensus::AcceptorState& s = control.acceptor;
   TRY(s.configuration.validate());
@@ -101,6 +119,11 @@ Status validate(const TimelineControl& control) {
   if (s.local_start.valid() && s.history.empty()) return Error(Code::Corrupt, "WAL without a term history");
   if (s.commit.valid() && s.commit < s.local_start)
     return Error(Code::Corrupt, "committed below its first LSN");
+  if (control.closed_at.valid() &&
+      (!s.local_start.valid() || control.closed_at < s.local_start || control.closed_at < s.commit))
+    return Error(Code::Corrupt, "closed below what is committed");
+  if (std::ranges::adjacent_find(control.chain, std::greater_equal(), &ChainLink::at) != control.chain.end())
+    return Error(Code::Corrupt, "the hash chain is out of order");
   return {};
 }
 
@@ -114,6 +137,8 @@ Bytes encode_control(const TimelineControl& control) {
   w.le(control.backup.value).le(control.remote_consistent.value);
   put_partial(w, control.partial);
   put_partial(w, control.partial_previous);
+  w.le(control.closed_at.value);
+  put_chain(w, control.chain);
   Bytes file;
   Writer f(file);
   f.le(kMagic).le(kControlVersion).le(static_cast<uint32_t>(body.size())).bytes(body);
@@ -128,8 +153,8 @@ Result<TimelineControl> decode_control(ByteView file) {
   ByteView sealed = file.first(file.size() - 4);
   if (load_le<uint32_t>(sealed.data() + sealed.size()) != crc32c(sealed))
     return Error(Code::Corrupt, "wrong checksum");
-  if (version != kControlVersion)
-    return Error(Code::Unsupported, "version " + std::to_string(version) + ", this build reads " +
+  if (version == 0 || version > kControlVersion)
+    return Error(Code::Unsupported, "version " + std::to_string(version) + ", this build reads up to " +
                                         std::to_string(kControlVersion));
   if (load_le<uint32_t>(file.data() + 8) != file.size() - kFrame) return Error(Code::Corrupt, "wrong length");
   Reader r(sealed.subspan(12));
@@ -145,6 +170,10 @@ Result<TimelineControl> decode_control(ByteView file) {
   control.remote_consistent = Lsn(r.le<uint64_t>());
   control.partial = get_partial(r);
   control.partial_previous = get_partial(r);
+  if (version >= 2) {
+    control.closed_at = Lsn(r.le<uint64_t>());
+    control.chain = get_chain(r);
+  }
   if (!r.finished()) return Error(Code::Corrupt, "the body has another length than its fields");
   TRY(validate(control));
   return control;

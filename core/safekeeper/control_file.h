@@ -3,7 +3,7 @@
 // Format, little endian: u32 magic "ASKC", u32 version, u32 body length, body, u32 CRC-32C of all
 // before. Replaced as a whole (temporary file, sync, rename, sync of the directory). An unknown
 // magic or version, a wrong checksum or a body that is not exactly as long as told is refused: a
-// safekeeper never guesses about terms.
+// safekeeper never guesses about terms. Version 1 has no closed_at and no chain; it is read as without both.
 
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "core/consensus/acceptor.h"
 #include "core/env/env.h"
+#include "core/safekeeper/wal_chain.h"
 
 namespace argon::safekeeper {
 
@@ -30,11 +31,15 @@ struct TimelineControl {
   Lsn remote_consistent;           // a pageserver has everything below in the object store
   PartialUpload partial;           // the one that is there
   PartialUpload partial_previous;  // written down before it is uploaded, or still to be deleted
+  // WAL ends here, all of it synced, and none was written or cut since this file was: so the flush position
+  // is known without a look at WAL. 0: only a look can tell.
+  Lsn closed_at;
+  WalChain chain;  // at starts of segments that are here, and where WAL begins; empty: not known
 
   friend bool operator==(const TimelineControl&, const TimelineControl&) = default;
 };
 
-inline constexpr uint32_t kControlVersion = 1;
+inline constexpr uint32_t kControlVersion = 2;
 inline constexpr std::string_view kControlFileName = "safekeeper.control";
 
 Bytes encode_control(const TimelineControl& control);

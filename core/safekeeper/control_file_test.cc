@@ -32,6 +32,10 @@ TimelineControl some_control(uint64_t seed) {
   }
   control.backup = Lsn(random.next());
   control.remote_consistent = Lsn(random.next());
+  if (s.local_start.valid() && random.chance({1, 2})) control.closed_at = s.commit + random.below(1000);
+  Lsn link = s.timeline_start;
+  for (uint64_t n = random.below(4); n > 0; n--, link += 1 + random.below(1u << 24))
+    control.chain.push_back({link, random.next()});
   if (random.chance({1, 2})) control.partial = {"wal/x.partial", Lsn(random.next()), s.term};
   return control;
 }
@@ -61,7 +65,7 @@ TEST(ControlFile, SaysWhichVersionItCannotRead) {
   store_le(file.data() + file.size() - 4, crc32c(ByteView(file).first(file.size() - 4)));
   auto decoded = decode_control(file);
   EXPECT_TRUE(decoded.is(Code::Unsupported));
-  EXPECT_EQ(decoded.error().message(), "version 99, this build reads 1");
+  EXPECT_EQ(decoded.error().message(), "version 99, this build reads up to 2");
 }
 
 TEST(ControlFile, RefusesWhatContradictsItself) {
@@ -71,6 +75,12 @@ TEST(ControlFile, RefusesWhatContradictsItself) {
   control = some_control(2);
   control.acceptor.history = {};
   control.acceptor.local_start = Lsn(16);
+  EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
+  control = some_control(2);
+  control.closed_at = control.acceptor.commit - 1;
+  EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
+  control = some_control(2);
+  control.chain = {{Lsn(2), 7}, {Lsn(2), 7}};
   EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
 }
 

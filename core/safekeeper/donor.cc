@@ -1,5 +1,6 @@
 #include "core/safekeeper/donor.h"
 
+#include "core/env/points.h"
 #include "core/http/client.h"
 #include "core/safekeeper/management_json.h"
 #include "core/wire/replication.h"
@@ -11,6 +12,7 @@ using nlohmann::json;
 namespace {
 
 constexpr Duration kAnswerTimeout = Duration::seconds(5);
+constexpr Duration kChainTimeout = Duration::seconds(10);
 constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
 
 Result<consensus::TermHistory> history_of(const json& state) {
@@ -69,6 +71,25 @@ Result<Donor> ask_donor(Task& task, const Address& http, const TenantTimelineId&
   Deadline deadline(task, kAnswerTimeout);
   TRY_ASSIGN(json status, http::fetch_json(task, http, "GET", timeline_path(id), nullptr));
   return parse_donor(http, id, status).with(to_string(http));
+}
+
+Result<std::optional<ChainLink>> ask_chain(Task& task, const Address& http, const TenantTimelineId& id,
+                                           Lsn lsn) {
+  std::string target = timeline_path(id) + "/wal_chain?lsn=" + http::url_encode(to_string(lsn));
+  Deadline deadline(task, kChainTimeout);
+  auto answer = http::fetch_json(task, http, "GET", target, nullptr);
+  if (answer.is(Code::Cancelled)) return answer.error();
+  if (!answer.ok()) return std::optional<ChainLink>();
+  auto link = link_of(*answer);
+  return link.ok() && link->at == lsn ? std::optional(*link) : std::nullopt;
+}
+
+Status compare_chains(Task& task, const Address& http, const TenantTimelineId& id, const ChainLink& ours) {
+  TRY_ASSIGN(std::optional<ChainLink> theirs, ask_chain(task, http, id, ours.at));
+  if (!theirs || *theirs == ours) return {};
+  task.env().probe("safekeeper.chains-differ"_probe);
+  return Error(Code::Corrupt, "the WAL of timeline " + to_string(id) + " up to " + to_string(ours.at) +
+                                  " is another one at " + to_string(http) + " than here");
 }
 
 Result<DonorStream> DonorStream::open(Task& task, const Donor& donor, Lsn from) {

@@ -1,9 +1,10 @@
-// A peer that WAL is copied from: what it says of a timeline, in its answer to GET of it (http_api.h), and
-// its stream.
+// A peer that WAL is copied from: what it says of a timeline, in its answer to GET of it (http_api.h), its
+// hash chain, and its stream.
 
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "core/consensus/membership.h"
 #include "core/env/network.h"
@@ -28,6 +29,13 @@ struct Donor {
 Result<Donor> parse_donor(const Address& http, const TenantTimelineId& id, const nlohmann::json& status);
 // Asks it. Suspends for seconds at most. Errors: as parse_donor(), and what the request said.
 Result<Donor> ask_donor(Task& task, const Address& http, const TenantTimelineId& id);
+
+// The hash chain of its WAL at `lsn`; nothing where it cannot tell: it may not have committed so far, lack
+// old WAL, or have gone. Suspends for seconds. Errors: Cancelled.
+Result<std::optional<ChainLink>> ask_chain(Task& task, const Address& http, const TenantTimelineId& id,
+                                           Lsn lsn);
+// Corrupt where the peer's chain at `ours.at` is another one.
+Status compare_chains(Task& task, const Address& http, const TenantTimelineId& id, const ChainLink& ours);
 
 // Below the URL of a safekeeper's management interface.
 std::string timeline_path(const TenantTimelineId& id);

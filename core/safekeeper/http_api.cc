@@ -27,11 +27,11 @@ json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime 
     out["failure"] = timeline.failure().error().to_string();
     return out;
   }
-  const consensus::Acceptor& a = timeline.acceptor();
+  const consensus::AcceptorState& state = timeline.state();
   out.update(to_json(timeline.report()));
   out["wal_address"] = config.advertise_wal.empty() ? to_string(config.listen_wal) : config.advertise_wal;
   json history = json::array();
-  for (const auto& entry : a.state().history.entries())
+  for (const auto& entry : state.history.entries())
     history.push_back({{"term", entry.term.value}, {"lsn", to_string(entry.start)}});
   json peers = json::array();
   for (const auto& [id, peer] : timeline.peers())
@@ -41,24 +41,29 @@ json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime 
                      {"flush_lsn", to_string(peer.report.position.flush)},
                      {"commit_lsn", to_string(peer.commit)},
                      {"heard_ms_ago", (now - peer.heard).to_milliseconds()}});
-  out["mconf"] = to_json(a.state().configuration);
-  out["acceptor_state"] = {
-      {"term", a.term().value}, {"epoch", a.last_log_term().value}, {"term_history", history}};
-  out["pg_info"] = {{"pg_version", a.state().server.pg_version},
-                    {"system_id", a.state().server.system_id},
-                    {"wal_seg_size", a.state().server.wal_segment_size}};
-  out["flush_lsn"] = to_string(a.flush());
-  out["write_lsn"] = to_string(a.write());
-  out["timeline_start_lsn"] = to_string(a.state().timeline_start);
-  out["local_start_lsn"] = to_string(a.state().local_start);
-  out["commit_lsn"] = to_string(a.commit());
+  out["mconf"] = to_json(state.configuration);
+  out["acceptor_state"] = {{"term", state.term.value},
+                           {"epoch", timeline.position().position.last_log_term.value},
+                           {"term_history", history}};
+  out["pg_info"] = {{"pg_version", state.server.pg_version},
+                    {"system_id", state.server.system_id},
+                    {"wal_seg_size", state.server.wal_segment_size}};
+  out["asleep"] = timeline.asleep();
+  if (!timeline.asleep()) {
+    out["flush_lsn"] = to_string(timeline.acceptor().flush());
+    out["write_lsn"] = to_string(timeline.acceptor().write());
+    out["oldest_local_lsn"] = to_string(timeline.storage().oldest());
+  }
+  out["timeline_start_lsn"] = to_string(state.timeline_start);
+  out["local_start_lsn"] = to_string(state.local_start);
+  out["commit_lsn"] = to_string(state.commit);
   out["backup_lsn"] = to_string(timeline.backup());
-  out["peer_horizon_lsn"] = to_string(a.truncate());
+  out["peer_horizon_lsn"] = to_string(timeline.peer_horizon());
   out["remote_consistent_lsn"] = to_string(timeline.remote_consistent());
-  out["oldest_local_lsn"] = to_string(timeline.storage().oldest());
   out["proposers"] = timeline.proposers();
   out["readers"] = timeline.readers();
   out["damaged_reads"] = timeline.damaged_reads();
+  if (!timeline.wal_refused().ok()) out["wal_refused"] = timeline.wal_refused().error().message();
   out["peers"] = peers;
   return out;
 }
@@ -101,6 +106,9 @@ class Api {
   Result<http::Response> status(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    if (!timeline->known()) {
+      TRY_ASSIGN(timeline, timelines_.use(task, id));
+    }
     return http::json_response(describe(config_, *timeline, task.env().now()));
   }
 
@@ -135,38 +143,54 @@ class Api {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(json body, request.json());
     TRY_ASSIGN(uint64_t term, number_field(body, "term", 0));
-    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.use(task, id));
     TRY(timeline->raise_term(task, Term(term)));
     return http::json_response(to_json(timeline->report()));
   }
 
-  Result<http::Response> remove(Task& task, const http::Request& request) {
+  Result<http::Response> remove(Task& task, const Tombstone& what) {
+    TRY_ASSIGN(bool done, timelines_.remove(task, what));
+    return http::json_response({{"done", done}}, done ? 200 : 202);
+  }
+  Result<http::Response> remove_timeline(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY(timelines_.remove(task, id));
-    return http::json_response(json::object());
+    return remove(task, {id.tenant, id.timeline});
+  }
+  Result<http::Response> remove_tenant(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantId tenant, parse_tenant_id(request.parameter("tenant")));
+    return remove(task, {tenant, {}});
+  }
+  Result<http::Response> tombstones(Task&, const http::Request&) {
+    json all = json::array();
+    for (const Tombstone& what : timelines_.tombstones()) {
+      json one{{"tenant_id", to_string(what.tenant)}};
+      if (what.timeline) one["timeline_id"] = to_string(*what.timeline);
+      all.push_back(std::move(one));
+    }
+    return http::json_response(all);
   }
 
   Result<http::Response> membership(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(json body, request.json());
     TRY_ASSIGN(consensus::Configuration configuration, configuration_of(body));
-    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.use(task, id));
     TRY(timeline->set_configuration(task, configuration));
     json answer = to_json(timeline->report());
-    answer["current_conf"] = to_json(timeline->acceptor().state().configuration);
+    answer["current_conf"] = to_json(timeline->state().configuration);
     return http::json_response(answer);
   }
 
   Result<http::Response> checkpoint(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.use(task, id));
     TRY(timeline->save(task));
     return http::json_response(json::object());
   }
 
   Result<http::Response> digest(Task& task, const http::Request& request) {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
-    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.find(id));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.use(task, id));
     TRY(timeline->failure());
     auto from_text = request.query.find("from_lsn");
     auto until_text = request.query.find("until_lsn");
@@ -187,12 +211,26 @@ class Api {
     return http::json_response({{"crc32c", crc}});
   }
 
+  Result<http::Response> wal_chain(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, timelines_.use(task, id));
+    TRY(timeline->failure());
+    Lsn at = timeline->state().commit;
+    if (auto text = request.query.find("lsn"); text != request.query.end()) {
+      TRY_ASSIGN(at, parse_lsn(text->second));
+    }
+    TRY_ASSIGN(ChainLink link, timeline->chain_at(task, at));
+    return http::json_response(to_json(link));
+  }
+
   Result<http::Response> metrics(Task&, const http::Request&) {
     for (const TenantTimelineId& id : timelines_.ids()) refresh(id);
     metrics_.gauge("argon_safekeeper_timelines", "Timelines served.")
         .set(static_cast<int64_t>(timelines_.size()));
-    metrics_.gauge("argon_safekeeper_timelines_broken", "Timelines on disk that could not be opened.")
+    metrics_.gauge("argon_safekeeper_timelines_broken", "Timelines on disk whose control file is damaged.")
         .set(static_cast<int64_t>(timelines_.broken().size()));
+    metrics_.gauge("argon_safekeeper_timelines_unknown", "Timelines whose WAL is still to be looked at.")
+        .set(static_cast<int64_t>(timelines_.unknown()));
     return http::text_response(metrics_.to_text());
   }
 
@@ -206,21 +244,24 @@ class Api {
       metrics_.gauge("argon_safekeeper_" + name, help, labels).set(static_cast<int64_t>(value));
     };
     set("serving", "1 while the timeline is served.", timeline.failure().ok() ? 1 : 0);
+    set("wal_refused", "1 while the disk is too full to take WAL; readers are served.",
+        timeline.wal_refused().ok() ? 0 : 1);
     set("damaged_reads", "Reads and uploads refused since WAL was changed on this disk.",
         timeline.damaged_reads());
-    if (!timeline.failure().ok()) return;
-    const consensus::Acceptor& a = timeline.acceptor();
-    set("flush_lsn", "End of the last whole record on disk.", a.flush().value);
-    set("commit_lsn", "Committed by a quorum.", a.commit().value);
+    set("asleep", "1 while nobody uses the timeline.", timeline.asleep() ? 1 : 0);
+    if (!timeline.failure().ok() || !timeline.known()) return;
+    const consensus::AcceptorState& state = timeline.state();
+    set("flush_lsn", "End of the last whole record on disk.", timeline.position().position.flush.value);
+    set("commit_lsn", "Committed by a quorum.", state.commit.value);
     set("backup_lsn", "In the object store as full segments.", timeline.backup().value);
     set("remote_consistent_lsn", "In the object store as a pageserver's layers.",
         timeline.remote_consistent().value);
-    set("peer_horizon_lsn", "Flushed by every member.", a.truncate().value);
-    set("acceptor_term", "Term of the acceptor.", a.term().value);
+    set("peer_horizon_lsn", "Flushed by every member.", timeline.peer_horizon().value);
+    set("acceptor_term", "Term of the acceptor.", state.term.value);
     set("feedback_readers", "Readers connected.", timeline.readers());
     set("proposers", "Proposers connected.", timeline.proposers());
     set("flushes", "Flushes of WAL since the start.", timeline.flushes());
-    set("syncs", "Files synced since the start.", timeline.storage().syncs());
+    if (!timeline.asleep()) set("syncs", "Files synced since it awoke.", timeline.storage().syncs());
   }
 
   const SafekeeperConfig& config_;
@@ -245,13 +286,16 @@ http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, M
   add("GET", "/v1/tenant/timeline", &Api::list);
   add("POST", "/v1/tenant/timeline", &Api::create);
   add("GET", "/v1/tenant/:tenant/timeline/:timeline", &Api::status);
-  add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove);
+  add("GET", "/v1/tombstone", &Api::tombstones);
+  add("DELETE", "/v1/tenant/:tenant", &Api::remove_tenant);
+  add("DELETE", "/v1/tenant/:tenant/timeline/:timeline", &Api::remove_timeline);
   add("PUT", "/v1/tenant/:tenant/timeline/:timeline/membership", &Api::membership);
   add("POST", "/v1/tenant/:tenant/timeline/:timeline/pull", &Api::pull);
   add("PUT", "/v1/tenant/:tenant/timeline/:timeline/exclude", &Api::exclude);
   add("POST", "/v1/tenant/:tenant/timeline/:timeline/term_bump", &Api::raise_term);
   add("POST", "/v1/tenant/:tenant/timeline/:timeline/checkpoint", &Api::checkpoint);
   add("GET", "/v1/tenant/:tenant/timeline/:timeline/digest", &Api::digest);
+  add("GET", "/v1/tenant/:tenant/timeline/:timeline/wal_chain", &Api::wal_chain);
   return router;
 }
 

@@ -17,6 +17,8 @@ namespace argon::safekeeper {
 //   /v1/tenant/T/timeline/TL/membership       {mconf} POST   /v1/tenant/T/timeline/TL/checkpoint persists
 //   positions now GET    /v1/tenant/T/timeline/TL/digest           ?from_lsn=&until_lsn=  hash of that
 //   committed WAL
+//   GET    /v1/tenant/T/timeline/TL/wal_chain        ?lsn=  {lsn, hash} of the chain (wal_chain.h); without:
+//   where committed
 // Borrows everything.
 http::Router make_router(const SafekeeperConfig& config, Timelines& timelines, Metrics& metrics);
 

@@ -110,4 +110,17 @@ Result<consensus::MemberReport> report_of(const json& body) {
   return report;
 }
 
+// The hash as text: JavaScript's numbers cannot hold it.
+json to_json(const ChainLink& link) {
+  return {{"lsn", to_string(link.at)}, {"hash", std::to_string(link.hash)}};
+}
+
+Result<ChainLink> link_of(const json& body) {
+  ChainLink link;
+  TRY_ASSIGN(link.at, lsn_field(body, "lsn"));
+  TRY_ASSIGN(std::string hash, text_field(body, "hash"));
+  TRY_ASSIGN(link.hash, parse_u64(hash).with("field 'hash'"));
+  return link;
+}
+
 }  // namespace argon::safekeeper

@@ -1,10 +1,12 @@
-// Configurations and reports of members as JSON: of the management API, and of what migration.h keeps.
+// Configurations, reports of members and hashes of WAL as JSON: of the management API, and of what
+// migration.h keeps.
 
 #pragma once
 
 #include <nlohmann/json.hpp>
 
 #include "core/consensus/membership.h"
+#include "core/safekeeper/wal_chain.h"
 
 namespace argon::safekeeper {
 
@@ -24,5 +26,8 @@ Result<consensus::Configuration> parse_members(std::string_view text);
 
 nlohmann::json to_json(const consensus::MemberReport& report);
 Result<consensus::MemberReport> report_of(const nlohmann::json& body);
+
+nlohmann::json to_json(const ChainLink& link);
+Result<ChainLink> link_of(const nlohmann::json& body);
 
 }  // namespace argon::safekeeper

@@ -2,19 +2,12 @@
 
 #include <algorithm>
 
-#include "core/base/checksum.h"
 #include "core/env/points.h"
-#include "core/http/client.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/donor.h"
-#include "core/safekeeper/management_json.h"
 
 namespace argon::safekeeper {
 namespace {
-
-using nlohmann::json;
-
-constexpr Duration kDigestTimeout = Duration::seconds(10);
 
 // Those that answer, the one with the highest log first.
 Result<std::vector<Donor>> ask_all(Task& task, const PullRequest& request) {
@@ -46,38 +39,19 @@ Lsn copy_from(const Donor& donor) {
   return std::max(pg::segment_start(needed), control.acceptor.local_start);
 }
 
-Status copy_wal(Task& task, WalStorage& storage, const Donor& donor, uint32_t& crc) {
-  Lsn commit = donor.control.acceptor.commit;
+Status copy_wal(Task& task, WalStorage& storage, const Donor& donor) {
   TRY_ASSIGN(DonorStream stream, DonorStream::open(task, donor, storage.written()));
   while (storage.written() < donor.flush) {
     Lsn at = storage.written();
     TRY_ASSIGN(ByteView wal, stream.next(task));
-    wal = wal.first(std::min<uint64_t>(wal.size(), donor.flush - at));
-    TRY(storage.write(task, at, wal));
-    uint64_t committed = at < commit ? std::min<uint64_t>(wal.size(), commit - at) : 0;
-    crc = crc32c_extend(crc, wal.first(committed));
+    TRY(storage.write(task, at, wal.first(std::min<uint64_t>(wal.size(), donor.flush - at))));
   }
   return {};
 }
 
-// Another donor that has committed as far must have the same bytes.
-Status compare_with(Task& task, const Donor& other, Lsn from, Lsn until, uint32_t crc) {
-  std::string query = "/digest?from_lsn=" + http::url_encode(to_string(from)) +
-                      "&until_lsn=" + http::url_encode(to_string(until));
-  Deadline deadline(task, kDigestTimeout);
-  auto answer = http::fetch_json(task, other.http, "GET", timeline_path(other.control.id) + query, nullptr);
-  if (answer.is(Code::Cancelled)) return answer.error();
-  if (!answer.ok()) return {};  // it may lack old WAL, or have gone
-  TRY_ASSIGN(uint64_t theirs, number_field(*answer, "crc32c", 0));
-  if (theirs == crc) return {};
-  return Error(Code::Corrupt, "two safekeepers have different WAL from " + to_string(from) + " to " +
-                                  to_string(until) + ": " + to_string(other.http) +
-                                  " and the one that it was copied from");
-}
-
 struct Copied {
   Lsn from;
-  uint32_t crc = 0;  // of what is committed
+  std::unique_ptr<WalStorage> storage;
 };
 
 // Where nothing but the rest of a record lies in the last segment, its beginning is copied as well: a log
@@ -87,17 +61,32 @@ Result<Copied> copy_whole_records(Task& task, const Donor& donor, const consensu
   for (Lsn from = copy_from(donor);;
        from = std::max(donor.control.acceptor.local_start, from - pg::kWalSegmentSize)) {
     TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
-               WalStorage::open(task, task.env().disk(), directory, nothing, log));
+               WalStorage::open(task, task.env().disk(), directory, nothing, Lsn(), log));
     TRY(storage->initialise(task, from, nothing.server.system_id));
-    uint32_t crc = 0;
-    TRY(copy_wal(task, *storage, donor, crc).with("copy WAL from " + to_string(donor.wal)));
+    TRY(copy_wal(task, *storage, donor).with("copy WAL from " + to_string(donor.wal)));
     TRY_ASSIGN(Flushed flushed, storage->flush(task));
-    if (flushed.record_end == donor.flush) return Copied{from, crc};
+    if (flushed.record_end == donor.flush) return Copied{from, std::move(storage)};
     if (from == donor.control.acceptor.local_start)
       return Error(Code::Corrupt, "the WAL copied ends at " + to_string(flushed.record_end) +
                                       ", the donor's at " + to_string(donor.flush));
     task.env().probe("safekeeper.pulled-from-further-back"_probe);
   }
+}
+
+// The chain of what was copied goes on from the donor's where it begins. All who have committed as much must
+// have the same where that ends.
+Result<WalChain> copy_chain(Task& task, const std::vector<Donor>& donors, const Copied& copied) {
+  const Donor& best = donors.front();
+  Lsn commit = std::max(best.control.acceptor.commit, copied.from);
+  TRY_ASSIGN(std::optional<ChainLink> first, ask_chain(task, best.http, best.control.id, copied.from));
+  if (!first) return WalChain();
+  TRY_ASSIGN(WalChain links, extend_chain(task, *first, commit, [&](Task& t, Lsn at, ByteSpan into) {
+               return copied.storage->read(t, at, into);
+             }));
+  links.insert(links.begin(), *first);
+  for (const Donor& donor : donors) TRY(compare_chains(task, donor.http, donor.control.id, links.back()));
+  if (pg::segment_offset(links.back().at) != 0 && links.size() > 1) links.pop_back();
+  return links;
 }
 
 Result<TimelineControl> copy(Task& task, const PullRequest& request, const std::string& directory,
@@ -114,12 +103,7 @@ Result<TimelineControl> copy(Task& task, const PullRequest& request, const std::
   TRY_ASSIGN(Donor after, ask_donor(task, best.http, request.id));
   if (after.control.acceptor.term != state.term || after.control.acceptor.history != state.history)
     return Error(Code::Unavailable, "the donor's term changed meanwhile; ask again");
-  for (const Donor& other : donors)
-    if (other.http != best.http && copied.from < state.commit &&
-        other.control.acceptor.commit >= state.commit) {
-      TRY(compare_with(task, other, copied.from, state.commit, copied.crc));
-      break;
-    }
+  TRY_ASSIGN(control.chain, copy_chain(task, donors, copied));
   state.local_start = copied.from;
   state.history = state.history.up_to(best.flush);
   state.commit = state.commit < copied.from ? Lsn() : state.commit;

@@ -3,9 +3,9 @@
 // Copied are the term history and the WAL that is not in the object store as full segments yet, up to where
 // the best donor has flushed; positions are the donor's. The log is one that the proposer of its last term
 // wrote, so having it is no acknowledgement of anything (core/consensus/membership.h). The donor's term and
-// history are looked at before and after, and every record is decoded; where another donor has committed as
-// far, both must have the same bytes. Until the control file is there, which comes last, a crash leaves
-// nothing that counts.
+// history are looked at before and after, and every record is decoded; where other donors have committed as
+// far, all must have the same hash chain there. Until the control file is there, which comes last, a crash
+// leaves nothing that counts.
 
 #pragma once
 

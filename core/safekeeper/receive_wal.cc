@@ -42,14 +42,14 @@ Status refuse(Task& task, Stream& stream, const Error& error) {
 
 Result<std::shared_ptr<Timeline>> WalService::greeted(Task& task,
                                                       const consensus::ProposerGreeting& greeting) {
-  auto found = timelines_.find(greeting.id);
+  auto found = timelines_.use(task, greeting.id);
   if (!found.is(Code::NotFound)) return found;
   if (!greeting.allow_creation || !config_.allow_creation) return found;
   if (greeting.server.wal_segment_size != pg::kWalSegmentSize)
     return Error(Code::Unsupported, "WAL segments of " + std::to_string(greeting.server.wal_segment_size) +
                                         " bytes; only 16 MB ones are supported");
   auto created = timelines_.create(task, greeting.id, greeting.configuration, greeting.server, Lsn());
-  return created.is(Code::AlreadyExists) ? timelines_.find(greeting.id) : created;
+  return created.is(Code::AlreadyExists) ? timelines_.use(task, greeting.id) : created;
 }
 
 // To a proposer that has not heard yet that the members are others.

@@ -33,6 +33,7 @@ Status serve(Task& task, Env& env, const SafekeeperConfig& config, Timelines& ti
   scope.spawn("safekeeper.wal", [&](Task& t) { return service.serve(t, *wal_listener); });
   scope.spawn("safekeeper.http", [&](Task& t) { return http::serve(t, *http_listener, router); });
   scope.spawn("safekeeper.manage", [&](Task& t) { return manage_loop(t, config, timelines); });
+  scope.spawn("safekeeper.look", [&](Task& t) { return timelines.look_at_unknown(t); });
   if (config.broker) scope.spawn("safekeeper.broker", [&](Task& t) { return broker.run(t); });
   return scope.join(task);
 }

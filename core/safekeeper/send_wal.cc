@@ -72,8 +72,8 @@ Status WalService::serve_postgres(Task& task, wire::BufferedReader& in, Stream& 
   for (;;) {
     TRY_ASSIGN(std::optional<std::string> query, server.read_query(task));
     if (!query) return {};
-    // Looked up each time: it may have been removed while the connection was idle.
-    auto timeline = timelines_.find(*id);
+    // Each time: it may have been removed, or have fallen asleep, while the connection was idle.
+    auto timeline = timelines_.use(task, *id);
     Status done = timeline.ok() ? answer_query(task, server, **timeline, *query) : Status(timeline.error());
     if (done.is(Code::Disconnected) || done.is(Code::Cancelled)) return done;
     if (!done.ok()) server.put_error(done.error());

@@ -42,6 +42,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
       control_(std::move(control)),
+      used_at_(env.now()),
       led_at_(env.now()),
       saved_at_(env.now()),
       partial_since_(env.now()),
@@ -51,28 +52,23 @@ Timeline::~Timeline() = default;
 
 Status Timeline::stop(Task& task, bool save_positions) {
   Status saved;
-  if (save_positions && failure_.ok()) saved = save(task);
+  if (save_positions && failure_.ok()) {
+    Lock lock;
+    saved = lock.acquire(task, mutex_);
+    if (saved.ok() && failure_.ok()) saved = close(task);
+  }
   for (auto& [id, link] : links_) link->refuse(Error(Code::Unavailable, "the safekeeper is stopping"));
   TRY(scope_.stop(task));
   return saved;
 }
 
-Result<std::unique_ptr<Timeline>> Timeline::open(Task& task, Env& env, Scope& scope,
-                                                 const SafekeeperConfig& config, objstore::ObjectStore* store,
-                                                 std::string directory) {
-  TRY_ASSIGN(TimelineControl control, read_control(task, env.disk(), directory));
-  std::unique_ptr<Timeline> timeline(
-      new Timeline(env, scope, config, store, std::move(directory), std::move(control)));
-  TRY(timeline->load(task));
-  return timeline;
-}
-
 Status Timeline::load(Task& task) {
   TRY_ASSIGN(control_, read_control(task, env_.disk(), directory_));
   TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
-             WalStorage::open(task, env_.disk(), directory_, control_.acceptor, log_));
+             WalStorage::open(task, env_.disk(), directory_, control_.acceptor, control_.closed_at, log_));
   acceptor_.emplace(config_.id, control_.acceptor, storage->end());
   storage_ = std::move(storage);
+  begin_chain();
   remote_consistent_ = std::max(remote_consistent_, control_.remote_consistent);
   backup_ = std::max(backup_, control_.backup);
   publish_positions();
@@ -113,6 +109,7 @@ void Timeline::publish_positions() {
               acceptor_->state().configuration.generation,
               acceptor_->term(),
               {acceptor_->last_log_term(), acceptor_->flush()}};
+  known_ = true;
   flushed_.advance(acceptor_->flush());
   committed_.advance(acceptor_->commit());
 }
@@ -132,6 +129,7 @@ Status Timeline::on_message(Task& task, ProposerLink& link, const consensus::Pro
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   return apply(task, acceptor_->on_message(link.id, message));
 }
 
@@ -159,10 +157,12 @@ Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
     return persist(task);
   }
   if (auto* write = std::get_if<consensus::WriteWal>(&effect)) {
+    TRY(reopen(task));
     Status written = storage_->write(task, write->at, write->wal);
     if (written.ok()) return {};
     env_.probe("safekeeper.write-failed"_probe);
-    return fail(written.error(), written.is(Code::NoSpace) || written.is(Code::Corrupt));
+    if (written.is(Code::NoSpace)) return refuse_wal(task, written.error());
+    return fail(written.error(), written.is(Code::Corrupt));
   }
   if (std::get_if<consensus::FlushWal>(&effect)) {
     env_.probe("safekeeper.vote-flushed-first"_probe);
@@ -184,9 +184,11 @@ Status Timeline::apply_one(Task& task, AcceptorEffect& effect) {
 
 Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
   consensus::WalCheck check = consensus::first_check(cut.to);
+  TRY(reopen(task));
   if (cut.initialise) {
     Status made = storage_->initialise(task, cut.to, control_.acceptor.server.system_id);
-    if (!made.ok()) return fail(made.error(), made.is(Code::NoSpace));
+    if (made.is(Code::NoSpace)) return refuse_wal(task, made.error());
+    if (!made.ok()) return fail(made.error(), false);
   } else {
     if (cut.to < storage_->written()) env_.probe("safekeeper.log-cut"_probe);
     durable_.position = {control_.acceptor.history.up_to(cut.to).last_term(), cut.to};
@@ -207,7 +209,8 @@ Status Timeline::persist(Task& task) {
   Status written = write_control(task, env_.disk(), directory_, control_);
   if (!written.ok()) {
     env_.probe("safekeeper.control-file-failed"_probe);
-    return fail(written.error().with("persist state"), written.is(Code::NoSpace));
+    Error error = written.error().with("persist state");
+    return written.is(Code::NoSpace) ? refuse_wal(task, error) : fail(error, false);
   }
   saved_at_ = env_.now();
   saved_needed_from_ = needed;
@@ -244,7 +247,7 @@ void Timeline::claim(Term term, Lsn wal) {
 
 Status Timeline::flush_loop(Task& task) {
   auto due = [this] { return failure_.ok() && acceptor_ && acceptor_->unflushed(); };
-  while (!task.cancelled()) {
+  while (!task.cancelled() && !asleep()) {
     if (due()) {
       if (env_.buggify("safekeeper.flushes-late"_rare) && !task.sleep(kLateFlush).ok()) break;
       // Storage and acceptor may have gone meanwhile.
@@ -311,14 +314,7 @@ uint64_t Timeline::add_reader() {
 }
 
 consensus::AppendResponse Timeline::with_feedback(consensus::AppendResponse response) const {
-  for (const auto& [number, reader] : readers_) {
-    if (reader.is_pageserver &&
-        (!response.pageserver || response.pageserver->last_received < reader.pageserver.last_received))
-      response.pageserver = reader.pageserver;
-    if (reader.standby.xmin != 0 &&
-        (response.standby.xmin == 0 || reader.standby.xmin < response.standby.xmin))
-      response.standby = reader.standby;
-  }
+  for (const auto& [number, reader] : readers_) add_feedback(response, reader);
   return response;
 }
 
@@ -335,7 +331,7 @@ Status Timeline::on_peer(Task& task, const PeerInfo& peer) {
   peers_[peer.report.id] = peer;
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  if (!failure_.ok()) return {};
+  if (!failure_.ok() || asleep()) return {};
   backup_ = std::max(backup_, peer.backup);
   remote_consistent_ = std::max(remote_consistent_, peer.remote_consistent);
   AcceptorEffects effects = acceptor_->on_peer_commit(peer.report.position.last_log_term, peer.commit);
@@ -370,7 +366,8 @@ const PeerInfo* Timeline::ahead() const {
 void Timeline::catch_up_if_behind() {
   if (acceptor_->leader()) led_at_ = env_.now();
   const PeerInfo* peer = ahead();
-  if (peer == nullptr || catching_up_ || env_.now() - led_at_ < config_.catch_up_pause) return;
+  if (peer == nullptr || catching_up_ || !wal_refused_.ok() || env_.now() - led_at_ < config_.catch_up_pause)
+    return;
   catching_up_ = true;
   scope_.spawn("catch up " + to_string(id().timeline), [this, from = *peer](Task& task) -> Status {
     Status done = catch_up(task, *this, from);
@@ -388,6 +385,7 @@ Status Timeline::follow_peer(Task& task, const consensus::PeerLog& log) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->follow_peer(log));
   return apply(task, std::move(effects));
 }
@@ -396,6 +394,7 @@ Status Timeline::on_peer_wal(Task& task, Lsn at, ByteView wal) {
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
+  TRY(wal_refused_);
   TRY_ASSIGN(AcceptorEffects effects, acceptor_->on_peer_wal(at, wal));
   return apply(task, std::move(effects));
 }
@@ -431,15 +430,25 @@ Status Timeline::bury(Task& task, const consensus::Configuration& configuration)
   TimelineControl tombstone = control_;
   tombstone.acceptor.configuration = configuration;
   tombstone.acceptor.history = {};
-  tombstone.acceptor.local_start = tombstone.acceptor.commit = Lsn();
+  tombstone.acceptor.local_start = tombstone.acceptor.commit = tombstone.closed_at = Lsn();
+  tombstone.chain.clear();
   retired_ = true;
   env_.durable_claim(flush_claim_, 0);
   if (Status written = write_control(task, env_.disk(), directory_, tombstone); !written.ok()) {
     retired_ = false;
-    return fail(written.error().with("leave a tombstone"), written.is(Code::NoSpace));
+    Error error = written.error().with("leave a tombstone");
+    return written.is(Code::NoSpace) ? error : fail(error, false);
   }
   control_ = std::move(tombstone);
   ignore_result(Status(fail(Error(Code::Stale, "its members are " + to_string(configuration)), false)));
+  return {};
+}
+
+Status Timeline::condemn(Task& task) {
+  Lock lock;
+  TRY(lock.acquire(task, mutex_));
+  retired_ = true;
+  ignore_result(Status(fail(Error(Code::Stale, "it was deleted"), false)));
   return {};
 }
 
@@ -448,12 +457,13 @@ Status Timeline::save(Task& task) {
   TRY(lock.acquire(task, mutex_));
   if (!failure_.ok()) return failure_;
   Uninterruptible whole(task);
-  control_.acceptor = acceptor_->state();
+  control_.acceptor = state();
   return persist(task);
 }
 
 bool Timeline::active() const {
-  if (!failure_.ok() || !acceptor_) return true;
+  if (asleep()) return remote_consistent_ < control_.acceptor.commit;
+  if (!failure_.ok() || !wal_refused_.ok() || chain_lags() || !is_uploaded()) return true;
   return !links_.empty() || !readers_.empty() || remote_consistent_ < acceptor_->commit() ||
          control_.acceptor.commit < acceptor_->commit() || ahead() != nullptr;
 }
@@ -466,13 +476,21 @@ void Timeline::manage(Task& task) {
     if (may_recover_) report("recover", try_recover(task));
     return;
   }
+  if (asleep()) return;
+  struct Managing {
+    explicit Managing(bool& f) : flag(f) { flag = true; }
+    ~Managing() { flag = false; }
+    bool& flag;
+  } managing(managing_);
   std::erase_if(peers_,
                 [&](const auto& peer) { return env_.now() - peer.second.heard > config_.peer_timeout; });
+  if (!wal_refused_.ok()) report("take WAL again", take_wal_again(task));
   catch_up_if_behind();
   if (store_ != nullptr && acceptor_->has_wal() && !env_.buggify("safekeeper.uploads-late"_rare)) {
     report("upload WAL", upload_full_segments(task));
     report("upload the last segment", upload_partial(task));
   }
+  if (failure_.ok()) report("hash WAL", advance_chain(task));
   if (!failure_.ok()) return;
   bool far = acceptor_->commit().value >= control_.acceptor.commit.value + pg::kWalSegmentSize;
   bool moved = acceptor_->commit() > control_.acceptor.commit || backup_ > control_.backup ||

@@ -5,11 +5,11 @@
 // are done. WAL is written under it; the flush is not: one fiber syncs whenever something is unflushed, and
 // everything written meanwhile goes into the next sync (group commit).
 //
-// When any effect fails the timeline stops: failure() says why, every connection of a proposer is
-// closed, nothing is answered. A full disk, and WAL that does not decode, are recovered from by loading
-// all from disk anew (try_recover); after a failed sync, or a control file whose fate is unknown,
-// only a restart of the process looks at the disk again, and the safekeeper
-// ends itself for that (Timelines::needs_restart).
+// When an effect fails for want of space, WAL is refused, and all else goes on (full_disk.cc). When it fails
+// otherwise the timeline stops: failure() says why, every connection of a proposer is closed, nothing is
+// answered. WAL that does not decode is recovered from by loading all from disk anew (try_recover); after a
+// failed sync, or a control file whose fate is unknown, only a restart of the process looks at the disk
+// again, and the safekeeper ends itself for that (Timelines::needs_restart).
 
 #pragma once
 
@@ -25,6 +25,7 @@
 #include "core/objstore/object_store.h"
 #include "core/safekeeper/config.h"
 #include "core/safekeeper/control_file.h"
+#include "core/safekeeper/feedback.h"
 #include "core/safekeeper/wal_storage.h"
 
 namespace argon::safekeeper {
@@ -38,14 +39,6 @@ class ProposerLink {
   Channel<consensus::AcceptorMessage> replies{256};
   // Closes `replies` after a Refusal.
   void refuse(const Error& reason);
-};
-
-// A position a reader reported, by its feedback.
-struct ReaderState {
-  consensus::PageserverFeedback pageserver;
-  consensus::HotStandbyFeedback standby;
-  bool is_pageserver = false;
-  Lsn sent;
 };
 
 // A peer's view of this timeline, from the broker.
@@ -64,28 +57,48 @@ std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view 
 
 class Timeline {
  public:
-  // Opens what is in `directory`. `scope` and `config` outlive the timeline; `store` may be null.
-  static Result<std::unique_ptr<Timeline>> open(Task& task, Env& env, Scope& scope,
-                                                const SafekeeperConfig& config, objstore::ObjectStore* store,
-                                                std::string directory);
+  // The timeline whose control file in `directory` is `control`, asleep (sleep.cc). `scope` and `config`
+  // outlive it; `store` may be null.
+  static std::unique_ptr<Timeline> asleep_at(Env& env, Scope& scope, const SafekeeperConfig& config,
+                                             objstore::ObjectStore* store, std::string directory,
+                                             TimelineControl control);
   // REQUIRES: stop() returned.
   ~Timeline();
-  // Ends its fibers and closes proposers' connections; with `save` the positions are persisted first.
+  // Ends its fibers and closes proposers' connections; with `save` the positions are persisted first, and
+  // where WAL ends.
   Status stop(Task& task, bool save_positions);
 
   const TenantTimelineId& id() const { return control_.id; }
   // Why it does not serve; ok while it does.
   const Status& failure() const { return failure_; }
+  // Why proposers are refused, while all else is served: the disk is full. Ok while it takes WAL.
+  const Status& wal_refused() const { return wal_refused_; }
   // failure() is of the disk: only a new process may look at it again.
   bool needs_restart() const {
     return !failure_.ok() && !may_recover_ && !retired_ && !failure_.is(Code::Corrupt) &&
            !failure_.is(Code::Unsupported);
   }
 
-  // ---- proposers
+  // ---- sleep
+  // The same timeline, which does not go to sleep while what is returned is held.
+  static std::shared_ptr<Timeline> in_use(std::shared_ptr<Timeline> timeline);
+  // Opens its WAL where it is asleep. What goes wrong then is failure(). Errors: Cancelled, TimedOut.
+  Status wake(Task& task);
+  bool asleep() const { return !acceptor_ && failure_.ok(); }
+  // What position() says has been seen to be on the disk, by this process or by one that closed it since.
+  bool known() const { return known_; }
+  // Whether a timeline that is asleep must hear this.
+  bool wakes_for(const PeerInfo& peer);
+  // Where nobody uses it, and nothing is left to be done for it.
+  Status sleep(Task& task);
+  // The same, and nobody has for a while.
+  Status sleep_if_idle(Task& task);
+
+  // ---- proposers. REQUIRES, here and for readers: it is in_use() and was awoken.
   void attach(ProposerLink& link);
   void detach(ProposerLink& link);
-  // Gives a message to the acceptor and carries out what it says. Errors: failure(), Cancelled.
+  // Gives a message to the acceptor and carries out what it says. Errors: failure(), wal_refused(),
+  // Cancelled.
   Status on_message(Task& task, ProposerLink& link, const consensus::ProposerMessage& message);
 
   // ---- readers
@@ -118,13 +131,15 @@ class Timeline {
   Status set_configuration(Task& task, const consensus::Configuration& configuration);
   Status raise_term(Task& task, Term term);
   // How far it is, on the disk: the acceptor is ahead of that while what it wants done is being done.
-  // REQUIRES: failure().ok().
+  // REQUIRES: failure().ok(), known().
   consensus::MemberReport position() const { return durable_; }
   // The same, to be told to a coordinator or to peers, who build on it.
   consensus::MemberReport report();
   // Leaves a tombstone (timelines.h) for its control file, and serves nobody any more: connections end. For
   // good. Stale where it knows a later configuration.
   Status bury(Task& task, const consensus::Configuration& configuration);
+  // It was deleted: connections end, for good.
+  Status condemn(Task& task);
   // Saves, uploads, removes what is due. Errors are logged inside; never suspends for long but on I/O.
   void manage(Task& task);
   // Persists positions; for a graceful stop.
@@ -132,9 +147,20 @@ class Timeline {
   // Where failure() is of a kind that may pass: opens everything anew.
   Status try_recover(Task& task);
 
+  // The hash chain at `lsn`. Errors: NotFound (it begins later here), Invalid (not committed), of the disk.
+  // REQUIRES: awake.
+  Result<ChainLink> chain_at(Task& task, Lsn lsn);
+
   // ---- positions, for status and metrics. REQUIRES: failure().ok().
-  const consensus::Acceptor& acceptor() const { return *acceptor_; }
+  // REQUIRES: awake.
+  const consensus::Acceptor& acceptor() const {
+    CHECK(acceptor_.has_value());
+    return *acceptor_;
+  }
   const WalStorage& storage() const { return *storage_; }
+  // The acceptor's, or the control file's while it is asleep.
+  const consensus::AcceptorState& state() const { return acceptor_ ? acceptor_->state() : control_.acceptor; }
+  Lsn peer_horizon() const { return acceptor_ ? acceptor_->truncate() : Lsn(); }
   const TimelineControl& control() const { return control_; }
   Lsn remote_consistent() const { return remote_consistent_; }
   Lsn backup() const { return backup_; }
@@ -165,8 +191,27 @@ class Timeline {
   void publish_positions();
   void catch_up_if_behind();
 
+  // sleep.cc
+  void trust_control_file();
+  bool may_sleep() const;
+  Status close(Task& task);
+  Status drop_unfinished_record(Task& task);
+  Status reopen(Task& task);
+
+  // chain_upkeep.cc
+  void begin_chain();
+  bool chain_lags() const;
+  Status advance_chain(Task& task);
+  void trim_chain();
+
+  // full_disk.cc. The first: `error` is an effect's, of kind NoSpace; returns what is to be answered.
+  Error refuse_wal(Task& task, const Error& error);
+  Status take_back(Task& task);
+  Status take_wal_again(Task& task);
+
   // upload.cc
   bool has_from_the_start(Lsn segment) const;
+  bool is_uploaded() const;
   bool is_uploader() const;
   Status upload_full_segments(Task& task);
   Status upload_partial(Task& task);
@@ -185,13 +230,15 @@ class Timeline {
   std::string backup_claim_;
   Logger log_;
   Mutex mutex_;
-  TimelineControl control_;  // as on disk, but for positions that only grow
-  std::shared_ptr<WalStorage> storage_;
-  std::optional<consensus::Acceptor> acceptor_;
+  TimelineControl control_;                      // as on disk, but for positions that only grow
+  std::shared_ptr<WalStorage> storage_;          // null while it is asleep
+  std::optional<consensus::Acceptor> acceptor_;  // the same
+  bool known_ = false;
   consensus::MemberReport durable_;
   Term claimed_term_;  // durable_ lags behind what was told while the rest of an input's effects is done
   Lsn claimed_flush_;
   Status failure_;
+  Status wal_refused_;
   uint64_t damaged_reads_ = 0;
   bool may_recover_ = false;
   bool retired_ = false;  // what is told from now on need not last
@@ -203,7 +250,10 @@ class Timeline {
   std::map<NodeId, PeerInfo> peers_;
   bool asked_ = false;
   bool catching_up_ = false;
-  MonotonicTime led_at_;  // when a proposer was last seen to be elected here; before, when it was opened
+  bool managing_ = false;
+  int users_ = 0;
+  MonotonicTime used_at_;  // when the last of them went
+  MonotonicTime led_at_;   // when a proposer was last seen to be elected here; before, when it was awoken
   Lsn remote_consistent_;
   Lsn backup_;
   WaitList flush_wanted_;

@@ -1,5 +1,7 @@
 #include "core/safekeeper/timelines.h"
 
+#include <algorithm>
+
 #include "core/env/io.h"
 #include "core/env/points.h"
 #include "core/safekeeper/disk_claim.h"
@@ -8,6 +10,8 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr Duration kStoreTimeout = Duration::seconds(30);
+// After each timeline that is looked at in the background, so that others are served meanwhile.
+constexpr Duration kLookPause = Duration::milliseconds(2);
 
 }  // namespace
 
@@ -25,6 +29,8 @@ Status Timelines::load(Task& task) {
   for (const DirEntry& tenant : tenants) {
     auto tenant_id = parse_tenant_id(tenant.name);
     if (!tenant.is_directory || !tenant_id.ok()) continue;
+    TRY_ASSIGN(bool deleted, load_tombstone(task, {*tenant_id, {}}));
+    if (deleted) continue;
     TRY_ASSIGN(std::vector<DirEntry> entries,
                env_.disk().list(task, join_path(config_.data_dir, tenant.name)));
     for (const DirEntry& entry : entries) {
@@ -32,37 +38,62 @@ Status Timelines::load(Task& task) {
       if (entry.is_directory && timeline_id.ok()) TRY(load_one(task, {*tenant_id, *timeline_id}));
     }
   }
-  log_.info("opened {} timelines, {} could not be", timelines_.size(), broken_.size());
+  log_.info("found {} timelines, {} more are damaged; the WAL of {} is still to be looked at",
+            timelines_.size(), broken_.size(), unknown());
   return {};
 }
 
 Status Timelines::load_one(Task& task, const TenantTimelineId& id) {
+  TRY_ASSIGN(bool deleted, load_tombstone(task, {id.tenant, id.timeline}));
+  if (deleted) return {};
   auto control = read_control(task, env_.disk(), directory(id));
   if (control.ok() && control->id == id && !control->acceptor.configuration.contains(config_.id)) {
     removed_[id] = *std::move(control);
     leaving_[id] = nullptr;
     return {};
   }
-  auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
-  if (opened.is(Code::Cancelled)) return opened.error();
-  if (opened.is(Code::NotFound)) {
+  if (control.is(Code::Cancelled)) return control.error();
+  if (control.is(Code::NotFound)) {
     // A crash while it was made: there never was a control file, so nothing was promised.
     env_.probe("safekeeper.no-control-file"_probe);
     log_.warn("{} has no control file, ignored", directory(id));
     return {};
   }
-  if (!opened.ok()) {
-    log_.error("timeline {} is not served: {}", to_string(id), opened.error().to_string());
-    broken_.emplace(id, opened.error());
+  if (control.ok() && control->id != id)
+    control = Error(Code::Corrupt, "its control file is of timeline " + to_string(control->id));
+  if (!control.ok()) {
+    log_.error("timeline {} is not served: {}", to_string(id), control.error().to_string());
+    broken_.emplace(id, control.error());
     return {};
   }
-  if ((*opened)->id() != id) {
-    broken_.emplace(id,
-                    Error(Code::Corrupt, "its control file is of timeline " + to_string((*opened)->id())));
-    return (*opened)->stop(task, false);
-  }
-  timelines_[id] = *std::move(opened);
+  timelines_[id] = Timeline::asleep_at(env_, scope_, config_, store_, directory(id), *std::move(control));
   return {};
+}
+
+Status Timelines::look_at_unknown(Task& task) {
+  for (const TenantTimelineId& id : ids()) {
+    auto found = timelines_.find(id);
+    if (found == timelines_.end() || found->second->known()) continue;
+    std::shared_ptr<Timeline> timeline = found->second;
+    env_.probe("safekeeper.looked-at-later"_probe);
+    // What goes wrong is the timeline's failure(), or it was removed meanwhile.
+    ignore_result(use(task, id));
+    ignore_result(timeline->sleep(task));
+    TRY(task.sleep(kLookPause));
+  }
+  return {};
+}
+
+size_t Timelines::unknown() const {
+  return static_cast<size_t>(std::ranges::count_if(
+      timelines_, [](const auto& entry) { return entry.second->failure().ok() && !entry.second->known(); }));
+}
+
+Result<std::shared_ptr<Timeline>> Timelines::use(Task& task, const TenantTimelineId& id) {
+  TRY_ASSIGN(std::shared_ptr<Timeline> found, find(id));
+  std::shared_ptr<Timeline> used = Timeline::in_use(std::move(found));
+  TRY(used->wake(task));
+  return used;
 }
 
 Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
@@ -74,6 +105,7 @@ Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
     return Error(Code::Stale, "timeline " + to_string(id) +
                                   " was removed from this safekeeper: its members are " +
                                   to_string(*members));
+  if (is_deleted(id)) return Error(Code::Stale, "timeline " + to_string(id) + " was deleted");
   return Error(Code::NotFound, "timeline " + to_string(id) + " is not on this safekeeper");
 }
 
@@ -124,16 +156,19 @@ Result<std::shared_ptr<Timeline>> Timelines::made(Task& task, const TenantTimeli
   }
   TRY(std::move(written).with("create timeline " + to_string(id)));
   removed_.erase(id);
-  auto opened = Timeline::open(task, env_, scope_, config_, store_, directory(id));
   // It exists from here on, so it must not be unknown either: nobody could make or use it before a restart.
-  if (!opened.ok()) {
-    broken_.emplace(id, opened.error());
-    return opened.error();
+  auto control = read_control(task, env_.disk(), directory(id));
+  if (!control.ok()) {
+    broken_.emplace(id, control.error());
+    return control.error();
   }
-  std::shared_ptr<Timeline> timeline = *std::move(opened);
-  log_.info("created timeline {} with {}, WAL up to {}", to_string(id),
-            to_string(timeline->acceptor().state().configuration), to_string(timeline->acceptor().flush()));
+  std::shared_ptr<Timeline> timeline =
+      Timeline::asleep_at(env_, scope_, config_, store_, directory(id), *std::move(control));
   timelines_[id] = timeline;
+  TRY_ASSIGN(timeline, use(task, id));
+  TRY(timeline->failure());
+  log_.info("created timeline {} with {}, WAL up to {}", to_string(id),
+            to_string(timeline->state().configuration), to_string(timeline->position().position.flush));
   return timeline;
 }
 
@@ -186,6 +221,7 @@ Status Timelines::exclude(Task& task, const TenantTimelineId& id,
   TRY(lock.acquire(task, mutex_));
   if (filling_.contains(id))
     return Error(Code::Unavailable, "timeline " + to_string(id) + " is being copied to this safekeeper");
+  if (is_deleted(id)) return {};
   if (const consensus::Configuration* members = removed(id);
       members != nullptr && members->generation >= configuration.generation)
     return {};
@@ -262,32 +298,11 @@ Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
   return {};
 }
 
-Status Timelines::remove(Task& task, const TenantTimelineId& id) {
-  Lock lock;
-  TRY(lock.acquire(task, mutex_));
-  if (auto found = timelines_.find(id); found != timelines_.end()) {
-    if (found->second->proposers() + found->second->readers() > 0)
-      return Error(Code::Unavailable, "timeline " + to_string(id) + " is in use");
-    std::shared_ptr<Timeline> timeline = found->second;
-    timelines_.erase(found);
-    TRY(timeline->stop(task, false));
-  }
-  if (leaving_.contains(id))
-    return Error(Code::Unavailable, "timeline " + to_string(id) + " is still being removed");
-  broken_.erase(id);
-  // The control file first and durably: without it what is left is nothing at the next start.
-  std::string control = join_path(directory(id), kControlFileName);
-  Status gone = env_.disk().unlink(task, control);
-  if (gone.is(Code::NotFound)) return {};
-  TRY(gone);
-  TRY(env_.disk().sync_dir(task, directory(id)));
-  removed_.erase(id);
-  return remove_tree(task, env_.disk(), directory(id));
-}
-
 Status Timelines::stop(Task& task) {
   for (auto& [id, timeline] : leaving_)
     if (timeline != nullptr) ignore_result(timeline->stop(task, false));  // there is nothing to save
+  for (auto& [what, clearing] : deleted_)
+    for (auto& timeline : clearing.timelines) ignore_result(timeline->stop(task, false));
   for (auto& [id, timeline] : timelines_)
     if (Status stopped = timeline->stop(task, true); !stopped.ok())
       log_.warn("stop timeline {}: {}", to_string(id), stopped.error().to_string());
@@ -295,6 +310,7 @@ Status Timelines::stop(Task& task) {
 }
 
 void Timelines::manage(Task& task) {
+  clear_all_deleted(task);
   std::vector<TenantTimelineId> leaving;
   for (const auto& [id, timeline] : leaving_) leaving.push_back(id);
   for (const TenantTimelineId& id : leaving)
@@ -305,6 +321,8 @@ void Timelines::manage(Task& task) {
     if (found == timelines_.end() || task.cancelled()) continue;
     std::shared_ptr<Timeline> timeline = found->second;
     if (timeline->active()) timeline->manage(task);
+    if (Status slept = timeline->sleep_if_idle(task); !slept.ok() && !slept.is(Code::Cancelled))
+      log_.warn("close timeline {}: {}", to_string(id), slept.error().to_string());
   }
 }
 

@@ -1,8 +1,11 @@
-// All timelines of one safekeeper: DATA_DIR/TENANT/TIMELINE/, opened at start.
+// All timelines of one safekeeper: DATA_DIR/TENANT/TIMELINE/. At the start control files are read; WAL is
+// looked at when a timeline is first used, or in the background where the control file does not say where it
+// ends.
 //
 // A timeline whose members this safekeeper is none of any more leaves its control file behind, without WAL: a
 // tombstone. It says who the members are, so that a proposer that has not heard of it learns them here, and
-// nobody makes the timeline here again under the same configuration or an older one.
+// nobody makes the timeline here again under the same configuration or an older one. What was deleted leaves
+// another one, for good (tombstone.h).
 
 #pragma once
 
@@ -12,6 +15,7 @@
 #include <set>
 
 #include "core/safekeeper/timeline.h"
+#include "core/safekeeper/tombstone.h"
 
 namespace argon::safekeeper {
 
@@ -20,13 +24,20 @@ class Timelines {
   // Everything given outlives this; `store` may be null.
   Timelines(Env& env, Scope& scope, const SafekeeperConfig& config, objstore::ObjectStore* store);
 
-  // Opens all that is on disk. A timeline that cannot be opened is kept as broken(): others are served.
+  // Reads all control files. A timeline whose own is damaged is kept as broken(): others are served.
   Status load(Task& task);
-  // NotFound; Stale where it was here; or why it cannot be opened.
+  // Opens, one after the other, those of which nothing may be told before. Their number is unknown().
+  Status look_at_unknown(Task& task);
+  size_t unknown() const;
+  // It may be asleep, or fall asleep. NotFound; Stale where it was here, or was deleted; or why it cannot be
+  // opened.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);
-  // `start`: where its WAL will begin; 0: the first election says. Errors: AlreadyExists, Unavailable
-  // (another call makes it, or the object store does not answer), Invalid (not a member, or another disk's:
-  // disk_claim.h), Stale.
+  // Awake for as long as what is returned is held, or with a failure(). Errors: find()'s, Cancelled,
+  // TimedOut. Suspends while its WAL is looked at.
+  Result<std::shared_ptr<Timeline>> use(Task& task, const TenantTimelineId& id);
+  // In use, as by use(). `start`: where its WAL will begin; 0: the first election says. Errors:
+  // AlreadyExists, Unavailable (another call makes it, or the object store does not answer), Invalid (not a
+  // member, or another disk's: disk_claim.h), Stale.
   Result<std::shared_ptr<Timeline>> create(Task& task, const TenantTimelineId& id,
                                            const consensus::Configuration& configuration,
                                            const consensus::ServerInfo& server, Lsn start);
@@ -41,8 +52,11 @@ class Timelines {
   Status exclude(Task& task, const TenantTimelineId& id, const consensus::Configuration& configuration);
   // The members of a timeline that was here; null where it was not, or is.
   const consensus::Configuration* removed(const TenantTimelineId& id) const;
-  // Stops it and removes its files (not what is in the object store). Ok where there is none.
-  Status remove(Task& task, const TenantTimelineId& id);
+  // Deletes a timeline, or a tenant, for good, also where it never was: durable when ok, and then nobody is
+  // served. True once nothing is left here and in the object store; until then manage() goes on. Errors:
+  // Unavailable (it is being made just now); of the disk: it may have been deleted, ask again.
+  Result<bool> remove(Task& task, const Tombstone& what);
+  std::vector<Tombstone> tombstones() const;
   // Saves and stops all.
   Status stop(Task& task);
   void manage(Task& task);
@@ -68,6 +82,21 @@ class Timelines {
   Status clear_away(Task& task, const TenantTimelineId& id);
   Result<bool> close_leaving(Task& task, const TenantTimelineId& id);
 
+  // deletion.cc
+  struct Clearing {
+    std::vector<std::shared_ptr<Timeline>> timelines;  // whose connections may be there still
+    bool done = false;                                 // nothing was left; late objects are looked for
+    MonotonicTime due;                                 // of the next look
+    Duration pause;
+  };
+  std::string directory(const Tombstone& what) const;
+  bool is_deleted(const TenantTimelineId& id) const;
+  Status withdraw_claims(Task& task, const Tombstone& what);
+  Result<bool> load_tombstone(Task& task, const Tombstone& what);
+  Status remove_files(Task& task, const Tombstone& what);
+  Status clear_deleted(Task& task, const Tombstone& what);
+  void clear_all_deleted(Task& task);
+
   Env& env_;
   Scope& scope_;
   const SafekeeperConfig& config_;
@@ -81,6 +110,7 @@ class Timelines {
   std::map<TenantTimelineId, std::shared_ptr<Timeline>>
       leaving_;  // removed, not cleared away yet; null: not open
   std::set<TenantTimelineId> filling_;
+  std::map<Tombstone, Clearing> deleted_;
 };
 
 }  // namespace argon::safekeeper

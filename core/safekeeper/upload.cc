@@ -68,6 +68,18 @@ bool Timeline::has_from_the_start(Lsn segment) const {
   return state.local_start <= segment || state.local_start == state.timeline_start;
 }
 
+// Nothing is left to be uploaded, neither from here nor by a peer.
+bool Timeline::is_uploaded() const {
+  if (store_ == nullptr || !acceptor_->has_wal()) return true;
+  Lsn full = pg::segment_start(acceptor_->commit());
+  if (full > std::max(backup_, pg::segment_start(acceptor_->state().timeline_start))) return false;
+  if (!control_.partial_previous.key.empty()) return false;
+  Lsn flush = acceptor_->flush();
+  Lsn from = pg::segment_start(flush);
+  return from == flush || !has_from_the_start(from) ||
+         (control_.partial.flush == flush && control_.partial.term == acceptor_->last_log_term());
+}
+
 // Among those alive that still have the WAL to be uploaded, one: by timeline, so that the load spreads.
 bool Timeline::is_uploader() const {
   std::vector<NodeId> able{config_.id};
@@ -170,20 +182,23 @@ Status Timeline::drop_previous_partial(Task& task) {
 }
 
 // Where WAL begins that is needed with such a control file: never above what a pageserver has in the object
-// store, what is there as segments, and what is committed.
+// store, what is there as segments, what is committed, and what the hash chain is still to be made of.
 Lsn Timeline::needed_from(const TimelineControl& control) const {
   Lsn horizon = std::min(control.remote_consistent, control.acceptor.commit);
+  if (!control.chain.empty()) horizon = std::min(horizon, control.chain.back().at);
   return store_ != nullptr ? std::min(horizon, control.backup) : horizon;
 }
 
 // control_ is ahead of the file while that is being written, and after it could not be: only the file counts.
 Status Timeline::remove_old_wal(Task& task) {
   Lsn horizon = saved_needed_from_;
+  if (!control_.chain.empty()) horizon = std::min(horizon, control_.chain.back().at);
   for (const auto& [number, reader] : readers_)
     if (reader.sent.valid() && store_ == nullptr) horizon = std::min(horizon, reader.sent);
   if (pg::segment_start(horizon) <= storage_->oldest()) return {};
   TRY_ASSIGN(size_t removed, storage_->remove_below(task, horizon));
   if (removed == 0) return {};
+  trim_chain();
   env_.probe("safekeeper.old-segments-removed"_probe);
   log_.info("removed {} segments below {}", removed, to_string(horizon));
   return {};

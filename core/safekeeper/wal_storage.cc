@@ -30,10 +30,10 @@ uint64_t last_segment_below(Lsn lsn) {
 }  // namespace
 
 Result<std::unique_ptr<WalStorage>> WalStorage::open(Task& task, Disk& disk, std::string directory,
-                                                     const consensus::AcceptorState& state,
+                                                     const consensus::AcceptorState& state, Lsn closed_at,
                                                      const Logger& log) {
   std::unique_ptr<WalStorage> storage(new WalStorage(disk, std::move(directory), log));
-  TRY(storage->recover(task, state).with("open WAL in " + storage->directory_));
+  TRY(storage->recover(task, state, closed_at).with("open WAL in " + storage->directory_));
   return storage;
 }
 
@@ -57,7 +57,7 @@ void WalStorage::restart_decoder(Lsn at) {
 
 // ---- opening
 
-Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
+Status WalStorage::recover(Task& task, const consensus::AcceptorState& state, Lsn closed_at) {
   local_start_ = state.local_start;
   system_id_ = state.server.system_id;
   if (!local_start_.valid()) {
@@ -72,14 +72,18 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
   }
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
   Lsn commit = std::max(state.commit, local_start_);
-  TRY_ASSIGN(Lsn end, scan(task, commit));
+  TRY_ASSIGN(Lsn end, scan(task, commit, !closed_at.valid()));
   if (end < commit)
     return Error(Code::Corrupt, "WAL ends at " + to_string(end) + ", but is committed up to " +
                                     to_string(state.commit) + ": " + end_reason_);
+  if (closed_at.valid() && end != closed_at)
+    return Error(Code::Corrupt, "WAL ends at " + to_string(end) + ", but ended at " + to_string(closed_at) +
+                                    " when it was closed: " + end_reason_);
   if (!segments.empty() && segment_begin(segments.back()) >= end)
     task.env().probe("safekeeper.tail-cleared"_probe);
   if (!segments.empty()) oldest_ = std::max(local_start_, segment_begin(segments.front()));
-  TRY(clear_beyond(task, end, commit == local_start_ ? segment_of(commit) : last_segment_below(commit)));
+  if (!closed_at.valid())
+    TRY(clear_beyond(task, end, commit == local_start_ ? segment_of(commit) : last_segment_below(commit)));
   TRY_ASSIGN(consensus::WalCheck check, check_at(task, end));
   restart_decoder(end);
   end_at_open_ = {end, check};
@@ -87,7 +91,7 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state) {
   return {};
 }
 
-Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
+Result<Lsn> WalStorage::scan(Task& task, Lsn commit, bool again) {
   Lsn from = commit;
   if (commit > local_start_) {
     from = std::max(segment_begin(last_segment_below(commit)),
@@ -106,7 +110,7 @@ Result<Lsn> WalStorage::scan(Task& task, Lsn commit) {
       end_reason_ = "segment is cut short at " + to_string(at);
       break;
     }
-    TRY(write_again(task, at, ByteView(chunk).first(*n), commit));
+    if (again) TRY(write_again(task, at, ByteView(chunk).first(*n), commit));
     decoder.feed(ByteView(chunk).first(*n));
     pg::WalRecord record;
     Result<bool> found = decoder.next(record);

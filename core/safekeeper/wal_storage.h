@@ -16,6 +16,7 @@
 // and read() with anything. After an error from any but read(), the object must be dropped:
 // the disk's state is then unknown, and may only be found out by open(). Until it is, who waited for a
 // flush or cut that failed fails as well: what it would have synced is not dirty any more, nor durable.
+// But after a write() that ended with NoSpace it may be cut: what is not known lies beyond written().
 
 #pragma once
 
@@ -38,10 +39,12 @@ struct Flushed {
 class WalStorage {
  public:
   // Finds the end of valid WAL, removes whatever is beyond, and makes everything that is kept durable, also
-  // where a former process saw a sync fail. Where state has no WAL, removes stray segments. Errors: Corrupt
-  // where WAL that state says is committed is not there, Io.
+  // where a former process saw a sync fail. Where `closed_at` says where WAL ends, flushed and with nothing
+  // beyond, it only reads. Where state has no WAL, removes stray segments. Errors: Corrupt where WAL that
+  // state says is committed is not there, or does not end at `closed_at`; Io.
   static Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, std::string directory,
-                                                  const consensus::AcceptorState& state, const Logger& log);
+                                                  const consensus::AcceptorState& state, Lsn closed_at,
+                                                  const Logger& log);
 
   consensus::WalEnd end() const { return end_at_open_; }
   // Why the scan at open ended where it did.
@@ -85,9 +88,10 @@ class WalStorage {
   std::string path(uint64_t segment) const;
   Result<std::vector<uint64_t>> list(Task& task) const;
   Result<Segment*> open_segment(Task& task, uint64_t number, bool create);
-  Status recover(Task& task, const consensus::AcceptorState& state);
-  // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged.
-  Result<Lsn> scan(Task& task, Lsn commit);
+  Status recover(Task& task, const consensus::AcceptorState& state, Lsn closed_at);
+  // The end of valid WAL, decoded from a little before `commit`; lower than that where it is damaged. With
+  // `again` what comes after `commit` is written once more.
+  Result<Lsn> scan(Task& task, Lsn commit, bool again);
   Status write_again(Task& task, Lsn at, ByteView wal, Lsn from);
   // Zeros from `end` on, later segments unlinked, all segments from `first` on synced.
   Status clear_beyond(Task& task, Lsn end, uint64_t first);

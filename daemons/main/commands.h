@@ -101,6 +101,21 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
 Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 
+// Of a timeline, a tenant or an endpoint.
+struct DeleteOptions {
+  std::string tenant_id;
+  std::string branch_name;
+  std::string endpoint;
+  bool force = false;  // endpoints go too, running or not; also what the pageserver has never heard of
+  std::string timeout = "2m";
+};
+// Refused (nothing is changed) where it has branches, or endpoints without `force`. Ended anywhere and run
+// again, it goes on: the name goes last.
+Status timeline_delete(Task& task, Env& env, const Globals& globals, const DeleteOptions& options);
+// With all its timelines.
+Status tenant_delete(Task& task, Env& env, const Globals& globals, const DeleteOptions& options);
+Status endpoint_delete(Task& task, Env& env, const Globals& globals, const DeleteOptions& options);
+
 struct InspectOptions {
   std::string file;
 };

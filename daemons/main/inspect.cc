@@ -21,6 +21,9 @@ Result<json> safekeeper_control(ByteView file) {
   json history = json::array();
   for (const auto& entry : state.history.entries())
     history.push_back({{"term", entry.term.value}, {"start", to_string(entry.start)}});
+  json chain = json::array();
+  for (const safekeeper::ChainLink& link : control.chain)
+    chain.push_back({{"lsn", to_string(link.at)}, {"hash", std::to_string(link.hash)}});
   return json{{"format", "safekeeper control file"},
               {"tenant_id", to_string(control.id.tenant)},
               {"timeline_id", to_string(control.id.timeline)},
@@ -33,7 +36,9 @@ Result<json> safekeeper_control(ByteView file) {
               {"local_start_lsn", to_string(state.local_start)},
               {"commit_lsn", to_string(state.commit)},
               {"backup_lsn", to_string(control.backup)},
-              {"remote_consistent_lsn", to_string(control.remote_consistent)}};
+              {"remote_consistent_lsn", to_string(control.remote_consistent)},
+              {"closed_at_lsn", to_string(control.closed_at)},
+              {"wal_chain", chain}};
 }
 
 Result<json> timeline_index(ByteView file, const std::string& path) {

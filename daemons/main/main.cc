@@ -42,6 +42,7 @@ struct Commands {
   TimelineOptions timeline;
   SafekeeperOptions safekeeper;
   EndpointOptions endpoint;
+  DeleteOptions deletion;
   InspectOptions inspect;
   InspectWalOptions inspect_wal;
   InspectPageOptions inspect_page;
@@ -224,6 +225,31 @@ void add_endpoint(CLI::App& app, Commands& all) {
   on(list, all, endpoint_list, options);
 }
 
+void add_deletions(CLI::App& app, Commands& all) {
+  DeleteOptions& options = all.deletion;
+  CLI::App* timeline =
+      app.get_subcommand("timeline")
+          ->add_subcommand(
+              "delete",
+              "Delete a timeline, for good. Refused while it has branches. May be ended and run again");
+  CLI::App* tenant = app.get_subcommand("tenant")->add_subcommand(
+      "delete", "Delete a tenant with all its timelines, for good. May be ended and run again");
+  CLI::App* endpoint = app.get_subcommand("endpoint")->add_subcommand("delete", "Remove an endpoint");
+  timeline->add_option("--branch-name", options.branch_name, "The timeline's name")->required();
+  timeline->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
+  tenant->add_option("TENANT", options.tenant_id, "32 hex digits")->required();
+  endpoint->add_option("NAME", options.endpoint, "The endpoint's name")->required();
+  for (CLI::App* sub : {timeline, tenant}) {
+    sub->add_flag("--force", options.force,
+                  "Stop and remove its endpoints, too; go on where the pageserver has never heard of it");
+    sub->add_option("-t,--timeout", options.timeout, "How long to go on")->capture_default_str();
+  }
+  endpoint->add_flag("--force", options.force, "Stop it first, at once, if it runs");
+  on(timeline, all, timeline_delete, options);
+  on(tenant, all, tenant_delete, options);
+  on(endpoint, all, endpoint_delete, options);
+}
+
 void add_inspect_wal(CLI::App& inspect, Commands& all) {
   InspectWalOptions& options = all.inspect_wal;
   CLI::App* wal = inspect.add_subcommand("wal", "Show the records of WAL segments, or what they add up to");
@@ -331,6 +357,7 @@ int main(int argc, char** argv) {
   add_tenant(app, all);
   add_timeline(app, all);
   add_endpoint(app, all);
+  add_deletions(app, all);
   add_inspect(app, all);
   add_daemons(app, all);
   add_safekeepers(app, all);

@@ -74,12 +74,19 @@ Result<std::map<TenantTimelineId, std::string>> timelines_below(Task& task, Disk
 namespace {
 
 // Names whose timelines are not there, endpoints that cannot be read.
-Status scrub_names(Task& task, Disk& disk, Session& session, ScrubReport& report) {
+Status scrub_names(Task& task, Disk& disk, Session& session, const Deleted& deleted, ScrubReport& report) {
   report.part("names");
   std::string store = session.config().object_store_dir() + "/objects/";
   for (const auto& [tenant, entry] : session.state().tenants)
     for (const auto& [name, timeline] : entry.branches) {
       TenantTimelineId id{tenant, timeline};
+      if (is_deleted(deleted, id)) {
+        Error error(Code::NotFound, "branch '" + name +
+                                        "' was deleted, but the command was ended before its end: run "
+                                        "`argon timeline delete` or `argon tenant delete` again");
+        report.finding(session.config().path("state.json"), id, {error, {}, {}});
+        continue;
+      }
       if (disk.stat(task, store + objstore::timeline_prefix(id)).ok()) continue;
       Error error(Code::NotFound, "branch '" + name + "' is of a timeline that is not in the object store");
       report.finding(session.config().path("state.json"), id, {error, {}, {}});
@@ -112,15 +119,20 @@ Status scrub(Task& task, Env& env, const Globals& globals) {
   const Config& config = session.config();
   ScrubReport report(session);
   ScrubbedTimelines known;
-  TRY(scrub_object_store(task, env.disk(), config.object_store_dir(), report, known));
+  TRY_ASSIGN(Deleted deleted, read_marks(task, env.disk(), config.object_store_dir()));
+  TRY(scrub_object_store(task, env.disk(), config.object_store_dir(), deleted, report, known));
   TRY(scrub_stored_wal(task, env.disk(), config.object_store_dir(), known, report));
   TRY(scrub_pageserver(task, env.disk(), config.pageserver_dir() + "/data", known, report));
+  KeptWals wals;
   for (const SafekeeperNode& node : config.safekeepers) {
     report.part("safekeeper " + std::to_string(node.id));
-    TRY(scrub_safekeeper(task, env.disk(), config.safekeeper_dir(node.id) + "/data", known, report));
+    TRY(scrub_safekeeper(task, env.disk(), node.id, config.safekeeper_dir(node.id) + "/data", known, deleted,
+                         report, wals));
   }
+  scrub_leftovers(config, deleted, report);
+  TRY(scrub_wal_chains(task, env.disk(), wals, report));
   TRY(scrub_templates(task, env.disk(), config, report));
-  TRY(scrub_names(task, env.disk(), session, report));
+  TRY(scrub_names(task, env.disk(), session, deleted, report));
   session.say("scrub: " + report.summary());
   if (globals.json) globals.answer(report.json());
   if (report.findings() == 0) return {};

@@ -12,10 +12,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/pageserver/timeline_index.h"
+#include "core/safekeeper/control_file.h"
+#include "core/safekeeper/tombstone.h"
 #include "daemons/main/file_checks.h"
 #include "daemons/main/session.h"
 
@@ -57,18 +60,36 @@ struct ScrubbedTimeline {
 };
 using ScrubbedTimelines = std::map<TenantTimelineId, ScrubbedTimeline>;
 
+// Timelines and tenants that are marked as deleted (core/pageserver/deletion.h).
+using Deleted = std::set<safekeeper::Tombstone>;
+Result<Deleted> read_marks(Task& task, Disk& disk, const std::string& store);
+bool is_deleted(const Deleted& deleted, const TenantTimelineId& id);
+// What is left of them, anywhere.
+void scrub_leftovers(const Config& config, const Deleted& deleted, ScrubReport& report);
+
 // The object store's indexes and layers. Errors: Cancelled.
-Status scrub_object_store(Task& task, Disk& disk, const std::string& store, ScrubReport& report,
-                          ScrubbedTimelines& out);
+Status scrub_object_store(Task& task, Disk& disk, const std::string& store, const Deleted& deleted,
+                          ScrubReport& report, ScrubbedTimelines& out);
 // A pageserver's disk, beside what the object store has.
 Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
                         ScrubReport& report);
 // WAL in the object store: each record, in segments and partial segments.
 Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const ScrubbedTimelines& known,
                         ScrubReport& report);
+// What a safekeeper has of a timeline, where it is whole.
+struct KeptWal {
+  uint64_t safekeeper;
+  std::string folder;
+  safekeeper::TimelineControl control;
+};
+using KeptWals = std::map<TenantTimelineId, std::vector<KeptWal>>;
+
 // A safekeeper's control files and committed WAL.
-Status scrub_safekeeper(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
-                        ScrubReport& report);
+Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
+                        const ScrubbedTimelines& known, const Deleted& deleted, ScrubReport& report,
+                        KeptWals& out);
+// Committed WAL of all safekeepers, beside one another.
+Status scrub_wal_chains(Task& task, Disk& disk, const KeptWals& wals, ScrubReport& report);
 
 // Timelines of a folder TENANT/<between>TIMELINE, with their paths; what has another name is passed over.
 Result<std::map<TenantTimelineId, std::string>> timelines_below(Task& task, Disk& disk,

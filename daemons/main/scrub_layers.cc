@@ -227,10 +227,11 @@ void check_ancestor(const std::map<TenantTimelineId, std::string>& folders, cons
 
 }  // namespace
 
-Status scrub_object_store(Task& task, Disk& disk, const std::string& store, ScrubReport& report,
-                          ScrubbedTimelines& out) {
+Status scrub_object_store(Task& task, Disk& disk, const std::string& store, const Deleted& deleted,
+                          ScrubReport& report, ScrubbedTimelines& out) {
   report.part("object store, layers");
   TRY_ASSIGN(auto timelines, timelines_below(task, disk, store + "/objects/tenants", "timelines/"));
+  std::erase_if(timelines, [&](const auto& one) { return is_deleted(deleted, one.first); });
   for (const auto& [id, folder] : timelines) {
     StoredTimeline timeline(disk, id, folder, report);
     TRY_ASSIGN(std::optional<ScrubbedTimeline> scrubbed, timeline.run(task));

@@ -164,7 +164,8 @@ class SafekeeperTimeline {
   SafekeeperTimeline(Disk& disk, const TenantTimelineId& id, std::string folder, ScrubReport& report)
       : disk_(disk), id_(id), folder_(std::move(folder)), report_(report) {}
 
-  Status run(Task& task, const pageserver::TimelineIndex* index) {
+  // What is whole goes to `out`.
+  Status run(Task& task, const pageserver::TimelineIndex* index, uint64_t safekeeper, KeptWals& out) {
     std::string path = join_path(folder_, safekeeper::kControlFileName);
     auto control = safekeeper::read_control(task, disk_, folder_);
     // A folder whose timeline is being made, or was removed.
@@ -190,7 +191,10 @@ class SafekeeperTimeline {
       bool trimmed = false;
       TRY(read(task, state, damage, trimmed));
       if (trimmed && look < kLooks) continue;
-      if (damage) report_.finding(damage->file, id_, damage->fault);
+      if (damage)
+        report_.finding(damage->file, id_, damage->fault);
+      else
+        out[id_].push_back({safekeeper, folder_, *std::move(control)});
       return {};
     }
   }
@@ -250,13 +254,15 @@ Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const 
   return {};
 }
 
-Status scrub_safekeeper(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
-                        ScrubReport& report) {
+Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
+                        const ScrubbedTimelines& known, const Deleted& deleted, ScrubReport& report,
+                        KeptWals& out) {
   TRY_ASSIGN(auto timelines, timelines_below(task, disk, data, ""));
   for (const auto& [id, folder] : timelines) {
+    if (is_deleted(deleted, id)) continue;
     auto timeline = known.find(id);
     SafekeeperTimeline scrubbed(disk, id, folder, report);
-    TRY(scrubbed.run(task, timeline == known.end() ? nullptr : &timeline->second.index));
+    TRY(scrubbed.run(task, timeline == known.end() ? nullptr : &timeline->second.index, safekeeper, out));
   }
   return {};
 }

@@ -61,6 +61,7 @@ def without_a_cluster(w, all_verbs):
     needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
                   "endpoint stop": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
+                  "timeline delete": ["--branch-name", "b"], "tenant delete": [NO_TENANT], "endpoint delete": ["e"],
                   "safekeeper replace": ["1"], "safekeeper remove": ["1"], "inspect page": ["--relation", "1663/5/1259"]}
     for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
@@ -100,10 +101,25 @@ def cluster_verbs(w):
     w.refused("timeline branch", "--branch-name", "b", says="already")
     names = {t["branch_name"]: t for t in w.good("timeline list")}
     cluster.expect(set(names) == {"main", "root", "b"} and names["b"]["timeline_id"] == branch["timeline_id"], "timeline list")
+    deletion_verbs(w, tenant["tenant_id"])
     # JSON cannot hold what is no UTF-8.
     w.refused("timeline branch", b"--branch-name", b"\xff", says="is not UTF-8")
     w.refused("endpoint create", b"\xff", says="not an endpoint name")
     w.refused("endpoint create", "x", b"-c", b"a=\xff", says="is not UTF-8")
+
+
+def deletion_verbs(w, tenant):
+    w.refused("timeline delete", "--branch-name", "main", says="has branches: 'b'")
+    gone = w.good("timeline branch", "--branch-name", "gone")
+    w.good("endpoint create", "gone", "--branch-name", "gone")
+    w.refused("timeline delete", "--branch-name", "gone", says="has endpoints: 'gone' (stopped)")
+    w.good("endpoint delete", "gone")
+    w.refused("endpoint delete", "gone", says="there is no endpoint 'gone'")
+    deleted = w.good("timeline delete", "--branch-name", "gone")
+    cluster.expect(deleted["timeline_id"] == gone["timeline_id"] and deleted["tenant_id"] == tenant, f"timeline delete: {deleted}")
+    other = w.good("tenant create")
+    w.good("tenant delete", other["tenant_id"])
+    w.refused("tenant delete", other["tenant_id"], says="there is no tenant")
 
 
 def safekeeper_verbs(w):
