@@ -1,4 +1,4 @@
-// Files as version 1 of each format wrote them are kept in scenarios/kept/v1: every later build must read
+// Files as each version of each format wrote them are kept in scenarios/kept: every later build must read
 // them, and read the same from them.
 //
 // A format that changes gets a new version and a folder beside v1. Then what is written for comparison here
@@ -19,15 +19,15 @@
 namespace argon {
 namespace {
 
-Bytes kept(const std::string& name) {
-  std::ifstream in(std::string(KEPT_FOLDER) + "/v1/" + name, std::ios::binary);
+Bytes kept(const std::string& name, const std::string& version = "v1") {
+  std::ifstream in(std::string(KEPT_FOLDER) + "/" + version + "/" + name, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   return to_bytes(as_bytes(text));
 }
 
 // What is written today, byte for byte what was written then.
-void expect_same(const std::string& name, const Bytes& today) {
-  if (kept(name) == today) return;
+void expect_same(const std::string& name, const Bytes& today, const std::string& version = "v1") {
+  if (kept(name, version) == today) return;
   std::filesystem::path made = std::filesystem::path(testing::TempDir()) / name;
   std::ofstream(made, std::ios::binary)
       .write(reinterpret_cast<const char*>(today.data()), static_cast<std::streamsize>(today.size()));
@@ -84,11 +84,20 @@ TimelineIndex index_of_then() {
   return index;
 }
 
-TEST(KeptFormats, ATimelinesIndex) {
-  expect_same("index", encode_index(index_of_then()));
+TEST(KeptFormats, ATimelinesIndexOfBeforeGarbageCollection) {
   auto read = decode_index(kept("index"), "kept");
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   EXPECT_EQ(*read, index_of_then());
+}
+
+TEST(KeptFormats, ATimelinesIndex) {
+  TimelineIndex index = index_of_then();
+  index.gc_cutoff = Lsn(0x1580000);
+  index.retained = {Lsn(0x1500100), Lsn(0x1540000)};
+  expect_same("index", encode_index(index), "v2");
+  auto read = decode_index(kept("index", "v2"), "kept");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, index);
 }
 
 struct Entry {
