@@ -8,6 +8,7 @@
 #include "scenarios/control_api.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
+#include "scenarios/gc.h"
 #include "scenarios/ledger.h"
 #include "scenarios/load.h"
 #include "scenarios/membership.h"
@@ -35,6 +36,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kClockTrouble,
                                              kCompaction,
                                              kControlApi,
+                                             kGc,
                                              kMembership,
                                              kObjectStore,
                                              kPageserverLoss,
