@@ -65,7 +65,7 @@ Status set_field(TenantConfig& config, const std::string& key, const json& value
     if (!value.is_number_unsigned()) return Error(Code::Invalid, "a number of bytes is expected");
     config.gc.horizon = value.get<uint64_t>();
   } else {
-    return Error(Code::Invalid, "a tenant's configuration has no such key");
+    return Error(Code::Invalid, "a tenant's configuration has no '" + key + "'");
   }
   return {};
 }
