@@ -9,6 +9,7 @@
 #include "scenarios/deletion.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
+#include "scenarios/gc.h"
 #include "scenarios/ledger.h"
 #include "scenarios/load.h"
 #include "scenarios/membership.h"
@@ -38,6 +39,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kCompaction,
                                              kControlApi,
                                              kDeletion,
+                                             kGc,
                                              kMembership,
                                              kObjectStore,
                                              kPageserverLoss,

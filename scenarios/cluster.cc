@@ -49,7 +49,9 @@ void check_branch(Cluster& cluster, Line& parent) {
 }
 
 void cluster_body(Run& run) {
-  Cluster cluster(run);
+  ClusterKnobs knobs;
+  knobs.gc = run.random().fork("with gc").chance({1, 2});
+  Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   Random& random = run.random();
   Line& root = *cluster.lines().front();

@@ -9,6 +9,7 @@
 #include "core/pageserver/pageserver.h"
 #include "core/pageserver/timeline_index.h"
 #include "core/safekeeper/safekeeper.h"
+#include "core/wire/pg_wire.h"
 #include "scenarios/draw.h"
 #include "scenarios/oracle_local_layers.h"
 #include "scenarios/oracle_safekeeper_disk.h"
@@ -22,6 +23,7 @@ constexpr uint16_t kBrokerPort = 50051;
 constexpr const char* kDataDirectory = "/initdb";
 // Long enough for timelines to be busy, short enough for them to sleep while a compute is away.
 constexpr Duration kSleepAfter = Duration::seconds(2);
+constexpr int kBranchAttempts = 6;
 
 Duration milliseconds(Random& random, uint64_t low, uint64_t high) {
   return Duration::milliseconds(static_cast<int64_t>(random.log_uniform(low, high)));
@@ -48,6 +50,12 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   store_latency_ = milliseconds(random, 1, 60);
   store_latency_ = knobs_.store_latency.value_or(store_latency_);
   members_.generation = consensus::ConfigurationGeneration(1);
+  if (knobs_.gc) {
+    Random knob = random.fork("gc");
+    gc_ = GcKnobs{milliseconds(knob, 500, 30'000), knob.log_uniform(16 << 10, 512 << 10),
+                  milliseconds(knob, 300, 20'000), milliseconds(knob, 1000, 20'000)};
+    if (knob.below(4) == 0) gc_->pitr_interval = Duration();
+  }
   auto root = std::make_unique<Line>();
   root->id = {tenant_, random_timeline_id(random)};
   root->name = "main";
@@ -128,12 +136,64 @@ void Cluster::add_pageserver() {
     config.timeline.store.compaction_limit = 4;
     config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
   }
+  if (knobs_.rival_pageserver) add_rival_pageserver(config);
   sim::Machine& machine = add("pageserver");
   machine.boot([this, &machine, config](Task& task, Env& env) {
     if (run_.world().counters[faults::Kind::BitRot] == 0) check_local(machine);
     sim::BucketStore store(layers_, store_latency_);
     return pageserver::run_pageserver(task, env, config, &store);
   });
+}
+
+// Nobody is told its address.
+void Cluster::add_rival_pageserver(pageserver::PageserverConfig config) {
+  config.id = NodeId(2);
+  sim::Machine& machine = run_.world().add_machine("pageserver-2");
+  machine.boot([this, config](Task& task, Env& env) {
+    sim::BucketStore store(layers_, store_latency_);
+    return pageserver::run_pageserver(task, env, config, &store);
+  });
+  machine.power_loss();
+}
+
+Status Cluster::configure_gc(Task& task) {
+  if (!gc_) return {};
+  auto ms = [](Duration duration) { return std::to_string(duration.to_milliseconds()) + "ms"; };
+  nlohmann::json config{{"pitr_interval", ms(gc_->pitr_interval)},
+                        {"gc_horizon", gc_->horizon},
+                        {"gc_period", ms(gc_->period)},
+                        {"lsn_lease_length", ms(gc_->lease)}};
+  TRY(http::fetch_json(task, Address::tcp("127.0.0.1", management_.port), "PUT",
+                       "/v1/tenant/" + to_string(tenant_) + "/config", config));
+  return {};
+}
+
+Result<bool> Cluster::lease(Task& task, const Line& line, Lsn lsn) {
+  std::string command =
+      "lease lsn " + to_string(tenant_) + " " + to_string(line.id.timeline) + " " + to_string(lsn);
+  for (;;) {
+    {
+      Deadline deadline(task, Duration::seconds(5));
+      auto client = wire::PgClient::connect(task, pages_, {{"user", "argon"}, {"database", "argon"}});
+      auto answer = client.ok() ? (*client)->query(task, command) : Result<wire::QueryResult>(client.error());
+      if (answer.ok() && answer->rows.size() == 1 && answer->rows[0].size() == 1)
+        return answer->rows[0][0].has_value();
+    }
+    TRY(task.sleep(Duration::milliseconds(300)));
+  }
+}
+
+void Cluster::history_gone(const Line& line, Lsn lsn, const std::string& to) {
+  using enum faults::Kind;
+  const faults::Counters& had = run_.world().counters;
+  for (faults::Kind clock : {WallClockOffset, WallClockStep, WallClockDrift, WallClockFrozen})
+    if (had[clock] > 0) return;
+  auto time = line.reference->commit_time_at(lsn);
+  int64_t oldest = WallTime{pageserver().wall_ns() - gc_->pitr_interval.ns}.to_postgres();
+  if (gc_->pitr_interval > Duration() && time && *time > oldest)
+    run_.fail("history in the PITR window is readable",
+              line.name + " was refused to " + to + " at " + to_string(lsn) + ", " +
+                  std::to_string((*time - oldest) / 1000) + " ms before it leaves the window");
 }
 
 void Cluster::check_local(const sim::Machine& pageserver) {
@@ -157,6 +217,7 @@ Status Cluster::import_root(Task& task) {
   TRY(http::fetch_json(
       task, here, "POST", "/v1/tenant/" + to_string(tenant_) + "/timeline",
       {{"new_timeline_id", to_string(lines_.front()->id.timeline)}, {"import_datadir", kDataDirectory}}));
+  TRY(configure_gc(task));
   return remove_tree(task, disk, kDataDirectory);
 }
 
@@ -195,6 +256,7 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->relations = static_cast<uint32_t>(run_.limited("relations", random.between(1, 4)));
   config->backends = static_cast<uint32_t>(run_.limited("backends", random.between(1, 4)));
   config->may_begin = [this] { return run_.may_operate(); };
+  if (gc_) config->history_gone = [this, &line](Lsn lsn) { history_gone(line, lsn, "a reader"); };
   config->readers = static_cast<uint32_t>(run_.limited("readers", random.between(1, 4)));
   config->cache_pages = random.log_uniform(4, 32);
   // From lazy to busy: transactions and reads an hour, of the whole compute.
@@ -222,10 +284,21 @@ void Cluster::add_compute(Line& line, Duration supervise) {
 }
 
 Line* Cluster::branch(Line& parent, Duration limit) {
-  if (parent.events->commits().empty()) return nullptr;
-  Random& random = run_.random();
   const std::vector<Lsn>& commits = parent.events->commits();
-  Lsn at = commits[random.below(commits.size())];
+  uint64_t first = 0;
+  bool gone = !commits.empty();
+  Line* made = nullptr;
+  // Where GC was first, a later commit; in the end the last one.
+  for (int left = kBranchAttempts; gone && left > 0 && !run_.failed(); left--) {
+    uint64_t last = commits.size() - 1;
+    first = left > 1 ? run_.random().between(first, last) : last;
+    made = branch_at(parent, commits[first], limit, gone);
+  }
+  return made;
+}
+
+Line* Cluster::branch_at(Line& parent, Lsn at, Duration limit, bool& gone) {
+  Random& random = run_.random();
   TimelineId id = random_timeline_id(random);
   auto line = std::make_unique<Line>();
   line->id = {tenant_, id};
@@ -240,20 +313,25 @@ Line* Cluster::branch(Line& parent, Duration limit) {
                       {"ancestor_start_lsn", to_string(at)}};
   std::string path = "/v1/tenant/" + to_string(tenant_) + "/timeline";
   auto done = std::make_shared<bool>(false);
-  operators().spawn("branch", [this, body, path, limit, done](Task& task) -> Status {
+  auto refused = std::make_shared<bool>(false);
+  operators().spawn("branch", [this, body, path, limit, done, refused](Task& task) -> Status {
     MonotonicTime end = task.env().now() + limit;
-    while (!*done && task.env().now() < end) {
+    while (!*done && !*refused && task.env().now() < end) {
       {
         Deadline deadline(task, Duration::seconds(5));
         // Asking again is harmless: the id is the same.
-        *done = http::fetch_json(task, management_, "POST", path, body).ok();
+        auto made = http::fetch_json(task, management_, "POST", path, body);
+        *done = made.ok();
+        *refused = gc_ && !made.ok() && compute::is_below_gc_cutoff(made.error());
       }
       TRY(task.sleep(Duration::milliseconds(200)));
     }
     return {};
   });
-  run_.run_until([&] { return *done; }, limit + Duration::seconds(6));
+  run_.run_until([&] { return *done || *refused; }, limit + Duration::seconds(6));
   if (!*done) unanswered_.push_back(id);
+  gone = *refused;
+  if (gone) history_gone(parent, at, "a branch");
   if (!*done || run_.failed()) return nullptr;
   run_.work().branches++;
   lines_.push_back(std::move(line));

@@ -42,6 +42,16 @@ struct ClusterKnobs {
   std::optional<Duration> store_latency;  // mean of each half of an object store's call
   std::optional<Duration> pause;          // mean, of each task of a compute between what it does
   uint64_t spare_safekeepers = 0;         // that are no members at first
+  bool gc = false;                        // garbage collection with a short history; often all the time
+  bool rival_pageserver = false;          // another one over the same object store, which is off at first
+};
+
+// What the tenant's configuration says of history.
+struct GcKnobs {
+  Duration pitr_interval;
+  uint64_t horizon = 0;  // bytes
+  Duration period;
+  Duration lease;
 };
 
 class Cluster {
@@ -54,7 +64,7 @@ class Cluster {
   // A compute machine for the line; it writes as soon as it is elected.
   void add_compute(Line& line, Duration supervise);
   // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
-  // computes may be added. Null where the limit passed.
+  // computes may be added. Null where the limit passed, or GC was first everywhere.
   Line* branch(Line& parent, Duration limit);
   // Branches that were asked for without an answer: they may be there, or may come.
   const std::vector<TimelineId>& unanswered_branches() const { return unanswered_; }
@@ -62,6 +72,15 @@ class Cluster {
   void give_up(const Line& line);
   // How it is deleted, in all parts; none: the whole tenant.
   safekeeper::DeletionRequest deletion(std::optional<TimelineId> timeline) const;
+
+  // Asks the pageserver for a lease of the LSN, until it is given or refused; false where it was refused, or
+  // the task's deadline passed.
+  Result<bool> lease(Task& task, const Line& line, Lsn lsn);
+  // The line was refused at an LSN because of GC: fails the run where the LSN is in the PITR window (unless
+  // wall clocks were wrong).
+  void history_gone(const Line& line, Lsn lsn, const std::string& to);
+  const std::optional<GcKnobs>& gc() const { return gc_; }
+  sim::Machine& rival_pageserver() { return *run_.world().find_machine("pageserver-2"); }
 
   // Called for each new line, and for the root at once: what is done with rows there.
   void on_line(std::function<compute::RowWorkload*(const Line&)> rows_of);
@@ -101,6 +120,9 @@ class Cluster {
   sim::Machine& add(const std::string& name);
   void add_safekeeper(uint64_t number, bool member);
   void add_pageserver();
+  Line* branch_at(Line& parent, Lsn at, Duration limit, bool& gone);
+  void add_rival_pageserver(pageserver::PageserverConfig config);
+  Status configure_gc(Task& task);
   void check_local(const sim::Machine& pageserver);
   Status import_root(Task& task);
 
@@ -113,6 +135,7 @@ class Cluster {
   Address pages_ = Address::tcp("pageserver", 64000);
   Address management_ = Address::tcp("pageserver", 9898);
   Duration store_latency_;
+  std::optional<GcKnobs> gc_;
   sim::Bucket layers_;
   std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;
   consensus::Configuration members_;

@@ -26,6 +26,7 @@ void compaction_body(Run& run) {
   using enum faults::Kind;
   ClusterKnobs knobs;
   knobs.small_layers = true;
+  knobs.gc = run.random().fork("with gc").chance({1, 2});
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));

@@ -1,5 +1,5 @@
-// Files as version 1 of each format wrote them are kept in scenarios/kept/v1, and those of a second version
-// in v2: every later build must read them, and read the same from them.
+// Files as each version of each format wrote them are kept in scenarios/kept: every later build must read
+// them, and read the same from them.
 //
 // A format that changes gets a new version and a folder beside v1. Then what is written for comparison here
 // must be in the new folder, while the old files stay and are read as before. To make the files of a new
@@ -91,11 +91,20 @@ TimelineIndex index_of_then() {
   return index;
 }
 
-TEST(KeptFormats, ATimelinesIndex) {
-  expect_same("index", encode_index(index_of_then()));
+TEST(KeptFormats, ATimelinesIndexOfBeforeGarbageCollection) {
   auto read = decode_index(kept("index"), "kept");
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   EXPECT_EQ(*read, index_of_then());
+}
+
+TEST(KeptFormats, ATimelinesIndex) {
+  TimelineIndex index = index_of_then();
+  index.gc_cutoff = Lsn(0x1580000);
+  index.retained = {Lsn(0x1500100), Lsn(0x1540000)};
+  expect_same("index", encode_index(index), "v2");
+  auto read = decode_index(kept("index", "v2"), "kept");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, index);
 }
 
 struct Entry {

@@ -229,9 +229,9 @@ TEST(Tombstone, IsReadAsItWasWrittenAndRefusedWhereItIsDamaged) {
 TEST(Mark, CountsWhereItIsOfTheNewestGeneration) {
   using pageserver::RemoteTenant;
   TimelineId timeline{{5}};
-  std::string name = "/deleted-" + to_string(timeline) + "-00000007";
+  std::string name = "deleted-" + to_string(timeline) + "-00000007";
   RemoteTenant tenant;
-  for (const char* wrong : {"/deleted-", "/deleted-0000000x", "/deleted-00000007-", "/config-00000007"})
+  for (const char* wrong : {"deleted-", "deleted-0000000x", "deleted-00000007-", "config-00000007"})
     EXPECT_FALSE(note_mark(tenant, wrong)) << wrong;
   EXPECT_FALSE(tenant.is_deleted(timeline));
   ASSERT_TRUE(note_mark(tenant, name));
@@ -241,7 +241,7 @@ TEST(Mark, CountsWhereItIsOfTheNewestGeneration) {
   tenant.newest_index[timeline] = "tenants/x/timelines/y/index-00000008-0000000000000001";
   EXPECT_FALSE(tenant.is_deleted(timeline));
 
-  ASSERT_TRUE(note_mark(tenant, "/deleted-00000009"));
+  ASSERT_TRUE(note_mark(tenant, "deleted-00000009"));
   tenant.newest = Generation(9);
   EXPECT_TRUE(tenant.is_deleted());
   tenant.newest = Generation(10);

@@ -133,12 +133,13 @@ std::vector<Step> steps() {
        "block 0 of 1663/5/16384_vm: ClearVisibilityMapFlags, ClearVisibilityMapFlags"});
   add("SMGR TRUNCATE cuts main and the tail of the map", pg::smgr_truncate(700, kRel, 2),
       {"size of 1663/5/16384: 2", "block 0 of 1663/5/16384_vm: TruncateVisibilityMap"});
-  add("a commit sets its bits", pg::xact_commit(700, 1), {clog + "ClogSetCommitted"});
+  add("a commit sets its bits", pg::xact_commit(700, 1), {clog + "ClogSetCommitted", "commit time: image"});
   add("an abort sets its bits", pg::xact_abort(701, 1), {clog + "ClogSetAborted"});
   add("CLOG ZEROPAGE extends the segment", pg::clog_zero_page(1),
       {"size of segment 0 of SLRU 0: 2", "block 1 of segment 0 of SLRU 0: ZeroPage"});
   add("a commit with subtransactions on two pages", pg::xact_commit(702, 1, kSubxacts),
-      {clog + "ClogSetCommitted", "block 1 of segment 0 of SLRU 0: ClogSetCommitted", "checkpoint: image"});
+      {clog + "ClogSetCommitted", "block 1 of segment 0 of SLRU 0: ClogSetCommitted", "checkpoint: image",
+       "commit time: image"});
   add("CLOG ZEROPAGE of a new segment", pg::clog_zero_page(32),
       {"size of segment 1 of SLRU 0: 1", "block 0 of segment 1 of SLRU 0: ZeroPage"});
   add("CLOG TRUNCATE drops whole segments", plain(Rmgr::Clog, pg::slru::kTruncate, words({32, 1048576, 5})),
@@ -156,7 +157,7 @@ std::vector<Step> steps() {
   add("COMMIT_TS ZEROPAGE", plain(Rmgr::CommitTs, pg::slru::kZeroPage, words({0})),
       {"size of segment 0 of SLRU 3: 1", "block 0 of segment 0 of SLRU 3: ZeroPage"});
   add("a commit with commit timestamps", pg::xact_commit(1048577, 1),
-      {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "checkpoint: image",
+      {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "checkpoint: image", "commit time: image",
        "block 0 of segment 40 of SLRU 3: ZeroPage, CommitTsSet", "size of segment 40 of SLRU 3: 1"});
   add("RELMAP UPDATE", relation_map(5, 1663), {"relation map of 1663/5: image"});
   add("SEQ LOG makes its page",
@@ -179,13 +180,14 @@ std::vector<Step> steps() {
       {"prepared transaction 1048580: image", "checkpoint: image"});
   add("COMMIT PREPARED ends the other transaction", end_prepared(pg::xact::kCommitPrepared, 1048580),
       {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "block 0 of segment 40 of SLRU 3: CommitTsSet",
-       "checkpoint: image", "prepared transaction 1048580: gone"});
+       "checkpoint: image", "commit time: image", "prepared transaction 1048580: gone"});
   add("an abort drops relations too",
       pg::xact_abort(1048590, 1, {}, std::array{pg::RelFileNode{1663, 5, 16390}}),
       {"block 0 of segment 1 of SLRU 0: ClogSetAborted", "size of 1663/5/16390: gone"});
   add("a commit drops all forks of relations", pg::xact_commit(1048591, 1, {}, kDropped),
       {"block 0 of segment 1 of SLRU 0: ClogSetCommitted", "block 0 of segment 40 of SLRU 3: CommitTsSet",
-       "checkpoint: image", "size of 1663/5/16384: gone", "size of 1663/5/16384_vm: gone"});
+       "checkpoint: image", "commit time: image", "size of 1663/5/16384: gone",
+       "size of 1663/5/16384_vm: gone"});
   add("TABLESPACE DROP", plain(Rmgr::Tablespace, 0x10, words({90001})), {"tablespace 90001: gone"});
   add("NEXTOID is in the checkpoint", pg::next_oid(24576), {"checkpoint: image"});
   return s;
@@ -230,7 +232,7 @@ class Harness {
     index.prev_record = imported.prev;
     TRY(store.create(task, index));
     TRY(store.write_images(task, imported.end, imported.entries));
-    TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, imported.end));
+    TRY_ASSIGN(IngestState state, ingest_state(task, store, catalog, imported.end));
     ingest = std::make_unique<Ingest>(store, catalog, state);
     return {};
   }

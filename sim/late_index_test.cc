@@ -94,6 +94,10 @@ class Lives {
     uint64_t what = random_.below(12);
     if (what < 2) return write(task);
     if (what == 2) return timeline_->compact(task);
+    if (what == 11) {
+      ignore_result(lived_->deletions.flush(task));  // what fails stays in the queue
+      return {};
+    }
     if (what < 5) return task.sleep(random_.between(1_ms, 10_s));
     if (what < 8) {
       timeline_.reset();
@@ -150,10 +154,12 @@ class Lives {
 
   // Of one life.
   struct Lived {
-    Lived(Env& env, objstore::ObjectStore& store) : services{env, store, nodes, uploads, metrics} {}
+    Lived(Env& env, objstore::ObjectStore& store)
+        : deletions(env, store, metrics), services{env, store, nodes, uploads, metrics, deletions} {}
     Metrics metrics;
     pageserver::NodeCache nodes{64};
     Semaphore uploads{4};
+    pageserver::DeletionQueue deletions;
     pageserver::Services services;
   };
 

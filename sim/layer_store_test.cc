@@ -1,13 +1,16 @@
 // The pageserver's storage engine against a model, on a disk that loses power.
 //
 // Values stand for what they do: an image replaces the content, a record appends to it. The model
-// keeps every version; whatever the engine did meanwhile (flush, compaction, image layers, power
-// loss), what it reads at any LSN must be what the model says.
+// keeps every version; whatever the engine did meanwhile (flush, compaction, image layers, garbage
+// collection, power loss), what it reads at any LSN that it keeps must be what the model says. It keeps all
+// at and above its GC cutoff, and what was held when that moved.
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/env/io.h"
 #include "core/pageserver/layer_store.h"
@@ -21,7 +24,11 @@ const TenantTimelineId kId{{{1}}, {{2}}};
 const TenantTimelineId kBranch{{{1}}, {{3}}};
 constexpr char kFolder[] = "/data/timeline";
 
+constexpr uint64_t kPages = 40;    // keys that may have records
+constexpr uint64_t kEntries = 10;  // of a directory: images, that may be taken back
+
 Key key_of(uint64_t n) {
+  if (n >= kPages) return {0x61, 1663, 5, static_cast<uint32_t>(n), 0, 0};
   return {static_cast<uint8_t>(n % 2),  1663, 5,
           static_cast<uint32_t>(n / 4), 0,    static_cast<uint32_t>(n % 4)};
 }
@@ -32,6 +39,10 @@ class Model {
   void forget_above(Lsn lsn) {
     for (auto& [key, versions] : versions_) versions.erase(versions.upper_bound(lsn), versions.end());
   }
+  bool changed_at(const Key& key, Lsn lsn) const {
+    auto found = versions_.find(key);
+    return found != versions_.end() && found->second.contains(lsn);
+  }
   std::optional<Bytes> read(const Key& key, Lsn lsn) const {
     auto found = versions_.find(key);
     if (found == versions_.end()) return {};
@@ -41,6 +52,7 @@ class Model {
       if (ends_chain(value) || !content) content.emplace();
       content->insert(content->end(), value.begin() + 1, value.end());
     }
+    if (content && content->empty() && is_sparse(key)) return {};
     return content;
   }
   std::vector<Key> keys(const KeyRange& range, Lsn lsn) const {
@@ -60,6 +72,7 @@ Result<Bytes> read(Task& task, LayerStore& store, const Key& key, Lsn lsn) {
   Bytes content;
   for (auto version = chain.versions.rbegin(); version != chain.versions.rend(); ++version)
     content.insert(content.end(), version->value.begin() + 1, version->value.end());
+  if (content.empty() && is_sparse(key)) return Error(Code::NotFound, "taken back");
   return content;
 }
 
@@ -72,6 +85,8 @@ struct Run {
   uint64_t reads = 0;
   uint64_t compactions = 0;
   uint64_t images = 0;
+  uint64_t collected = 0;  // layers
+  std::set<Lsn> held;      // as by branches and leases
   bool finish = false;
   std::string failure;
 };
@@ -85,19 +100,70 @@ Status compare(Task& task, LayerStore& store, const Run& run, const Key& key, Ls
                "key " + to_string(key) + " at " + to_string(lsn) + " reads differently from the model");
 }
 
+// Some LSN that the store keeps.
+Lsn some_lsn(const LayerStore& store, Random& random, const Run& run) {
+  Lsn low = std::max(store.gc_cutoff(), Lsn(100));
+  if (run.held.empty() || random.chance({3, 4})) return Lsn(random.between(low.value, run.last.value));
+  return *std::next(run.held.begin(), static_cast<ptrdiff_t>(random.below(run.held.size())));
+}
+
+// The directory as a whole.
+Status compare_scan(Task& task, LayerStore& store, const Run& run, Lsn lsn) {
+  KeyRange entries{key_of(kPages), key_of(kPages + kEntries)};
+  TRY_ASSIGN(auto found, store.scan(task, entries, lsn));
+  std::vector<Key> keys;
+  for (const auto& [key, content] : found) {
+    keys.push_back(key);
+    if (run.model.read(key, lsn) != content)
+      return Error(Code::Corrupt, "a scan at " + to_string(lsn) + " differs at " + to_string(key));
+  }
+  if (keys == run.model.keys(entries, lsn)) return {};
+  return Error(Code::Corrupt, "a scan at " + to_string(lsn) + " finds other keys than there are");
+}
+
+Status make_image(Task& task, LayerStore& store, const LayerStore::ImageNeed& need, Run& run) {
+  auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };
+  TRY(store.create_image(task, need, run.model.keys(need.keys, need.lsn), make));
+  run.images++;
+  return {};
+}
+
+Status collect_garbage(Task& task, LayerStore& store, Random& random, Run& run) {
+  Lsn low = std::max(store.gc_cutoff(), Lsn(100));
+  Lsn cutoff = random.chance({1, 4}) ? low : Lsn(random.between(low.value, store.disk_consistent().value));
+  store.set_gc_cutoff(cutoff, {run.held.begin(), run.held.lower_bound(cutoff)});
+  for (bool more = true; more;) {
+    TRY_ASSIGN(more, store.compact_l0_below(task, cutoff));
+  }
+  TRY_ASSIGN(LayerStore::Coverable history, store.coverable(task));
+  for (const KeyRange& keys : history.keys)
+    if (random.chance({3, 4})) TRY(make_image(task, store, {keys, cutoff}, run));
+  TRY_ASSIGN(std::vector<LayerStore::LayerPtr> garbage, store.garbage(task));
+  run.collected += garbage.size();
+  return store.remove(task, std::move(garbage));
+}
+
 Status one_step(Task& task, LayerStore& store, Random& random, Run& run) {
-  uint64_t what = random.below(20);
+  uint64_t what = random.below(22);
+  if (what == 20) return collect_garbage(task, store, random, run);
+  if (what == 21) {
+    if (run.held.size() < 4)
+      run.held.insert(some_lsn(store, random, run));
+    else
+      run.held.erase(std::next(run.held.begin(), static_cast<ptrdiff_t>(random.below(4))));
+    return {};
+  }
   if (what < 10) {
     TRY(store.wait_for_room(task));
     run.last += random.between(1, 20);
     uint64_t n = random.between(1, 4);
     for (uint64_t i = 0; i < n; i++) {
-      Key key = key_of(random.below(40));
-      Bytes value(random.between(1, 300));
+      Key key = key_of(random.below(kPages + kEntries));
+      Bytes value(is_sparse(key) && random.chance({1, 2}) ? 1 : random.between(1, 300));
       random.fill(value);
-      bool image = random.chance({1, 4}) || !run.model.read(key, run.last);
+      bool image = is_sparse(key) || random.chance({1, 4}) || !run.model.read(key, run.last);
       value[0] = image ? 0 : 1;
-      if (run.model.read(key, run.last) != run.model.read(key, run.last - 1)) continue;  // once a record
+      if (run.model.changed_at(key, run.last)) continue;  // once a record
       run.model.put(key, run.last, value);
       store.put(key, run.last, value);
     }
@@ -112,16 +178,15 @@ Status one_step(Task& task, LayerStore& store, Random& random, Run& run) {
   } else if (what == 13) {
     std::optional<LayerStore::ImageNeed> need = store.image_need();
     if (!need) return {};
-    auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };
-    TRY(store.create_image(task, *need, run.model.keys(need->keys, need->lsn), make));
-    run.images++;
+    TRY(make_image(task, store, *need, run));
   } else if (what == 14) {
     TRY(store.sweep(task));
   } else {
     run.reads++;
-    Key key = key_of(random.below(40));
-    Lsn lsn(random.between(100, run.last.value));
+    Key key = key_of(random.below(kPages + kEntries));
+    Lsn lsn = some_lsn(store, random, run);
     TRY(compare(task, store, run, key, lsn));
+    if (random.chance({1, 4})) TRY(compare_scan(task, store, run, lsn));
   }
   return {};
 }
@@ -133,16 +198,18 @@ Status check_all(Task& task, Env& env, LayerStore& store, Random& random, const 
   TimelineIndex index;
   index.id = kBranch;
   index.ancestor = kId.timeline;
-  index.ancestor_lsn = index.start_lsn = index.disk_consistent = Lsn(random.between(100, run.last.value));
+  index.ancestor_lsn = index.start_lsn = index.disk_consistent = some_lsn(store, random, run);
   TRY(remove_tree(task, env.disk(), "/data/branch"));
   TRY(branch.create(task, index));
   branch.set_ancestor(&store);
   Key changed = key_of(7);
   branch.put(changed, index.ancestor_lsn + 10, image_value(as_bytes("branch")));
   branch.advance(index.ancestor_lsn + 10, index.ancestor_lsn);
-  for (uint64_t n = 0; n < 40; n++) {
+  TRY(compare_scan(task, store, run, run.last));
+  TRY(compare_scan(task, branch, run, index.ancestor_lsn));
+  for (uint64_t n = 0; n < kPages + kEntries; n++) {
     TRY(compare(task, store, run, key_of(n), run.last));
-    TRY(compare(task, store, run, key_of(n), Lsn(random.between(100, run.last.value))));
+    TRY(compare(task, store, run, key_of(n), some_lsn(store, random, run)));
     TRY(compare(task, branch, run, key_of(n), index.ancestor_lsn));
     if (key_of(n) == changed) continue;
     auto there = read(task, branch, key_of(n), index.ancestor_lsn + 10);
@@ -179,6 +246,10 @@ Status live(Task& task, Env& env, Run& run) {
   if (store.disk_consistent() < run.promised) return Error(Code::Corrupt, "a flush that returned ok is lost");
   run.last = store.disk_consistent();
   run.model.forget_above(run.last);
+  run.held.erase(run.held.upper_bound(run.last), run.held.end());
+  for (Lsn lsn : run.held)
+    if (!store.keeps(lsn))
+      return Error(Code::Corrupt, to_string(lsn) + " was held, and is gone after a restart");
   while (!run.finish) {
     TRY(one_step(task, store, random, run));
     if (random.chance({1, 50})) TRY(task.sleep(Duration::milliseconds(1)));
@@ -186,7 +257,8 @@ Status live(Task& task, Env& env, Run& run) {
   return check_all(task, env, store, random, run);
 }
 
-RC_GTEST_PROP(LayerStore, ReadsWhatTheModelSaysOverFlushCompactionImagesAndPowerLoss, (uint64_t seed)) {
+RC_GTEST_PROP(LayerStore, ReadsWhatTheModelSaysOverFlushCompactionImagesGarbageCollectionAndPowerLoss,
+              (uint64_t seed)) {
   Run run;
   run.seed = seed;
   Random random(seed);
@@ -217,7 +289,74 @@ RC_GTEST_PROP(LayerStore, ReadsWhatTheModelSaysOverFlushCompactionImagesAndPower
   RC_ASSERT(ended);
   RC_CLASSIFY(run.compactions > 0);
   RC_CLASSIFY(run.images > 0);
+  RC_CLASSIFY(run.collected > 0);
   RC_CLASSIFY(run.reads > 50);
+}
+
+// Overwrites all keys again and again, with a window of two rounds; bytes of layers after each round.
+Result<std::vector<uint64_t>> overwrite(Task& task, Env& env, int rounds, bool collect) {
+  constexpr uint64_t kKeys = 200;
+  constexpr uint64_t kValue = 2000;
+  NodeCache cache(100);
+  StoreOptions options;
+  options.compaction_target = 100'000;
+  LayerStore store(env, kId, kFolder, options, cache);
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  TRY(store.create(task, fresh));
+  auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };
+  std::vector<Key> keys;
+  for (uint64_t n = 0; n < kKeys; n++) keys.push_back({0, 1663, 5, 16384, 0, static_cast<uint32_t>(n)});
+  std::vector<uint64_t> sizes;
+  std::vector<Lsn> ends{Lsn(100), Lsn(100)};
+  for (int round = 0; round < rounds; round++) {
+    Lsn lsn = store.last_record().value() + 8;
+    for (const Key& key : keys) store.put(key, lsn, Bytes(kValue));
+    store.advance(lsn, lsn - 8);
+    store.freeze();
+    TRY(store.flush_one(task));
+    if (store.wants_compaction()) TRY(store.compact_l0(task));
+    if (collect) {
+      store.set_gc_cutoff(std::max(store.gc_cutoff(), ends[ends.size() - 2]), {});
+      TRY_ASSIGN(LayerStore::Coverable history, store.coverable(task));
+      if (history.bytes >= kKeys * kValue)
+        for (const KeyRange& range : history.keys)
+          TRY(store.create_image(task, {range, store.gc_cutoff()}, keys, make));
+      TRY_ASSIGN(std::vector<LayerStore::LayerPtr> garbage, store.garbage(task));
+      TRY(store.remove(task, std::move(garbage)));
+      TRY(store.sweep(task));
+    }
+    ends.push_back(lsn);
+    sizes.push_back(store.layer_bytes());
+  }
+  return sizes;
+}
+
+std::vector<uint64_t> overwritten(int rounds, bool collect) {
+  sim::World world({});
+  sim::Machine& machine = world.add_machine("pageserver");
+  std::vector<uint64_t> sizes;
+  machine.boot([&](Task& task, Env& env) -> Status {
+    TRY_ASSIGN(sizes, overwrite(task, env, rounds, collect));
+    return {};
+  });
+  world.run_for(Duration::seconds(3600));
+  return sizes;
+}
+
+TEST(LayerStore, SpaceStaysBoundedUnderSteadyOverwriting) {
+  constexpr int kRounds = 200;
+  std::vector<uint64_t> without = overwritten(kRounds, false);
+  std::vector<uint64_t> with = overwritten(kRounds, true);
+  ASSERT_EQ(without.size(), size_t{kRounds});
+  ASSERT_EQ(with.size(), size_t{kRounds});
+  uint64_t early = *std::max_element(with.begin(), with.begin() + kRounds / 4);
+  uint64_t late = *std::max_element(with.begin() + kRounds / 2, with.end());
+  EXPECT_LE(late, early + early / 10);
+  EXPECT_GT(without.back(), 10 * late);
+  RecordProperty("bytes_without_gc", std::to_string(without.back()));
+  RecordProperty("most_bytes_with_gc", std::to_string(late));
 }
 
 }  // namespace

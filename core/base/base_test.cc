@@ -5,6 +5,7 @@
 #include "core/base/codec.h"
 #include "core/base/ids.h"
 #include "core/base/random.h"
+#include "core/base/timestamp.h"
 
 namespace argon {
 namespace {
@@ -120,6 +121,24 @@ TEST(Random, SameSeedSameDraws) {
 TEST(Time, PostgresEpoch) {
   EXPECT_EQ(WallTime::from_postgres(0).ns, 946684800000000000);
   EXPECT_EQ(WallTime{946684800000000000}.to_postgres(), 0);
+}
+
+TEST(Timestamp, IsReadAsPeopleAndPostgresWriteIt) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const WallTime time{1'764'389'400 * kSecond};  // 2025-11-29 04:10:00 UTC
+  EXPECT_EQ(timestamp_text(time), "2025-11-29T04:10:00Z");
+  EXPECT_EQ(timestamp_text(time + Duration::microseconds(500)), "2025-11-29T04:10:00.000500Z");
+  for (const char* same : {"2025-11-29T04:10:00Z", "2025-11-29 04:10:00", "2025-11-29 04:10:00+00",
+                           "2025-11-29T05:10:00+01:00", "2025-11-28 22:40:00.000-0530"}) {
+    auto parsed = parse_timestamp(same);
+    ASSERT_TRUE(parsed.ok()) << same;
+    EXPECT_EQ(parsed->ns, time.ns) << same;
+  }
+  EXPECT_EQ(parse_timestamp("2025-11-29T04:10:00.25Z")->ns, time.ns + kSecond / 4);
+  EXPECT_EQ(timestamp_text(*parse_timestamp("2024-02-29T23:59:59Z")), "2024-02-29T23:59:59Z");
+  for (const char* bad : {"", "2025-11-29", "2025-02-29T00:00:00Z", "2025-11-29T24:00:00Z",
+                          "2025-11-29T04:10:00.Z", "2025-11-29T04:10:00Zx", "1969-12-31T23:59:59Z", "now"})
+    EXPECT_FALSE(parse_timestamp(bad).ok()) << bad;
 }
 
 TEST(Bytes, ZerosAreZerosUpToTheLastByte) {

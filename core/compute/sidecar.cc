@@ -3,6 +3,7 @@
 #include "core/compute/compute_state.h"
 #include "core/compute/data_directory.h"
 #include "core/compute/idle_watch.h"
+#include "core/compute/lsn_lease.h"
 #include "core/compute/postgres_server.h"
 #include "core/compute/proposer_driver.h"
 #include "core/compute/status_server.h"
@@ -159,6 +160,14 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
     return end;
   };
 
+  if (config_.mode == EndpointMode::Static) {
+    LsnLease lease{config_.pageserver, config_.id, at};
+    Result<Duration> length = take_lease(task, env_, lease);
+    if (!length.ok()) return finish(length.error());
+    serving.spawn("lease", [this, lease, length = *length](Task& t) {
+      return keep_lease(t, env_, log_, lease, length);
+    });
+  }
   Result<DataDirectory> data_directory = make_data_directory(task, env_, config_, at);
   if (!data_directory.ok()) return finish(data_directory.error());
   // The server refuses to start where nobody listens, so that comes first.

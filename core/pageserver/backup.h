@@ -8,7 +8,7 @@
 namespace argon::pageserver {
 
 struct BackupOptions {
-  Lsn lsn;  // REQUIRES: reached (Timeline::effective_lsn)
+  Lsn lsn;  // REQUIRES: reached (Timeline::read_point)
   bool standby = false;
   bool everything = false;  // with relations: a plain data directory
 };

@@ -202,6 +202,20 @@ Result<pg::TrackedState> Catalog::tracked(Task& task, Lsn lsn) {
   return pg::decode_tracked_state(content);
 }
 
+Result<uint64_t> Catalog::block_bytes(Task& task, const std::vector<KeyRange>& ranges, Lsn lsn) {
+  TRY_ASSIGN(Sizes sizes, relations(task, relation_sizes(), lsn));
+  uint64_t blocks = 0;
+  for (const auto& [rel, size] : sizes) {
+    if (size == 0) continue;
+    for (const KeyRange& range : ranges) {
+      Key first = std::max(range.begin, block_key({rel, 0}));
+      Key end = std::min(range.end, block_key({rel, size}));
+      if (first < end) blocks += (end.f6 > first.f6 && end.f5 == first.f5 ? end.f6 - first.f6 : 1);
+    }
+  }
+  return blocks * pg::kBlockSize;
+}
+
 Result<std::vector<Key>> Catalog::keys(Task& task, const KeyRange& range, Lsn lsn) {
   std::vector<Key> keys;
   auto offer = [&](const Key& key) {
@@ -222,6 +236,7 @@ Result<std::vector<Key>> Catalog::keys(Task& task, const KeyRange& range, Lsn ls
   }
   offer(control_key());
   offer(checkpoint_key());
+  offer(commit_time_key());  // there is none before the first commit
   KeyRange sparse{std::max(range.begin, Key{0x60, 0, 0, 0, 0, 0}), range.end};
   if (sparse.begin < sparse.end) {
     TRY_ASSIGN(auto entries, store_.scan(task, sparse, lsn));

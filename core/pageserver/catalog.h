@@ -1,7 +1,7 @@
 // Catalog: what exists in a timeline at an LSN: relations and sizes, SLRU segments, databases; and the
 // pages themselves. The reading side of the key space, over a LayerStore.
 //
-// Every LSN given must be reached already (last_record() >= lsn): see Timeline::effective_lsn().
+// Every LSN given must be reached already (last_record() >= lsn): see Timeline::read_point().
 
 #pragma once
 
@@ -58,6 +58,8 @@ class Catalog {
   Result<uint64_t> database_bytes(Task& task, pg::Oid db, Lsn lsn);
   Result<pg::ControlFile> control(Task& task, Lsn lsn);
   Result<pg::TrackedState> tracked(Task& task, Lsn lsn);
+  // Bytes of all blocks of relations in the ranges (disjoint).
+  Result<uint64_t> block_bytes(Task& task, const std::vector<KeyRange>& ranges, Lsn lsn);
   // Every key that exists in the range at lsn, sorted.
   Result<std::vector<Key>> keys(Task& task, const KeyRange& range, Lsn lsn);
 

@@ -53,14 +53,14 @@ Status LayerStore::doom(const Status& failed, std::vector<LayerPtr>& outputs) {
   return failed;
 }
 
-Result<bool> LayerStore::compact_l0(Task& task) {
+Result<bool> LayerStore::compact_oldest_l0(Task& task, Lsn up_to, size_t at_least) {
   std::vector<LayerPtr> inputs;
   for (const LayerPtr& layer : layers_)
-    if (layer->is_l0()) inputs.push_back(layer);
+    if (layer->is_l0() && layer->name().end - 1 <= up_to) inputs.push_back(layer);
   std::ranges::sort(inputs,
                     [](const LayerPtr& a, const LayerPtr& b) { return a->name().begin < b->name().begin; });
   if (inputs.size() > options_.compaction_limit) inputs.resize(options_.compaction_limit);
-  if (inputs.size() < 2) return false;
+  if (inputs.size() < at_least) return false;
   std::vector<LayerPtr> outputs;
   if (Status merged = merge_l0(task, inputs, outputs); !merged.ok()) return doom(merged, outputs).error();
   TRY(replace(task, std::move(inputs), std::move(outputs)));
@@ -137,7 +137,8 @@ std::optional<LayerStore::ImageNeed> LayerStore::image_need() const {
     uint32_t deltas = deltas_above_image(layer->name().keys);
     if (deltas < options_.image_threshold || deltas <= most) continue;
     most = deltas;
-    need = ImageNeed{layer->name().keys, end - 1};
+    // Below the cutoff what the image needs may be gone.
+    need = ImageNeed{layer->name().keys, std::max(end - 1, index_.gc_cutoff)};
   }
   return need;
 }

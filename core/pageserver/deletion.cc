@@ -11,7 +11,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr std::string_view kMark = "/deleted-";
+constexpr std::string_view kMark = "deleted-";
 constexpr size_t kGenerationDigits = 8;
 // Until those who still read, or upload, have noticed.
 constexpr Duration kUseAgain = Duration::milliseconds(50);
@@ -25,14 +25,14 @@ std::optional<Generation> parse_generation(std::string_view digits) {
 }
 
 std::string mark_key(const DeletionTarget& target, Generation generation) {
-  std::string key = objstore::tenant_prefix(target.tenant) + std::string(kMark.substr(1));
+  std::string key = objstore::tenant_prefix(target.tenant) + std::string(kMark);
   if (target.timeline) key += to_string(*target.timeline) + "-";
   return key + fmt::format("{:08x}", generation.value);
 }
 
 // What is left of a tenant when all is removed.
 bool is_mark_of(const DeletionTarget& target, std::string_view key) {
-  std::string begin = objstore::tenant_prefix(target.tenant) + std::string(kMark.substr(1));
+  std::string begin = objstore::tenant_prefix(target.tenant) + std::string(kMark);
   return key.starts_with(begin) && parse_generation(key.substr(begin.size()));
 }
 
@@ -86,7 +86,11 @@ std::string Deletions::prefix(const DeletionTarget& target) const {
 
 Status Deletions::mark(Task& task, const DeletionTarget& target, Generation generation) {
   std::string key = mark_key(target, generation);
-  return services_.objects.put(task, key, as_bytes("deleted")).with("put " + key);
+  TRY(services_.objects.put(task, key, as_bytes("deleted")).with("put " + key));
+  Status current = check_generation(task, services_.objects, target.tenant, generation);
+  if (current.ok() || current.is(Code::Cancelled)) return current;
+  // Whoever has the tenant now may have listed its objects before the mark was there.
+  return Error(Code::MaybeApplied, to_string(target) + " is marked, but: " + current.error().message());
 }
 
 void Deletions::begin(const DeletionTarget& target, std::vector<std::shared_ptr<Timeline>> timelines) {

@@ -38,7 +38,7 @@ struct DeletionTarget {
 };
 std::string to_string(const DeletionTarget& target);  // "timeline TENANT/TIMELINE", "tenant TENANT"
 
-// Takes what a listing says of a mark: `rest` is the key behind "tenants/TENANT". False where it is none.
+// Takes what a listing says of a mark: `rest` is the key behind "tenants/TENANT/". False where it is none.
 bool note_mark(RemoteTenant& tenant, std::string_view rest);
 
 class Deletions {
@@ -50,7 +50,8 @@ class Deletions {
   // Something of it is left, as far as is known.
   bool going_on(const DeletionTarget& target) const;
 
-  // Puts the mark. Unavailable: it is not there; any other error: it may be, or may come to be.
+  // Puts the mark. Ok: every later life sees it. Unavailable: it is not there; any other error: it may be, or
+  // may come to be.
   Status mark(Task& task, const DeletionTarget& target, Generation generation);
   // It is marked durably: nobody is served from here on. Takes `timelines` out of use. Does not suspend.
   void begin(const DeletionTarget& target, std::vector<std::shared_ptr<Timeline>> timelines);

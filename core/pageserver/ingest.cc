@@ -1,7 +1,9 @@
 #include "core/pageserver/ingest.h"
 
+#include <algorithm>
 #include <array>
 
+#include "core/pageserver/commit_time.h"
 #include "core/pageserver/value.h"
 #include "core/pg/page.h"
 #include "core/pg/record_types.h"
@@ -25,9 +27,17 @@ Bytes zero_page() {
 
 }  // namespace
 
-Ingest::Ingest(LayerStore& store, Catalog& catalog, const pg::TrackedState& state)
-    : store_(store), catalog_(catalog), tracker_(state) {
-  catalog_.set_redo_settings(redo_settings_of(state));
+Result<IngestState> ingest_state(Task& task, LayerStore& store, Catalog& catalog, Lsn lsn) {
+  IngestState state;
+  TRY_ASSIGN(state.tracked, catalog.tracked(task, lsn));
+  TRY_ASSIGN(std::optional<CommitTime> last, last_commit(task, store, lsn));
+  if (last) state.commit_time = last->time;
+  return state;
+}
+
+Ingest::Ingest(LayerStore& store, Catalog& catalog, const IngestState& state)
+    : store_(store), catalog_(catalog), tracker_(state.tracked), commit_time_(state.commit_time) {
+  catalog_.set_redo_settings(redo_settings_of(state.tracked));
 }
 
 Bytes Ingest::image_value_of(ByteView content) {
@@ -47,6 +57,7 @@ Status Ingest::apply_new(Task& task, const pg::WalRecord& record) {
   TRY(pg::decode_record(record.bytes, record.start, record.end, decoded_));
   staged_.clear();
   staged_sizes_.clear();
+  staged_commit_time_.reset();
   effects_.clear();
   TRY_ASSIGN(pg::redo::RedoSettings settings, catalog_.redo_settings(task));
   TRY(pg::redo::nonblock_effects(decoded_, settings, effects_));
@@ -70,6 +81,10 @@ void Ingest::commit(const pg::DecodedRecord& record) {
     else
       stage_image(relation_size_key(rel), {});
     catalog_.know(rel, {blocks, record.end_lsn});
+  }
+  if (staged_commit_time_) {
+    commit_time_ = staged_commit_time_;
+    stage_image(commit_time_key(), encode_commit_time(*commit_time_));
   }
   for (const auto& [key, value] : staged_) store_.put(key, record.end_lsn, value);
   store_.advance(record.end_lsn, record.start_lsn);
@@ -152,7 +167,14 @@ Result<std::optional<uint32_t>> Ingest::slru_size_of(Task& task, Slru slru, uint
   return size;
 }
 
+void Ingest::note_commit(const pg::redo::Mutation& mutation) {
+  const auto* committed = std::get_if<pg::redo::ClogSetCommitted>(&mutation);
+  if (committed == nullptr) return;
+  staged_commit_time_ = std::max(committed->timestamp, commit_time_.value_or(committed->timestamp));
+}
+
 Status Ingest::effect(Task& task, const pg::redo::SlruMutation& e) {
+  note_commit(e.mutation);
   uint32_t segment = e.page / pg::kSlruPagesPerSegment;
   uint32_t block = e.page % pg::kSlruPagesPerSegment;
   TRY_ASSIGN(std::optional<uint32_t> size, slru_size_of(task, e.slru, segment));

@@ -20,10 +20,17 @@
 
 namespace argon::pageserver {
 
+// What ingest goes on from at the end of a timeline.
+struct IngestState {
+  pg::TrackedState tracked;
+  std::optional<int64_t> commit_time;  // the latest (commit_time.h), if there is one
+};
+Result<IngestState> ingest_state(Task& task, LayerStore& store, Catalog& catalog, Lsn lsn);
+
 class Ingest {
  public:
-  // Borrows both. `state` is the tracked state at the end of the timeline.
-  Ingest(LayerStore& store, Catalog& catalog, const pg::TrackedState& state);
+  // Borrows both. `state` is that of the end of the timeline.
+  Ingest(LayerStore& store, Catalog& catalog, const IngestState& state);
 
   // Records at or below the timeline's end are passed over. Suspends for back-pressure and for reads.
   // Errors: Corrupt names the record; those of the disk.
@@ -62,16 +69,19 @@ class Ingest {
   void stage(const Key& key, Bytes value);
   void stage_image(const Key& key, ByteView content) { stage(key, image_value_of(content)); }
   static Bytes image_value_of(ByteView content);
+  void note_commit(const pg::redo::Mutation& mutation);
   void commit(const pg::DecodedRecord& record);
 
   LayerStore& store_;
   Catalog& catalog_;
   pg::CheckpointTracker tracker_;
+  std::optional<int64_t> commit_time_;
   pg::DecodedRecord decoded_;
   std::vector<pg::redo::Effect> effects_;
   // Of the record being applied, in the order of its changes.
   std::map<Key, Bytes> staged_;
   std::map<pg::RelTag, std::optional<uint32_t>> staged_sizes_;
+  std::optional<int64_t> staged_commit_time_;
   std::map<std::pair<Slru, uint32_t>, uint32_t> slru_sizes_;  // known newest sizes, across records
 };
 

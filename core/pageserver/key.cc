@@ -51,6 +51,9 @@ Key control_key() {
 Key checkpoint_key() {
   return {kClusterPrefix, 0, 0, 0, 0, 1};
 }
+Key commit_time_key() {
+  return {kClusterPrefix, 0, 0, 0, 0, 2};
+}
 Key relation_size_key(const pg::RelTag& rel) {
   return {kRelSizePrefix, rel.node.spc, rel.node.db, rel.node.rel, static_cast<uint8_t>(rel.fork), 0};
 }
@@ -159,6 +162,7 @@ std::string describe(const Key& key) {
   if (key.f1 == kRelPrefix) return "relation map of " + std::to_string(key.f2) + "/" + std::to_string(key.f3);
   if (key == control_key()) return "pg_control";
   if (key == checkpoint_key()) return "checkpoint";
+  if (key == commit_time_key()) return "commit time";
   if (key.f1 == kRelSizePrefix && key.f5 <= pg::kLastFork)
     return "size of " + pg::to_string(block_of(key).rel);
   if (key.f1 == kSlruPrefix)

@@ -9,6 +9,7 @@
 //   SLRU block         01  kind  1   segno  0     block   8 KiB page
 //   pg_control         03  0     0   0      0     0       as on disk
 //   checkpoint         03  0     0   0      0     1       tracked checkpoint (core/pg)
+//   commit time        03  0     0   0      0     2       i64 LE, of all commits so far (commit_time.h)
 //   relation size      61  spc   db  rel    fork  0       u32 LE blocks
 //   database           64  spc   db  0      0     0       u8 1
 //   SLRU segment size  66  kind  0   segno  0     0       u32 LE blocks
@@ -72,6 +73,7 @@ Key block_key(const pg::BlockTag& block);
 Key slru_block_key(pg::redo::Slru slru, uint32_t segment, uint32_t block);
 Key control_key();
 Key checkpoint_key();
+Key commit_time_key();
 Key relation_size_key(const pg::RelTag& rel);
 Key database_key(pg::Oid spc, pg::Oid db);
 Key slru_size_key(pg::redo::Slru slru, uint32_t segment);

@@ -203,56 +203,6 @@ Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, std::
   return true;
 }
 
-Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out) {
-  auto offer = [&](const Key& key, Lsn at, ByteView value) {
-    auto [slot, made] = out.try_emplace(key);
-    if (made || slot->second.lsn < at) slot->second = {at, to_bytes(value)};
-  };
-  auto from_memory = [&](const MemoryLayer& layer) {
-    for (auto at = layer.entries().lower_bound(range.begin);
-         at != layer.entries().end() && at->first < range.end; ++at)
-      for (const MemoryLayer::Entry& entry : at->second)
-        if (entry.lsn <= lsn) offer(at->first, entry.lsn, entry.value);
-  };
-  std::vector<LayerPtr> layers = layers_;
-  from_memory(*open_);
-  for (const Frozen& frozen : frozen_) from_memory(*frozen.layer);
-  std::ranges::sort(layers,
-                    [](const LayerPtr& a, const LayerPtr& b) { return a->name().end > b->name().end; });
-  for (const LayerPtr& layer : layers) {
-    if (!layer->name().keys.overlaps(range) || layer->name().begin > lsn) continue;
-    LayerCursor cursor(layer, range, 8192);
-    for (;;) {
-      TRY_ASSIGN(bool more, cursor.next(task));
-      if (!more) break;
-      const LayerEntry& entry = cursor.entry();
-      if (entry.lsn > lsn) continue;
-      auto known = out.find(entry.key);
-      if (known != out.end() && known->second.lsn >= entry.lsn) continue;
-      TRY_ASSIGN(ByteView value, cursor.value(task));
-      offer(entry.key, entry.lsn, value);
-    }
-  }
-  return {};
-}
-
-Result<std::map<Key, Bytes>> LayerStore::scan(Task& task, const KeyRange& range, Lsn lsn) {
-  std::map<Key, Version> newest;
-  for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
-    TRY(store->scan_here(task, range, lsn, newest));
-    lsn = std::min(lsn, store->index_.ancestor_lsn);
-    if (store->ancestor_ != nullptr) TRY(store->ancestor_->reach(task, lsn));
-  }
-  std::map<Key, Bytes> out;
-  for (const auto& [key, version] : newest) {
-    if (version.value.empty() || version.value[0] != static_cast<uint8_t>(ValueKind::Image))
-      return Error(Code::Corrupt, describe(key) + " at " + to_string(version.lsn) + " of timeline " +
-                                      to_string(index_.id) + " is not an image");
-    if (version.value.size() > 1) out.emplace(key, Bytes(version.value.begin() + 1, version.value.end()));
-  }
-  return out;
-}
-
 // ---- Layers on disk
 
 Result<LayerStore::LayerPtr> LayerStore::write_layer(Task& task, const LayerName& name,

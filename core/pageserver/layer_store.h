@@ -87,6 +87,7 @@ class LayerStore {
   Lsn prev_record() const { return prev_record_; }
   Lsn disk_consistent() const { return index_.disk_consistent; }
   Lsn start_lsn() const { return index_.start_lsn; }
+  Lsn ancestor_lsn() const { return index_.ancestor_lsn; }
   uint64_t memory_bytes() const;
   size_t frozen() const { return frozen_.size(); }
   // Notified when a layer was frozen and when the set of layers changed.
@@ -94,7 +95,8 @@ class LayerStore {
 
   // ---- Reading.
   Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
-  // The newest version of every key of a sparse range that exists at lsn (taken-back entries left out).
+  // The newest version of every key of a sparse range that exists at lsn (taken-back entries left out). As
+  // with collect(), what is below an image of a key does not count, in an ancestor neither.
   Result<std::map<Key, Bytes>> scan(Task& task, const KeyRange& range, Lsn lsn);
 
   // ---- Background work.
@@ -103,8 +105,10 @@ class LayerStore {
   // Writes image layers that hold exactly `entries` (sorted) and together cover all keys, at `lsn`.
   Status write_images(Task& task, Lsn lsn, const std::vector<std::pair<Key, Bytes>>& entries);
   bool wants_compaction() const { return l0_count() >= options_.compaction_threshold; }
-  // Merges the oldest L0 layers; false if there are fewer than two.
-  Result<bool> compact_l0(Task& task);
+  // Merges the oldest L0 layers; false if there are fewer than two. compact_l0_below(): of those that end at
+  // or below `lsn`, be it a single one.
+  Result<bool> compact_l0(Task& task) { return compact_oldest_l0(task, Lsn::max(), 2); }
+  Result<bool> compact_l0_below(Task& task, Lsn lsn) { return compact_oldest_l0(task, lsn, 1); }
   // The range of keys that needs an image most, if any, and the LSN up to which deltas are compacted.
   struct ImageNeed {
     KeyRange keys;
@@ -114,6 +118,28 @@ class LayerStore {
   // `keys`: all that exist in need.keys at need.lsn, sorted.
   Status create_image(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
                       const Materialize& make);
+  // ---- Garbage collection (layer_gc.cc). Below the cutoff only the LSNs that were retained can be read.
+  Lsn gc_cutoff() const { return index_.gc_cutoff; }
+  const std::vector<Lsn>& retained() const { return index_.retained; }
+  // What lies at `lsn` in this timeline, not in an ancestor, is still all there.
+  bool keeps(Lsn lsn) const;
+  // In force at once, durable with the next index; nothing is removed by it before that. REQUIRES: cutoff is
+  // at or above the former one, and at or below disk_consistent(); `retained` are ascending, below cutoff,
+  // and kept.
+  void set_gc_cutoff(Lsn cutoff, std::vector<Lsn> retained);
+  // Layers that no read at or above the cutoff, nor at a retained LSN, looks at. Suspends in between, while
+  // only flushes may go on.
+  Result<std::vector<LayerPtr>> garbage(Task& task) const;
+  // Takes them out of the index; their files go with the next sweep.
+  Status remove(Task& task, std::vector<LayerPtr> layers) { return replace(task, std::move(layers), {}); }
+  // What only an image at the cutoff can turn into garbage: bytes of layers, and the keys (disjoint,
+  // ascending) that the image must be of.
+  struct Coverable {
+    std::vector<KeyRange> keys;
+    uint64_t bytes = 0;
+  };
+  Result<Coverable> coverable(Task& task) const;
+
   // Removes files of layers that left the index and that nobody reads any more.
   Status sweep(Task& task);
   bool has_doomed() const { return !doomed_.empty(); }
@@ -158,7 +184,19 @@ class LayerStore {
   Status write_index(Task& task);
   Status reach(Task& task, Lsn lsn);
   Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
-  Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out);
+  // `below`: the parts of the range that have no image here, for the ancestor.
+  Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
+                   std::vector<KeyRange>& below);
+  // Parts of a range, ascending, each with the newest image at or below `lsn` that holds it, if any.
+  struct Part {
+    KeyRange keys;
+    LayerPtr image;
+  };
+  std::vector<Part> parts_by_image(const KeyRange& range, Lsn lsn) const;
+  Result<bool> compact_oldest_l0(Task& task, Lsn up_to, size_t at_least);
+  // The parts of the layer's range that a read at `lsn` may look at it for.
+  std::vector<KeyRange> needed_for(const LayerFile& layer, Lsn lsn) const;
+  bool needed_for_retained(const LayerFile& layer) const;
   uint32_t deltas_above_image(const KeyRange& range) const;
 
   Env& env_;

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/pageserver/gc_routes.h"
+
 namespace argon::pageserver {
 
 namespace {
@@ -39,11 +41,11 @@ json describe(Timeline& timeline) {
            {"prev_record_lsn", to_string(timeline.store().prev_record())},
            {"disk_consistent_lsn", to_string(index.disk_consistent)},
            {"remote_consistent_lsn", to_string(timeline.remote_consistent())},
-           {"min_readable_lsn", to_string(index.start_lsn)},
            {"current_physical_size", timeline.store().layer_bytes()},
            {"memory_bytes", timeline.store().memory_bytes()},
            {"layers", index.layers.size()},
            {"l0_layers", timeline.store().l0_count()}};
+  describe_gc(out, timeline, index);
   if (index.ancestor) {
     out["ancestor_timeline_id"] = to_string(*index.ancestor);
     out["ancestor_lsn"] = to_string(index.ancestor_lsn);
@@ -53,8 +55,8 @@ json describe(Timeline& timeline) {
 
 // Bytes of all relations at the timeline's end; the catalog is searched for it.
 Result<uint64_t> logical_size(Task& task, Timeline& timeline) {
-  Lsn lsn = timeline.last_record();
-  TRY_ASSIGN(Catalog::Sizes sizes, timeline.catalog().relations(task, relation_sizes(), lsn));
+  TRY_ASSIGN(LsnHolds::Hold at, timeline.hold(timeline.last_record()));
+  TRY_ASSIGN(Catalog::Sizes sizes, timeline.catalog().relations(task, relation_sizes(), at.lsn()));
   uint64_t bytes = 0;
   for (const auto& [rel, blocks] : sizes) bytes += uint64_t{blocks} * pg::kBlockSize;
   return bytes;
@@ -231,6 +233,7 @@ void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, 
              [routes](Task& task, const Request& r) { return routes->checkpoint(task, r); });
   router.add("PUT", timeline + "/compact",
              [routes](Task& task, const Request& r) { return routes->compact(task, r); });
+  add_gc_routes(router, tenants);
 }
 
 }  // namespace argon::pageserver

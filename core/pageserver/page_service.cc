@@ -90,8 +90,8 @@ class PageStream {
     TRY(wire::check_request_lsns(request));
     if (request.not_modified_since > timeline_->last_record() && server_.pending() > 0)
       TRY(server_.flush(task));
-    TRY_ASSIGN(Lsn lsn, timeline_->effective_lsn(task, request.request_lsn, request.not_modified_since));
-    return std::visit([&](const auto& what) { return of(task, what, lsn, content); }, request.what);
+    TRY_ASSIGN(ReadPoint at, timeline_->read_point(task, request.request_lsn, request.not_modified_since));
+    return std::visit([&](const auto& what) { return of(task, what, at.lsn, content); }, request.what);
   }
 
   Result<Answer> of(Task& task, const wire::ExistsRequest& what, Lsn lsn, Bytes&) {
@@ -196,7 +196,8 @@ class Connection {
     }
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
     Timeline::Guest guest(*timeline, stream_);
-    TRY_ASSIGN(backup.lsn, timeline->effective_lsn(task, wanted, wanted == Lsn::max() ? Lsn() : wanted));
+    TRY_ASSIGN(ReadPoint at, timeline->read_point(task, wanted, wanted == Lsn::max() ? Lsn() : wanted));
+    backup.lsn = at.lsn;
     server_.put_copy_out_response();
     TRY(write_backup(task, *timeline, backup, [&](ByteView bytes) -> Status {
       server_.put_copy_data(bytes);
@@ -207,15 +208,15 @@ class Connection {
     return {};
   }
 
-  // Nothing is removed yet below a timeline's history, so a lease holds where the LSN can be read.
   Status lease(Task& task, const std::vector<std::string>& words) {
     TRY_ASSIGN(TenantTimelineId id, parse_ids(words, 2));
     TRY_ASSIGN(Lsn lsn, parse_lsn(words[4]));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+    Result<WallTime> until = timeline->lease(task, lsn);
+    if (!until.ok() && !until.is(Code::Invalid)) return until.error();
     server_.put_row_description({{"valid_until"}});
-    WallTime until = task.env().wall_now() + options_.lease;
-    if (timeline->check_readable(lsn).ok())
-      server_.put_row({std::to_string(until.ns / 1'000'000)});
+    if (until.ok())
+      server_.put_row({std::to_string(until->ns / 1'000'000)});
     else
       server_.put_row({std::nullopt});
     server_.put_command_complete("SELECT 1");

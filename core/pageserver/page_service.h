@@ -3,7 +3,9 @@
 //   pagestream_v3 TENANT TIMELINE                     page requests in COPY BOTH (core/wire/pagestream.h)
 //   basebackup TENANT TIMELINE [LSN|latest] [--replica]   a tar stream in COPY OUT
 //   fullbackup TENANT TIMELINE [LSN|latest]           the same with all relations: a plain data directory
-//   lease lsn TENANT TIMELINE LSN                     one row: milliseconds since 1970 until which it holds
+//   lease lsn TENANT TIMELINE LSN                     one row: milliseconds since 1970 until which it holds,
+//   or NULL
+//                                                     where the LSN is not readable (any more)
 //   set …                                             accepted, without effect
 //
 // Answers come in the order of requests. What has arrived is worked through before the answers are
@@ -18,7 +20,6 @@ namespace argon::pageserver {
 
 struct PageServiceOptions {
   Duration startup_timeout = Duration::seconds(20);
-  Duration lease = Duration::seconds(600);
   size_t connections_max = 4096;
 };
 

@@ -59,7 +59,8 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   Metrics metrics;
   NodeCache nodes(config.index_blocks_cached);
   Semaphore uploads(config.uploads_at_once);
-  Services services{env, *store, nodes, uploads, metrics, config.redo_process};
+  DeletionQueue deletions(env, *store, metrics);
+  Services services{env, *store, nodes, uploads, metrics, deletions, config.redo_process};
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));
@@ -89,9 +90,12 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
       return attached;
     }
     add_gauges(metrics, *tenants);
+    metrics.gauge_from("pageserver_deletion_queue_objects", "Objects that wait to be removed", {},
+                       [&] { return static_cast<int64_t>(deletions.size()); });
     add_routes(router, *tenants, metrics, config.id);
     if (config.broker)
       scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
+    scope.spawn("deletions", [&](Task& t) { return deletions.run(t, options.retry_delay); });
     scope.spawn("attach", [&](Task& t) -> Status {
       while (tenants->pending()) {
         TRY(t.sleep(options.retry_delay));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/env/io.h"
 #include "core/env/points.h"
@@ -41,36 +42,39 @@ Status check_layer(ByteView bytes, const LayerName& name, uint64_t size) {
   return {};
 }
 
-void note_object(std::map<TenantId, RemoteTenant>& tenants, std::string_view key) {
-  constexpr std::string_view kRoot = "tenants/";
-  constexpr std::string_view kTimelines = "/timelines/";
-  if (!key.starts_with(kRoot) || key.size() < kRoot.size() + 33) return;
-  auto tenant = parse_tenant_id(key.substr(kRoot.size(), 32));
-  if (!tenant.ok()) return;
-  std::string_view rest = key.substr(kRoot.size() + 32);
-  if (rest.starts_with("/generation-")) {
-    auto generation = parse_hex(rest.substr(12));
-    if (!generation.ok()) return;
-    RemoteTenant& known = tenants[*tenant];
-    known.newest = std::max(known.newest, Generation(static_cast<uint32_t>(*generation)));
-    return;
+constexpr std::string_view kTenants = "tenants/";
+constexpr std::string_view kGeneration = "generation-";
+constexpr std::string_view kTimelines = "timelines/";
+
+// Of "tenants/TENANT/NAME" the id and what comes after it.
+std::optional<std::pair<TenantId, std::string_view>> split_tenant(std::string_view key) {
+  if (!key.starts_with(kTenants) || key.size() < kTenants.size() + 33) return {};
+  auto tenant = parse_tenant_id(key.substr(kTenants.size(), 32));
+  if (!tenant.ok()) return {};
+  return std::pair(*tenant, key.substr(kTenants.size() + 33));
+}
+
+// `rest` is the key behind "tenants/TENANT/". Generations and sequences have a fixed width: of indexes, and
+// of configurations, the greatest name is the newest. False: it tells nothing of the tenant.
+bool note_object(RemoteTenant& tenant, std::string_view key, std::string_view rest) {
+  if (rest.starts_with(kGeneration)) {
+    auto generation = parse_hex(rest.substr(kGeneration.size()));
+    if (!generation.ok()) return false;
+    tenant.newest = std::max(tenant.newest, Generation(static_cast<uint32_t>(*generation)));
+    return true;
   }
-  if (rest.starts_with("/config-")) {
-    // As with indexes, the greatest name is the newest.
-    std::string& newest = tenants[*tenant].newest_config;
-    newest = std::max(newest, std::string(key));
-    return;
+  if (rest.starts_with("config-")) {
+    tenant.newest_config = std::max(tenant.newest_config, std::string(key));
+    return true;
   }
-  if (RemoteTenant known; note_mark(known, rest)) {
-    note_mark(tenants[*tenant], rest);
-    return;
-  }
-  if (!rest.starts_with(kTimelines) || rest.size() < kTimelines.size() + 33) return;
-  auto timeline = parse_timeline_id(rest.substr(kTimelines.size(), 32));
-  if (!timeline.ok() || !rest.substr(kTimelines.size() + 33).starts_with(kIndexPrefix)) return;
-  // Both numbers have a fixed width: the greatest name is the newest index.
-  std::string& newest = tenants[*tenant].newest_index[*timeline];
+  if (!rest.starts_with(kTimelines)) return note_mark(tenant, rest);
+  rest.remove_prefix(kTimelines.size());
+  if (rest.size() < 33 || !rest.substr(33).starts_with(kIndexPrefix)) return true;
+  auto timeline = parse_timeline_id(rest.substr(0, 32));
+  if (!timeline.ok()) return false;
+  std::string& newest = tenant.newest_index[*timeline];
   newest = std::max(newest, std::string(key));
+  return true;
 }
 
 }  // namespace
@@ -79,9 +83,30 @@ Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, ObjectStore& s
   std::map<TenantId, RemoteTenant> tenants;
   std::string after;
   for (;;) {
-    TRY_ASSIGN(objstore::Listing page, store.list(task, "tenants/", after, objstore::kPageMax));
-    for (const objstore::ObjectInfo& object : page.objects) note_object(tenants, object.key);
+    TRY_ASSIGN(objstore::Listing page, store.list(task, std::string(kTenants), after, objstore::kPageMax));
+    for (const objstore::ObjectInfo& object : page.objects) {
+      auto parts = split_tenant(object.key);
+      RemoteTenant known = parts && tenants.contains(parts->first) ? tenants[parts->first] : RemoteTenant();
+      if (parts && note_object(known, object.key, parts->second)) tenants[parts->first] = std::move(known);
+    }
     if (!page.next) return tenants;
+    after = *page.next;
+    // A tenant's timelines are the last of its objects.
+    auto parts = split_tenant(after);
+    if (parts && parts->second.starts_with(kTimelines))
+      after = objstore::tenant_prefix(parts->first) + std::string(kTimelines) + "~";
+  }
+}
+
+Result<RemoteTenant> list_tenant(Task& task, ObjectStore& store, const TenantId& id) {
+  std::string prefix = objstore::tenant_prefix(id);
+  RemoteTenant tenant;
+  std::string after;
+  for (;;) {
+    TRY_ASSIGN(objstore::Listing page, store.list(task, prefix, after, objstore::kPageMax));
+    for (const objstore::ObjectInfo& object : page.objects)
+      note_object(tenant, object.key, std::string_view(object.key).substr(prefix.size()));
+    if (!page.next) return tenant;
     after = *page.next;
   }
 }
@@ -90,8 +115,7 @@ Result<Generation> claim_generation(Task& task, ObjectStore& store, const Tenant
                                     Generation above) {
   for (int i = 1; i <= kClaimAttempts; i++) {
     Generation generation(above.value + static_cast<uint32_t>(i));
-    std::string key = objstore::tenant_prefix(tenant) + fmt::format("generation-{:08x}", generation.value);
-    Status put = store.put(task, key, as_bytes("claimed"), PutMode::IfAbsent);
+    Status put = store.put(task, generation_key(tenant, generation), as_bytes("claimed"), PutMode::IfAbsent);
     if (put.ok()) return generation;
     task.env().probe("pageserver.generation-taken"_probe);
     // Where it may have been applied, or is somebody else's, the next number is as good.
@@ -130,14 +154,17 @@ std::string Remote::key_of(const LayerName& name) const {
 void Remote::set_present(const TimelineIndex& index, const std::string& key) {
   for (const TimelineIndex::Layer& layer : index.layers) present_.insert(layer.name);
   index_key_ = key;
-  uploaded_generation_ = index.generation;
-  uploaded_consistent_ = index.disk_consistent;
+  uploaded_ = index;
+  uploaded_.layers.clear();
 }
 
 bool Remote::behind(const LayerStore& layers) const {
-  if (index_key_.empty() || layers.disk_consistent() != uploaded_consistent_) return true;
+  if (index_key_.empty() || unconfirmed_ || layers.disk_consistent() != uploaded_.disk_consistent)
+    return true;
   TimelineIndex index = layers.index();
-  if (index.generation != uploaded_generation_) return true;
+  if (index.generation != uploaded_.generation || index.gc_cutoff != uploaded_.gc_cutoff ||
+      index.retained != uploaded_.retained)
+    return true;
   if (index.layers.size() != present_.size()) return true;
   return !std::ranges::all_of(index.layers, [&](const auto& layer) { return present_.contains(layer.name); });
 }
@@ -170,27 +197,49 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
                     fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
   TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
   for (const LayerStore::LayerPtr& file : files) file->set_uploaded(fetch());
-  uploaded_generation_ = index.generation;
-  uploaded_consistent_ = index.disk_consistent;
-  if (!index_key_.empty()) garbage_.push_back(index_key_);
+  std::vector<std::string> garbage;
+  if (!index_key_.empty()) garbage.push_back(index_key_);
   index_key_ = key;
+  uploaded_ = index;
+  uploaded_.layers.clear();
   for (auto name = present_.begin(); name != present_.end();) {
     if (named.contains(*name)) {
       ++name;
       continue;
     }
-    garbage_.push_back(key_of(*name));
+    garbage.push_back(key_of(*name));
     name = present_.erase(name);
   }
-  // A failed removal is repeated with the next upload.
-  size_t n = std::min(garbage_.size(), objstore::kPageMax);
-  std::vector<std::string> batch(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
-  if (n == 0) return index;
-  if (store_.remove(task, batch).ok())
-    garbage_.erase(garbage_.begin(), garbage_.begin() + static_cast<ptrdiff_t>(n));
-  else
-    task.env().probe("pageserver.garbage-stayed"_probe);
+  deletions_.push(id_.tenant, index.generation, garbage);
+  unconfirmed_ = true;
+  TRY(check_generation(task, store_, id_.tenant, index.generation));
+  unconfirmed_ = false;
   return index;
+}
+
+// An index of an earlier generation is no longer the newest; a layer of one is garbage unless it is named
+// here. What this life uploads now bears its own generation, or is named by its layers.
+Status Remote::find_orphans(Task& task, const LayerStore& layers) {
+  Generation ours = uploaded_.generation;
+  if (orphans_found_ || !has_index() || ours != layers.index().generation) return {};
+  std::string prefix = objstore::timeline_prefix(id_);
+  TRY_ASSIGN(std::vector<objstore::ObjectInfo> objects, objstore::list_all(task, store_, prefix));
+  std::set<std::string> named{index_key_};
+  for (const LayerName& name : present_) named.insert(key_of(name));
+  for (const LayerStore::LayerPtr& layer : layers.layers()) named.insert(key_of(layer->name()));
+  std::vector<std::string> orphans;
+  for (const objstore::ObjectInfo& object : objects) {
+    std::string_view name = std::string_view(object.key).substr(prefix.size());
+    auto layer = parse_layer_name(name);
+    auto index = name.starts_with(kIndexPrefix) ? parse_hex(name.substr(kIndexPrefix.size(), 8))
+                                                : Result<uint64_t>(Error(Code::Invalid, "no index"));
+    bool earlier = layer.ok() ? layer->generation < ours : index.ok() && *index < ours.value;
+    if (earlier && !named.contains(object.key)) orphans.push_back(object.key);
+  }
+  if (!orphans.empty()) task.env().probe("pageserver.orphans-found"_probe);
+  deletions_.push(id_.tenant, ours, orphans);
+  orphans_found_ = true;
+  return {};
 }
 
 Result<TimelineIndex> Remote::uploaded_index(Task& task) {

@@ -13,7 +13,8 @@
 // What was deleted is marked (deletion.h).
 //
 // Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
-// of a pageserver has one of its own.
+// of a pageserver has one of its own, and lists the tenant's objects after it has claimed it. What an upload
+// tells, and what the deletion queue removes, counts only where no higher generation is claimed by then.
 
 #pragma once
 
@@ -21,6 +22,7 @@
 #include <set>
 
 #include "core/objstore/keys.h"
+#include "core/pageserver/deletion_queue.h"
 #include "core/pageserver/layer_store.h"
 #include "core/pageserver/tenant_config.h"
 
@@ -39,8 +41,10 @@ struct RemoteTenant {
   bool is_deleted(const TimelineId& timeline) const;
 };
 
-// All tenants with all timelines. Suspends.
+// All tenants, without their timelines. Suspends.
 Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, objstore::ObjectStore& store);
+// One tenant with its timelines, to be asked for after a generation was claimed. Suspends.
+Result<RemoteTenant> list_tenant(Task& task, objstore::ObjectStore& store, const TenantId& id);
 // A generation higher than every other one claimed.
 Result<Generation> claim_generation(Task& task, objstore::ObjectStore& store, const TenantId& tenant,
                                     Generation above);
@@ -54,15 +58,17 @@ Result<TenantConfig> get_config(Task& task, objstore::ObjectStore& store, const 
 class Remote {
  public:
   // `uploads` bounds how many layers are in memory for upload at once, over all timelines.
-  Remote(objstore::ObjectStore& store, const TenantTimelineId& id, Semaphore& uploads)
-      : store_(store), id_(id), uploads_(uploads) {}
+  Remote(objstore::ObjectStore& store, const TenantTimelineId& id, Semaphore& uploads,
+         DeletionQueue& deletions)
+      : store_(store), id_(id), uploads_(uploads), deletions_(deletions) {}
 
   // What the object store has already, by an earlier life.
   void set_present(const TimelineIndex& index, const std::string& key);
   const std::set<LayerName>& present() const { return present_; }
-  // Uploads layers and index of `store` as they are now, then removes what the last upload named and
-  // this one does not. Returns the index uploaded; everything in it is durable. Corrupt: a layer that is not
-  // in the object store yet is damaged here, or gone.
+  // Uploads layers and index of `store` as they are now, then gives what the last upload named and this one
+  // does not to the deletion queue. Returns the index uploaded; everything in it is durable, and no life of a
+  // higher generation began before it was. Errors: Stale (one did); Corrupt (a layer that is not in the
+  // object store yet is damaged here, or gone).
   Result<TimelineIndex> upload(Task& task, LayerStore& layers);
   // The newest index that is known to be in the object store; all it names is there. Corrupt: none, as of a
   // timeline whose creation did not end.
@@ -70,6 +76,11 @@ class Remote {
   bool has_index() const { return !index_key_.empty(); }
   // Downloads one layer to its place on disk, checked.
   LayerFile::Fetch fetch();
+  // Stale where a higher generation was claimed meanwhile.
+  Status confirm(Task& task) { return check_generation(task, store_, id_.tenant, uploaded_.generation); }
+  // Once in a life that has an index of its own: gives layers and indexes that earlier lives left over to the
+  // deletion queue. REQUIRES: no upload is going on.
+  Status find_orphans(Task& task, const LayerStore& layers);
   // Something in the layers is not in the object store, or no index of this life is.
   bool behind(const LayerStore& layers) const;
 
@@ -80,11 +91,12 @@ class Remote {
   objstore::ObjectStore& store_;
   TenantTimelineId id_;
   Semaphore& uploads_;
+  DeletionQueue& deletions_;
   std::set<LayerName> present_;
-  std::vector<std::string> garbage_;  // keys that may be removed
   std::string index_key_;
-  Generation uploaded_generation_;
-  Lsn uploaded_consistent_;
+  TimelineIndex uploaded_;    // as index_key_ says, without its layers
+  bool unconfirmed_ = false;  // it is not known whether our generation was the newest after the last upload
+  bool orphans_found_ = false;
 };
 
 }  // namespace argon::pageserver

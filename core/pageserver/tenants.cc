@@ -62,7 +62,7 @@ Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) cons
 
 std::shared_ptr<Timeline> Tenants::make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor) {
   return std::make_shared<Timeline>(services_, options_, id, folder_of(id), std::move(ancestor),
-                                    tenants_.at(id.tenant).extensions);
+                                    tenants_.at(id.tenant).extensions, tenants_.at(id.tenant).gc);
 }
 
 void Tenants::add(const TenantId& id, Generation generation) {
@@ -70,6 +70,7 @@ void Tenants::add(const TenantId& id, Generation generation) {
   tenant.generation = generation;
   tenant.extensions =
       std::make_shared<ExtensionRedo>(services_.env, services_.redo_process, services_.metrics);
+  tenant.gc->settings = GcSettings();
 }
 
 Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
@@ -121,16 +122,34 @@ Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTe
     return {};
   }
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
+  // What an earlier life did until it could see the claim counts.
+  TRY_ASSIGN(RemoteTenant now, list_tenant(task, services_.objects, tenant));
+  now.newest = Generation(generation.value - 1);
+  if (now.is_deleted()) return delete_claimed(task, tenant, generation);
   add(tenant, generation);
-  for (const auto& [timeline, mark] : remote.timeline_marks)
-    if (remote.is_deleted(timeline)) deletions_.begin({tenant, timeline}, {});
-  if (!remote.newest_config.empty()) {
-    pending_configs_.emplace(tenant, remote.newest_config);
+  for (const auto& [timeline, mark] : now.timeline_marks)
+    if (now.is_deleted(timeline)) deletions_.begin({tenant, timeline}, {});
+  if (!now.newest_config.empty()) {
+    pending_configs_.emplace(tenant, now.newest_config);
     set_config(tenants_.at(tenant), Error(Code::Unavailable, "the tenant's configuration is not read yet"),
-               remote.newest_config);
+               now.newest_config);
   }
-  for (const auto& [timeline, key] : remote.newest_index)
-    if (!remote.is_deleted(timeline)) pending_.emplace(TenantTimelineId{tenant, timeline}, key);
+  for (const auto& [timeline, key] : now.newest_index)
+    if (!now.is_deleted(timeline)) pending_.emplace(TenantTimelineId{tenant, timeline}, key);
+  return {};
+}
+
+// The mark came between the listing and the claim, below which it counts no more: so there must be another
+// one.
+Status Tenants::delete_claimed(Task& task, const TenantId& tenant, Generation generation) {
+  for (;;) {
+    Status marked = deletions_.mark(task, {tenant, {}}, generation);
+    if (marked.is(Code::Cancelled)) return marked;
+    if (marked.ok()) break;
+    Logger(services_.env.log()).warn("will try again: {}", marked.error().to_string());
+    TRY(task.sleep(options_.retry_delay));
+  }
+  deletions_.begin({tenant, {}}, {});
   return {};
 }
 
@@ -156,7 +175,17 @@ Status Tenants::attach_pending(Task& task) {
       at = loaded.ok() || for_good ? pending_.erase(at) : std::next(at);
     }
   }
+  note_loaded();
   return {};
+}
+
+void Tenants::note_loaded() {
+  for (auto& [id, tenant] : tenants_) {
+    auto of_tenant = [&id](const auto& entry) { return entry.first.tenant == id; };
+    tenant.gc->all_loaded =
+        std::ranges::none_of(pending_, of_tenant) && std::ranges::none_of(damaged_, of_tenant);
+    tenant.gc->changed.notify_all();
+  }
 }
 
 Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key) {
@@ -170,7 +199,21 @@ Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const st
   }
   if (index.ancestor && !tenant.timelines.contains(*index.ancestor))
     return Error(Code::NotFound, "its ancestor " + to_string(*index.ancestor) + " is not loaded");
+  if (index.ancestor && was_never_made(*tenant.timelines.at(*index.ancestor), index)) return {};
   return load(task, id, index, key, tenant.generation);
+}
+
+// GC knew all branches that were told to be made. One whose branch point it did not retain is of an index
+// that was put late, by a life whose end came before the answer.
+bool Tenants::was_never_made(Timeline& ancestor, const TimelineIndex& branch) {
+  Status readable = ancestor.check_readable(branch.ancestor_lsn);
+  if (readable.ok()) return false;
+  services_.env.probe("pageserver.late-branch-ignored"_probe);
+  Logger(services_.env.log())
+      .with("tenant", to_string(branch.id.tenant))
+      .with("timeline", to_string(branch.id.timeline))
+      .warn("its creation was never confirmed and came too late: {}", readable.error().message());
+  return true;
 }
 
 // The local index, where it goes on from the object store's and all it names is there; else the latter.
@@ -200,7 +243,13 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
   TRY(make_dirs(task, services_.env.disk(), folder));
   TRY_ASSIGN(TimelineIndex index, choose_index(task, folder, remote));
   Tenant& tenant = tenants_[id.tenant];
-  auto timeline = make(id, index.ancestor ? tenant.timelines.at(*index.ancestor) : nullptr);
+  std::shared_ptr<Timeline> ancestor = index.ancestor ? tenant.timelines.at(*index.ancestor) : nullptr;
+  auto timeline = make(id, ancestor);
+  if (ancestor) {
+    TRY_ASSIGN(LsnHolds::Hold held, ancestor->hold(index.ancestor_lsn));
+    timeline->set_branch_hold(std::move(held));
+  }
+  timeline->leases_were_lost();
   TRY(timeline->store().open(task, index));
   timeline->set_remote(remote, key);
   timeline->store().set_generation(generation);
@@ -219,6 +268,8 @@ void Tenants::set_config(Tenant& tenant, const Result<TenantConfig>& config, con
     tenant.extensions->configure(config->redo_extensions);
   else
     tenant.extensions->configure(config.error());
+  tenant.gc->settings = config.ok() ? std::optional(config->gc) : std::nullopt;
+  tenant.gc->changed.notify_all();
 }
 
 // Timelines are served meanwhile: without it only records of extensions cannot be redone.
@@ -262,6 +313,7 @@ Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
   if (tenants_.contains(tenant)) return {};
   TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, Generation()));
   add(tenant, generation);
+  tenants_.at(tenant).gc->all_loaded = true;
   return {};
 }
 
@@ -333,7 +385,9 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   // A mark of its deletion that an earlier life has put, and that comes late, counts no more (deletion.h).
   TRY(parent->settle(task));
   Lsn at = branch_point(lsn.value_or(parent->last_record()));
-  TRY(parent->check_readable(at));
+  // So that no cutoff of an earlier life can come late; then what the hold promises is kept.
+  TRY(parent->settle_at(task, at));
+  TRY_ASSIGN(LsnHolds::Hold held, parent->hold(at));
   if (at > parent->last_record())
     return Error(Code::Invalid, "branch at " + to_string(at) + ": timeline " + to_string(ancestor) +
                                     " is only at " + to_string(parent->last_record()));
@@ -346,6 +400,7 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   index.ancestor_lsn = index.start_lsn = index.disk_consistent = at;
   index.system_id = parent->store().index().system_id;
   auto timeline = make(id, parent);
+  timeline->set_branch_hold(std::move(held));
   TRY(remove_tree(task, services_.env.disk(), timeline->store().folder()));
   TRY(timeline->store().create(task, index));
   TRY(begin(task, timeline));

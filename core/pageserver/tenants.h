@@ -51,8 +51,8 @@ class Tenants {
                                                 const std::string& data, uint64_t system_id = 0);
   // A branch; no LSN: at the ancestor's end. Metadata only. The LSN is moved down to where a record
   // can start. Idempotent for the same arguments. Errors: NotFound, Invalid (the LSN is not there
-  // yet, or before the history), AlreadyExists (with another history, or it was deleted), Unavailable (its
-  // ancestor's deletion may have begun).
+  // yet, before the history, or below the GC cutoff), AlreadyExists (with another history, or it was
+  // deleted), Unavailable (its ancestor's deletion may have begun).
   Result<std::shared_ptr<Timeline>> branch(Task& task, const TenantTimelineId& id, const TimelineId& ancestor,
                                            std::optional<Lsn> lsn);
 
@@ -72,6 +72,7 @@ class Tenants {
     Generation generation;
     Result<TenantConfig> config = TenantConfig();  // Unavailable: not read yet; Corrupt: cannot be
     std::shared_ptr<ExtensionRedo> extensions;
+    std::shared_ptr<TenantGc> gc = std::make_shared<TenantGc>();
     std::string config_key;        // of `config` in the object store; empty: it has the default
     uint64_t config_sequence = 0;  // of the last put in this life
     std::map<TimelineId, std::shared_ptr<Timeline>> timelines;
@@ -84,11 +85,15 @@ class Tenants {
   void add(const TenantId& id, Generation generation);
   static void set_config(Tenant& tenant, const Result<TenantConfig>& config, const std::string& key);
   Status read_configs(Task& task);
+  // Tells GC of each tenant whether all its branches are known.
+  void note_loaded();
   std::string folder_of(const TenantTimelineId& id) const;
   Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);
+  Status delete_claimed(Task& task, const TenantId& tenant, Generation generation);
   Status attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key);
   Status load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote, const std::string& key,
               Generation generation);
+  bool was_never_made(Timeline& ancestor, const TimelineIndex& branch);
   Result<TimelineIndex> choose_index(Task& task, const std::string& folder, const TimelineIndex& remote);
   std::shared_ptr<Timeline> make(const TenantTimelineId& id, std::shared_ptr<Timeline> ancestor);
   Status begin(Task& task, std::shared_ptr<Timeline> timeline);

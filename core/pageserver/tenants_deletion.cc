@@ -94,6 +94,7 @@ Status Tenants::remove(Task& task, const DeletionTarget& target) {
   }
   if (unmarked_.contains(target)) services_.env.probe("pageserver.deletion-marked-later"_probe);
   deletions_.begin(target, take_out(target));
+  note_loaded();
   return {};
 }
 

@@ -25,19 +25,24 @@ std::string remote_claim_key(const TenantTimelineId& id) {
 
 Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id,
                    std::string folder, std::shared_ptr<Timeline> ancestor,
-                   std::shared_ptr<ExtensionRedo> extensions)
-    : options_(options),
+                   std::shared_ptr<ExtensionRedo> extensions, std::shared_ptr<TenantGc> tenant_gc)
+    : env_(services.env),
+      options_(options),
       ancestor_(std::move(ancestor)),
       extensions_(std::move(extensions)),
+      tenant_gc_(std::move(tenant_gc)),
       log_(Logger(services.env.log())
                .with("tenant", to_string(id.tenant))
                .with("timeline", to_string(id.timeline))),
       store_(services.env, id, std::move(folder), options.store, services.nodes),
       catalog_(store_, extensions_.get()),
-      remote_(services.objects, id, services.uploads),
+      remote_(services.objects, id, services.uploads, services.deletions),
       flushes_(services.metrics.counter("pageserver_flushes_total", "Layers flushed from memory")),
       compactions_(services.metrics.counter("pageserver_compactions_total", "Compactions of L0 layers")),
-      images_(services.metrics.counter("pageserver_image_layers_total", "Rounds of image layer creation")) {
+      images_(services.metrics.counter("pageserver_image_layers_total", "Rounds of image layer creation")),
+      gc_rounds_(services.metrics.counter("pageserver_gc_rounds_total", "Rounds of garbage collection")),
+      gc_layers_(services.metrics.counter("pageserver_gc_layers_removed_total", "Layers removed by it")),
+      gc_bytes_(services.metrics.counter("pageserver_gc_bytes_removed_total", "Bytes of these layers")) {
   if (ancestor_) store_.set_ancestor(&ancestor_->store_);
 }
 
@@ -52,6 +57,7 @@ Status Timeline::run(Task& task) {
   scope.spawn("flush", [this](Task& t) { return flush_loop(t); });
   scope.spawn("compact", [this](Task& t) { return compact_loop(t); });
   scope.spawn("upload", [this](Task& t) { return upload_loop(t); });
+  scope.spawn("gc", [this](Task& t) { return gc_loop(t); });
   return scope.join(task);
 }
 
@@ -78,19 +84,42 @@ Timeline::Guest::Guest(Timeline& timeline, Stream& stream)
 
 Result<Ingest*> Timeline::ingest(Task& task) {
   if (ingest_) return ingest_.get();
-  TRY_ASSIGN(pg::TrackedState state, catalog_.tracked(task, last_record()));
+  TRY_ASSIGN(IngestState state, ingest_state(task, store_, catalog_, last_record()));
   if (!ingest_) ingest_ = std::make_unique<Ingest>(store_, catalog_, state);
   return ingest_.get();
 }
 
-Status Timeline::check_readable(Lsn lsn) const {
-  Lsn first = ancestor_ ? Lsn() : store_.start_lsn();
-  if (lsn >= first) return {};
-  return Error(Code::Invalid, "timeline " + to_string(store_.id()) + " cannot be read at " + to_string(lsn) +
-                                  ": its history begins at " + to_string(first));
+Timeline& Timeline::holder_of(Lsn lsn) {
+  Timeline* timeline = this;
+  while (timeline->ancestor_ && lsn <= timeline->store_.ancestor_lsn()) timeline = timeline->ancestor_.get();
+  return *timeline;
 }
 
-Result<Lsn> Timeline::effective_lsn(Task& task, Lsn request_lsn, Lsn not_modified_since) {
+Status Timeline::check_readable(Lsn lsn) {
+  LayerStore& store = holder_of(lsn).store_;
+  auto cannot = [&](const std::string& why) {
+    return Error(Code::Invalid,
+                 "timeline " + to_string(id()) + " cannot be read at " + to_string(lsn) + ": " + why);
+  };
+  if (lsn < store.start_lsn()) return cannot("its history begins at " + to_string(store.start_lsn()));
+  if (store.keeps(lsn)) return {};
+  std::string whose = &store == &store_ ? "its" : "its ancestor " + to_string(store.id().timeline) + "'s";
+  return cannot("that is below " + whose + " GC cutoff " + to_string(store.gc_cutoff()) +
+                ", and neither a branch point nor under a lease");
+}
+
+Result<LsnHolds::Hold> Timeline::hold(Lsn lsn) {
+  TRY(check_readable(lsn));
+  return holder_of(lsn).holds_.hold(lsn);
+}
+
+Lsn Timeline::min_readable() const {
+  Lsn own = std::max(store_.start_lsn(), store_.gc_cutoff());
+  if (!ancestor_ || own > store_.ancestor_lsn()) return own;
+  return std::min(own, ancestor_->min_readable());
+}
+
+Result<ReadPoint> Timeline::read_point(Task& task, Lsn request_lsn, Lsn not_modified_since) {
   Lsn lsn = std::min(last_record(), request_lsn);
   if (not_modified_since > last_record()) {
     task.env().probe("pageserver.read-waited"_probe);
@@ -105,8 +134,8 @@ Result<Lsn> Timeline::effective_lsn(Task& task, Lsn request_lsn, Lsn not_modifie
     TRY(waited);
     lsn = not_modified_since;
   }
-  TRY(check_readable(lsn));
-  return lsn;
+  TRY_ASSIGN(LsnHolds::Hold held, hold(lsn));
+  return ReadPoint{lsn, std::move(held)};
 }
 
 Status Timeline::checkpoint(Task& task) {
@@ -167,10 +196,10 @@ Status Timeline::upload(Task& task) {
 }
 
 Status Timeline::rebuild(Task& task, const ReadWal& read_wal) {
-  Lock uploading;
-  TRY(uploading.acquire(task, uploading_));
   Lock compacting;
   TRY(compacting.acquire(task, compacting_));
+  Lock uploading;
+  TRY(uploading.acquire(task, uploading_));
   TRY_ASSIGN(TimelineIndex uploaded, remote_.uploaded_index(task));
   std::unique_ptr<LayerStore> anew = store_.as_uploaded(uploaded, remote_.fetch());
   Status made = rebuild_from(task, *anew, read_wal);
@@ -191,7 +220,7 @@ Status Timeline::rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_
   Lsn to = store_.disk_consistent();
   if (from == to) return {};
   Catalog catalog(anew, extensions_.get());
-  TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, from));
+  TRY_ASSIGN(IngestState state, ingest_state(task, anew, catalog, from));
   Ingest ingest(anew, catalog, state);
   TRY(read_wal(task, from, to, [&](Task& t, const pg::WalRecord& record) -> Status {
     TRY(ingest.apply(t, record));
@@ -226,21 +255,22 @@ Status Timeline::upload_loop(Task& task) {
 Status Timeline::make_images(Task& task) {
   std::optional<LayerStore::ImageNeed> need = store_.image_need();
   if (!need || need->lsn == images_failed_at_) return {};
-  auto keys = catalog_.keys(task, need->keys, need->lsn);
-  if (!keys.ok()) return keys.error();
-  int made = 0;
-  Status done =
-      store_.create_image(task, *need, *keys, [&](Task& t, const Key& key, Lsn lsn) -> Result<Bytes> {
-        if (++made % kPagesPerTurn == 0) TRY(t.yield());
-        return catalog_.materialize(t, key, lsn);
-      });
+  Status done = make_image(task, *need);
   // What cannot be redone keeps its records; it is tried again when more of them are there.
   if (!done.ok() && !done.is(Code::Cancelled)) images_failed_at_ = need->lsn;
-  if (done.ok()) {
-    task.env().probe("pageserver.images-made"_probe);
-    images_.add();
-  }
   return done;
+}
+
+Status Timeline::make_image(Task& task, const LayerStore::ImageNeed& need) {
+  TRY_ASSIGN(std::vector<Key> keys, catalog_.keys(task, need.keys, need.lsn));
+  int made = 0;
+  TRY(store_.create_image(task, need, keys, [&](Task& t, const Key& key, Lsn lsn) -> Result<Bytes> {
+    if (++made % kPagesPerTurn == 0) TRY(t.yield());
+    return catalog_.materialize(t, key, lsn);
+  }));
+  task.env().probe("pageserver.images-made"_probe);
+  images_.add();
+  return {};
 }
 
 Status Timeline::compact(Task& task) {

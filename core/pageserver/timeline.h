@@ -17,8 +17,11 @@
 #include "core/env/log.h"
 #include "core/fiber/scope.h"
 #include "core/pageserver/catalog.h"
+#include "core/pageserver/commit_time.h"
+#include "core/pageserver/gc.h"
 #include "core/pageserver/ingest.h"
 #include "core/pageserver/layer_store.h"
+#include "core/pageserver/lsn_holds.h"
 #include "core/pageserver/remote.h"
 
 namespace argon::pageserver {
@@ -38,6 +41,7 @@ struct Services {
   NodeCache& nodes;
   Semaphore& uploads;
   Metrics& metrics;
+  DeletionQueue& deletions;
   RedoProcessConfig redo_process = {};  // without libraries; no server named: none can be started
 };
 
@@ -45,10 +49,17 @@ struct Services {
 // safekeepers.
 std::string remote_claim_key(const TenantTimelineId& id);
 
+// Where a read is made; GC keeps what it needs while this lives. The timeline outlives it.
+struct ReadPoint {
+  Lsn lsn;
+  LsnHolds::Hold hold;
+};
+
 class Timeline {
  public:
   Timeline(Services& services, const TimelineOptions& options, TenantTimelineId id, std::string folder,
-           std::shared_ptr<Timeline> ancestor, std::shared_ptr<ExtensionRedo> extensions);
+           std::shared_ptr<Timeline> ancestor, std::shared_ptr<ExtensionRedo> extensions,
+           std::shared_ptr<TenantGc> tenant_gc);
 
   const TenantTimelineId& id() const { return store_.id(); }
   LayerStore& store() { return store_; }
@@ -85,11 +96,32 @@ class Timeline {
   // read (a branch may have to wait for its ancestor's WAL).
   Result<Ingest*> ingest(Task& task);
 
-  // The LSN at which a request is answered. Waits for not_modified_since only. Errors: TimedOut (the
-  // WAL did not come), Invalid (below what can be read).
-  Result<Lsn> effective_lsn(Task& task, Lsn request_lsn, Lsn not_modified_since);
-  // Ok if the timeline can be read at lsn, or will be.
-  Status check_readable(Lsn lsn) const;
+  // Where a request is answered. Waits for not_modified_since only. Errors: TimedOut (the WAL did not come),
+  // Invalid (below what can be read).
+  Result<ReadPoint> read_point(Task& task, Lsn request_lsn, Lsn not_modified_since);
+  // Ok if the timeline can be read at lsn, or will be. Invalid names the GC cutoff, or where history begins.
+  Status check_readable(Lsn lsn);
+  // The same, and it stays so as long as the hold lives. Does not suspend.
+  Result<LsnHolds::Hold> hold(Lsn lsn);
+  // For a branch: its branch point, held in its ancestor.
+  void set_branch_hold(LsnHolds::Hold hold) { branch_hold_ = std::move(hold); }
+  // The lowest LSN from which on all can be read.
+  Lsn min_readable() const;
+
+  // Until the time that is returned reads and branches at lsn are possible, over restarts too. Invalid: not
+  // readable; Unavailable: nothing can be promised yet; Stale: another pageserver has the tenant by now.
+  Result<WallTime> lease(Task& task, Lsn lsn);
+  // Leases of an earlier life may be in force from now on for as long as one may last.
+  void leases_were_lost() { gc_holdoff_from_ = env_.now(); }
+  // A round of garbage collection; without settings by the tenant's. Unavailable says what it waits for.
+  Result<GcResult> gc(Task& task, const std::optional<GcSettings>& settings = {});
+  // Ok where a round may begin now.
+  Status gc_allowed() const;
+  size_t leases() const { return holds_.leases(); }
+
+  // The last commit that is readable at `time`, and the other way round (PostgreSQL's time).
+  Result<LsnAtTime> lsn_at(Task& task, int64_t time);
+  Result<std::optional<CommitTime>> commit_at(Task& task, Lsn lsn);
 
   // For operators and tests: everything ingested so far is durable in the object store.
   Status checkpoint(Task& task);
@@ -104,6 +136,8 @@ class Timeline {
   Status upload(Task& task);
   // No index that comes late can take the place of this timeline any more.
   Status settle(Task& task) { return remote_consistent().valid() ? Status() : upload(task); }
+  // The same for whoever has the history at lsn, this timeline or an ancestor.
+  Status settle_at(Task& task, Lsn lsn) { return holder_of(lsn).settle(task); }
 
   // A layer was damaged on the disk before it was uploaded. What the object store does not have is then made
   // anew from WAL, which safekeepers hold from remote_consistent() on.
@@ -120,12 +154,25 @@ class Timeline {
   Status flush_loop(Task& task);
   Status compact_loop(Task& task);
   Status upload_loop(Task& task);
+  Status gc_loop(Task& task);
+  Result<Lsn> gc_target(Task& task, const GcSettings& settings);
+  Status cover_history(Task& task);
+  Status remove_garbage(Task& task, GcResult& result);
+  Status find_orphans(Task& task);
+  // Who has the history at lsn: this timeline, or an ancestor.
+  Timeline& holder_of(Lsn lsn);
   Status make_images(Task& task);
+  Status make_image(Task& task, const LayerStore::ImageNeed& need);
   Status rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_wal);
 
+  Env& env_;
   TimelineOptions options_;
   std::shared_ptr<Timeline> ancestor_;
+  LsnHolds::Hold branch_hold_;
+  LsnHolds holds_;
   std::shared_ptr<ExtensionRedo> extensions_;  // the tenant's
+  std::shared_ptr<TenantGc> tenant_gc_;        // likewise
+  std::optional<MonotonicTime> gc_holdoff_from_;
   Logger log_;
   LayerStore store_;
   Catalog catalog_;
@@ -145,6 +192,9 @@ class Timeline {
   Counter& flushes_;
   Counter& compactions_;
   Counter& images_;
+  Counter& gc_rounds_;
+  Counter& gc_layers_;
+  Counter& gc_bytes_;
 };
 
 // Waits for a notification, at most so long. Error: Cancelled.

@@ -10,7 +10,8 @@ namespace argon::pageserver {
 namespace {
 
 constexpr std::string_view kMagic = "ARGINDEX";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kWithoutRetained = 1;  // the version before
 constexpr size_t kHeader = 16;
 constexpr size_t kLayerBytes = 1 + 2 * kKeyBytes + 8 + 8 + 8 + 4 + 8;
 
@@ -30,6 +31,18 @@ void get_id(Reader& in, Id& id) {
   std::ranges::copy(in.bytes(16), id.bytes.begin());
 }
 
+Status get_retained(Reader& in, TimelineIndex& index) {
+  auto count = in.le<uint32_t>();
+  if (in.failed() || in.remaining() / 8 < count) return Error(Code::Corrupt, "wrong number of retained LSNs");
+  for (uint32_t i = 0; i < count; i++) {
+    Lsn lsn(in.le<uint64_t>());
+    if (lsn >= index.gc_cutoff || (!index.retained.empty() && lsn <= index.retained.back()))
+      return Error(Code::Corrupt, "retained LSNs that are not below the cutoff, or not in order");
+    index.retained.push_back(lsn);
+  }
+  return {};
+}
+
 }  // namespace
 
 Bytes encode_index(const TimelineIndex& index) {
@@ -41,6 +54,8 @@ Bytes encode_index(const TimelineIndex& index) {
   out.u8(index.ancestor ? 1 : 0).bytes(index.ancestor.value_or(TimelineId{}).bytes);
   out.le(index.ancestor_lsn.value).le(index.start_lsn.value).le(index.disk_consistent.value);
   out.le(index.prev_record.value).le(index.gc_cutoff.value).le(index.system_id);
+  out.le(static_cast<uint32_t>(index.retained.size()));
+  for (Lsn lsn : index.retained) out.le(lsn.value);
   out.le(static_cast<uint32_t>(index.layers.size()));
   for (const TimelineIndex::Layer& layer : index.layers) {
     out.u8(static_cast<uint8_t>(layer.name.kind));
@@ -60,9 +75,10 @@ Result<TimelineIndex> decode_index(ByteView bytes, std::string_view where) {
   if (bytes.size() < kHeader || as_text(bytes.first(8)) != kMagic)
     return corrupt("not an index (wrong magic)");
   auto version = load_le<uint32_t>(bytes.data() + 8);
-  if (version != kVersion)
+  if (version != kVersion && version != kWithoutRetained)
     return Error(Code::Unsupported, "index " + std::string(where) + " is of version " +
-                                        std::to_string(version) + "; this build reads version " +
+                                        std::to_string(version) + "; this build reads versions " +
+                                        std::to_string(kWithoutRetained) + " and " +
                                         std::to_string(kVersion));
   if (load_le<uint32_t>(bytes.data() + 12) != crc32c(bytes.subspan(kHeader)))
     return corrupt("wrong checksum, or cut short");
@@ -83,6 +99,7 @@ Result<TimelineIndex> decode_index(ByteView bytes, std::string_view where) {
   index.prev_record = Lsn(in.le<uint64_t>());
   index.gc_cutoff = Lsn(in.le<uint64_t>());
   index.system_id = in.le<uint64_t>();
+  if (version >= kVersion) TRY(get_retained(in, index).with("index " + std::string(where)));
   auto count = in.le<uint32_t>();
   if (in.failed() || in.remaining() != uint64_t{count} * kLayerBytes)
     return corrupt("wrong number of layers");

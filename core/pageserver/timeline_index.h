@@ -4,10 +4,11 @@
 // object store, hold the same bytes. (generation, sequence) orders all indexes of a timeline: the
 // greatest is the truth. Integers are little-endian, keys as in key.h:
 //
-//   magic "ARGINDEX" · u32 version 1 · u32 CRC-32C of all that follows ·
+//   magic "ARGINDEX" · u32 version 2 · u32 CRC-32C of all that follows ·
 //   tenant 16 · timeline 16 · u32 generation · u64 sequence · u32 server version (major) ·
 //   u8 has ancestor · ancestor 16 · u64 ancestor LSN · u64 start LSN · u64 disk-consistent LSN ·
-//   u64 start of the record before it · u64 GC cutoff LSN · u64 system id · u32 layers, each:
+//   u64 start of the record before it · u64 GC cutoff LSN · u64 system id ·
+//   u32 LSNs retained below the cutoff · each u64 (version 1 has none of these two) · u32 layers, each:
 //   u8 kind · first key 18 · end key 18 · u64 first LSN · u64 end LSN · u64 file id · u32 generation ·
 //   u64 size in bytes
 
@@ -36,8 +37,9 @@ struct TimelineIndex {
   Lsn start_lsn;        // first LSN that can be read: the import's end, or the branch point
   Lsn disk_consistent;  // all changes up to here are in the layers
   Lsn prev_record;      // start of the record that ends at disk_consistent; 0 if unknown
-  Lsn gc_cutoff;        // below it history may be gone
+  Lsn gc_cutoff;        // below it history may be gone, but at the LSNs that were retained
   uint64_t system_id = 0;
+  std::vector<Lsn> retained;  // below gc_cutoff, can be read all the same; ascending
   std::vector<Layer> layers;  // sorted by name
 
   friend bool operator==(const TimelineIndex&, const TimelineIndex&) = default;

@@ -40,6 +40,10 @@ struct TenantOptions {
   bool set_default = false;
   bool data_checksums = false;
   std::optional<std::string> redo_extensions;  // separated by commas
+  std::optional<std::string> pitr_interval;
+  std::optional<std::string> gc_period;
+  std::optional<std::string> lsn_lease_length;
+  std::optional<uint64_t> gc_horizon;
 };
 Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
 Status tenant_list(Task& task, Env& env, const Globals& globals);
@@ -53,6 +57,9 @@ struct TimelineOptions {
   std::string branch_name;
   std::string ancestor_branch_name = "main";
   std::string ancestor_start_lsn;
+  std::string ancestor_start_timestamp;
+  std::string lsn;
+  std::string timestamp;
   std::string pg_version = "15";
   bool data_checksums = false;
   std::vector<uint64_t> safekeepers;
@@ -61,6 +68,13 @@ struct TimelineOptions {
 Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_create(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_branch(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+// The last commit up to a time, and the time of the last commit up to an LSN.
+Status timeline_lsn_by_timestamp(Task& task, Env& env, const Globals& globals,
+                                 const TimelineOptions& options);
+Status timeline_timestamp_of_lsn(Task& task, Env& env, const Globals& globals,
+                                 const TimelineOptions& options);
+// A round of garbage collection at the pageserver. Unavailable says what it waits for.
+Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 
 // Moves a timeline to other safekeepers, while its endpoints go on. Started again, it goes on where it was
 // ended.

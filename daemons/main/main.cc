@@ -129,7 +129,35 @@ void add_tenant(CLI::App& app, Commands& all) {
       "--redo-extensions", all.tenant.redo_extensions,
       "Libraries that redo WAL records of their own resource managers, as shared_preload_libraries "
       "has them, separated by commas ('': none)");
+  config->add_option(
+      "--pitr-interval", all.tenant.pitr_interval,
+      "How far back history can be read and branched off, as 7d or 1h30m (usually 7d; 0s: as far as "
+      "--gc-horizon says)");
+  config->add_option("--gc-horizon", all.tenant.gc_horizon,
+                     "Bytes of WAL that history goes back at least (usually 67108864)");
+  config->add_option("--gc-period", all.tenant.gc_period,
+                     "How often older history is removed (usually 1h; 0s: only by `argon timeline gc`)");
+  config->add_option("--lsn-lease-length", all.tenant.lsn_lease_length,
+                     "How long a static endpoint keeps its history after it was last heard of (usually 10m)");
   on(config, all, tenant_config, all.tenant);
+}
+
+void add_history(CLI::App& timeline, Commands& all) {
+  CLI::App* lsn = timeline.add_subcommand("lsn-by-timestamp", "Show the last commit that a time has");
+  lsn->add_option("TIME", all.timeline.timestamp,
+                  "As 2026-11-29T04:20:00Z or '2026-11-29 04:20:00+01' (UTC unless it says otherwise)")
+      ->required();
+  CLI::App* time = timeline.add_subcommand("timestamp-of-lsn", "Show when the last commit up to an LSN was");
+  time->add_option("LSN", all.timeline.lsn, "As 0/16F9A00")->required();
+  CLI::App* gc =
+      timeline.add_subcommand("gc", "Remove history that is older than the tenant's configuration says, now");
+  for (CLI::App* sub : {lsn, time, gc}) {
+    sub->add_option("--branch-name", all.timeline.branch_name, "The timeline's name (default: main)");
+    sub->add_option("--tenant-id", all.timeline.tenant_id, "32 hex digits (default: the default tenant)");
+  }
+  on(lsn, all, timeline_lsn_by_timestamp, all.timeline);
+  on(time, all, timeline_timestamp_of_lsn, all.timeline);
+  on(gc, all, timeline_gc, all.timeline);
 }
 
 void add_timeline(CLI::App& app, Commands& all) {
@@ -151,6 +179,13 @@ void add_timeline(CLI::App& app, Commands& all) {
       ->capture_default_str();
   branch->add_option("--ancestor-start-lsn", all.timeline.ancestor_start_lsn,
                      "At which position, as 0/16F9A00 (default: the end)");
+  branch
+      ->add_option(
+          "--ancestor-start-timestamp", all.timeline.ancestor_start_timestamp,
+          "As it was at that time, as 2026-11-29T04:20:00Z or '2026-11-29 04:20:00+01' (UTC unless it says "
+          "otherwise)")
+      ->excludes("--ancestor-start-lsn");
+  add_history(*timeline, all);
   on(list, all, timeline_list, all.timeline);
   on(create, all, timeline_create, all.timeline);
   on(branch, all, timeline_branch, all.timeline);

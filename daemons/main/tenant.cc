@@ -4,6 +4,7 @@
 
 #include <ranges>
 
+#include "core/pageserver/tenant_config.h"
 #include "daemons/main/commands.h"
 
 namespace argon::cli {
@@ -70,13 +71,35 @@ Status tenant_list(Task& task, Env& env, const Globals& globals) {
   return {};
 }
 
+namespace {
+
+// What the options change. The pageserver checks it.
+bool change_config(nlohmann::json& config, const TenantOptions& options) {
+  nlohmann::json before = config;
+  auto set = [&](const char* key, const auto& option) {
+    if (option) config[key] = *option;
+  };
+  if (options.redo_extensions) config["redo_extensions"] = split(*options.redo_extensions);
+  set("pitr_interval", options.pitr_interval);
+  set("gc_horizon", options.gc_horizon);
+  set("gc_period", options.gc_period);
+  set("lsn_lease_length", options.lsn_lease_length);
+  return config != before;
+}
+
+bool is_change(const TenantOptions& options) {
+  return options.redo_extensions || options.pitr_interval || options.gc_horizon || options.gc_period ||
+         options.lsn_lease_length;
+}
+
+}  // namespace
+
 Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantOptions& options) {
-  TRY_ASSIGN(Session session, Session::open(task, env, globals, options.redo_extensions.has_value()));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, is_change(options)));
   TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
   std::string path = "/v1/tenant/" + to_string(tenant) + "/config";
   TRY_ASSIGN(nlohmann::json config, session.pageserver(task, "GET", path));
-  if (options.redo_extensions) {
-    config["redo_extensions"] = split(*options.redo_extensions);
+  if (change_config(config, options)) {
     TRY_ASSIGN(config, session.pageserver(task, "PUT", path, config));
   }
   if (globals.json) {
@@ -88,6 +111,19 @@ Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantO
   for (const auto& one : config.value("redo_extensions", nlohmann::json::array()))
     libraries += (libraries.empty() ? "" : ", ") + one.get<std::string>();
   session.say("  redo_extensions = " + (libraries.empty() ? "(none)" : libraries));
+  // Only what is not as usual is in the configuration.
+  auto show = [&](const char* key, const std::string& usual) {
+    auto at = config.find(key);
+    session.say(fmt::format("  {} = {}", key,
+                            at == config.end() ? usual + " (usual)"
+                            : at->is_string()  ? at->get<std::string>()
+                                               : at->dump()));
+  };
+  const pageserver::GcSettings usual;
+  show("pitr_interval", pageserver::duration_text(usual.pitr_interval));
+  show("gc_horizon", std::to_string(usual.horizon));
+  show("gc_period", pageserver::duration_text(usual.period));
+  show("lsn_lease_length", pageserver::duration_text(usual.lease));
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/timestamp.h"
 #include "core/http/client.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/tree.h"
@@ -72,7 +73,84 @@ Result<Lsn> end_of(Task& task, Session& session, const TenantTimelineId& id) {
   return std::max(committed, lsn_in(details, "last_record_lsn"));
 }
 
+struct AtTime {
+  Lsn lsn;
+  std::string kind;
+};
+
+Result<AtTime> lsn_by_timestamp(Task& task, Session& session, const TenantTimelineId& id,
+                                const std::string& text) {
+  TRY_ASSIGN(WallTime time, parse_timestamp(text));
+  TRY_ASSIGN(nlohmann::json answer,
+             session.pageserver(task, "GET",
+                                path_of(id) + "/get_lsn_by_timestamp?timestamp=" + timestamp_text(time)));
+  if (!answer.is_object()) return Error(Code::Corrupt, "the pageserver's answer is not an object");
+  TRY_ASSIGN(Lsn lsn, parse_lsn(text_of(answer, "lsn")));
+  return AtTime{lsn, text_of(answer, "kind")};
+}
+
+Result<Lsn> start_of_branch(Task& task, Session& session, const TenantTimelineId& ancestor,
+                            const TimelineOptions& options) {
+  if (!options.ancestor_start_lsn.empty()) return parse_lsn(options.ancestor_start_lsn);
+  if (options.ancestor_start_timestamp.empty()) return end_of(task, session, ancestor);
+  TRY_ASSIGN(AtTime at, lsn_by_timestamp(task, session, ancestor, options.ancestor_start_timestamp));
+  // All commits that the pageserver knows are older; there may be more on their way to it.
+  if (at.kind == "future") return end_of(task, session, ancestor);
+  if (at.kind == "present") return at.lsn;
+  return Error(Code::Invalid,
+               "timeline " + to_string(ancestor) + " has no history of " + options.ancestor_start_timestamp +
+                   (at.kind == "past" ? ": it goes back to " + to_string(at.lsn) + ", whose commits are later"
+                                      : ": it has no commits"));
+}
+
+Result<TenantTimelineId> named(Session& session, const TimelineOptions& options) {
+  TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
+  TRY_ASSIGN(TimelineId timeline,
+             session.state().branch(tenant, options.branch_name.empty() ? "main" : options.branch_name));
+  return TenantTimelineId{tenant, timeline};
+}
+
 }  // namespace
+
+Status timeline_lsn_by_timestamp(Task& task, Env& env, const Globals& globals,
+                                 const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  TRY_ASSIGN(AtTime at, lsn_by_timestamp(task, session, id, options.timestamp));
+  if (globals.json)
+    globals.answer({{"lsn", to_string(at.lsn)}, {"kind", at.kind}});
+  else
+    session.say(fmt::format("{} ({})", to_string(at.lsn), at.kind));
+  return {};
+}
+
+Status timeline_timestamp_of_lsn(Task& task, Env& env, const Globals& globals,
+                                 const TimelineOptions& options) {
+  TRY_ASSIGN(Lsn lsn, parse_lsn(options.lsn));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  TRY_ASSIGN(nlohmann::json answer,
+             session.pageserver(task, "GET", path_of(id) + "/get_timestamp_of_lsn?lsn=" + to_string(lsn)));
+  if (!answer.is_string()) return Error(Code::Corrupt, "the pageserver's answer is not a text");
+  if (globals.json)
+    globals.answer({{"lsn", to_string(lsn)}, {"timestamp", answer}});
+  else
+    session.say(answer.get<std::string>());
+  return {};
+}
+
+Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  TRY_ASSIGN(nlohmann::json done, session.pageserver(task, "PUT", path_of(id) + "/do_gc"));
+  if (globals.json)
+    globals.answer(done);
+  else
+    session.say(fmt::format("history goes back to {}; {} layers of {} bytes were removed",
+                            text_of(done, "gc_cutoff_lsn"), done.value("layers_removed", uint64_t{0}),
+                            done.value("bytes_removed", uint64_t{0})));
+  return {};
+}
 
 Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
   TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
@@ -125,8 +203,7 @@ Status timeline_branch(Task& task, Env& env, const Globals& globals, const Timel
   nlohmann::json body = {{"new_timeline_id", to_string(timeline)},
                          {"mode", "branch"},
                          {"ancestor_timeline_id", to_string(ancestor)}};
-  TRY_ASSIGN(Lsn start, options.ancestor_start_lsn.empty() ? end_of(task, session, {tenant, ancestor})
-                                                           : parse_lsn(options.ancestor_start_lsn));
+  TRY_ASSIGN(Lsn start, start_of_branch(task, session, {tenant, ancestor}, options));
   body["ancestor_start_lsn"] = to_string(start);
   TRY_ASSIGN(nlohmann::json made,
              session.pageserver(task, "POST", "/v1/tenant/" + to_string(tenant) + "/timeline", body));

@@ -191,13 +191,16 @@ Status Incarnation::run_reader(Task& task, const ModelContext& context, uint32_t
     Lsn lsn = old ? Lsn(random.between(oldest.value, newest.value)) : newest;
     pg::RelTag rel = relations[random.below(relations.size())];
     std::optional<uint32_t> blocks = reference_.blocks_at(rel, lsn);
-    if (random.chance({1, 30})) {
-      TRY(check_clog(task, context, lsn));
-    } else if (blocks.value_or(0) == 0 || random.chance({1, 8})) {
-      TRY(check_size(task, context, rel, lsn));
-    } else {
-      TRY(check_page(task, context, {rel, static_cast<uint32_t>(random.below(*blocks))}, lsn));
-    }
+    Status checked;
+    if (random.chance({1, 30}))
+      checked = check_clog(task, context, lsn);
+    else if (blocks.value_or(0) == 0 || random.chance({1, 8}))
+      checked = check_size(task, context, rel, lsn);
+    else
+      checked = check_page(task, context, {rel, static_cast<uint32_t>(random.below(*blocks))}, lsn);
+    bool gone = config_.history_gone && !checked.ok() && is_below_gc_cutoff(checked.error());
+    if (gone) config_.history_gone(lsn);
+    if (!gone) TRY(checked);
   }
 }
 
@@ -237,6 +240,10 @@ Status Incarnation::check_clog(Task& task, const ModelContext& context, Lsn lsn)
 }
 
 }  // namespace
+
+bool is_below_gc_cutoff(const Error& error) {
+  return error.code() == Code::Invalid && error.message().find("GC cutoff") != std::string::npos;
+}
 
 Status run_model_compute(Task& task, Env& env, const ModelComputeConfig& config, ReferenceModel& reference,
                          ModelEvents& events) {

@@ -43,6 +43,8 @@ struct ModelComputeConfig {
   Duration read_pause = Duration::milliseconds(100);  // mean pause between reads of a reader
   Duration read_timeout = Duration::seconds(20);      // of one read; then it is tried again
   Ratio aborts = {1, 10};
+  // Not null: an old LSN may be below the pageserver's GC cutoff. Hears of reads that were refused for that.
+  std::function<void(Lsn)> history_gone;
   std::function<bool()> may_begin;  // asked before each transaction; no: a pause, and again
   // Not null: also keeps a table of rows, and clients that ask this for what they do there.
   RowWorkload* rows = nullptr;
@@ -62,6 +64,9 @@ class ModelEvents {
   // A promise was broken; the run has failed.
   virtual void violated(const std::string& compute, const std::string& what) = 0;
 };
+
+// The pageserver refused because the LSN is below its GC cutoff.
+bool is_below_gc_cutoff(const Error& error);
 
 // Runs one incarnation until the task is cancelled (ok, in order: what it wrote may be uncommitted), another
 // compute takes over (Stale), or a promise was broken (Corrupt, after violated()). Waits for safekeepers and

@@ -33,7 +33,8 @@ struct ModelContext {
 };
 
 // Calls `read` until it succeeds, with pauses between: pageservers come and go. `read` gets the config's
-// read_timeout each time. Ends with: the proposer's loss, Cancelled, TimedOut (the task's own deadline).
+// read_timeout each time. Ends with: the proposer's loss, Cancelled, TimedOut (the task's own deadline), and
+// where history may be gone, that it is.
 template <typename T>
 Result<T> read_until_there(Task& task, const ModelContext& context,
                            const std::function<Result<T>(Task&)>& read);
@@ -82,6 +83,7 @@ Result<T> read_until_there(Task& task, const ModelContext& context,
     }();
     if (got.ok()) return got;
     if (task.cancelled()) return got.error();
+    if (context.config.history_gone && is_below_gc_cutoff(got.error())) return got;
     context.log.info("read again: {}", got.error().to_string());
     TRY(task.sleep(
         context.env.random("model.read").between(Duration::milliseconds(50), Duration::milliseconds(500))));

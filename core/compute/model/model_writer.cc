@@ -117,8 +117,9 @@ Result<ModelWriter::Outcome> ModelWriter::run_transaction(Task& task, Random& ra
 
 Status ModelWriter::end(Task& task, pg::Xid xid, bool commit) {
   int64_t time = context_.env.wall_now().to_postgres();
-  return write(task, commit ? pg::xact_commit(xid, time) : pg::xact_abort(xid, time),
-               {Lsn(), {}, {}, {{xid, commit}}});
+  RecordEffect effect{Lsn(), {}, {}, {{xid, commit}}};
+  if (commit) effect.commit_time = time;
+  return write(task, commit ? pg::xact_commit(xid, time) : pg::xact_abort(xid, time), effect);
 }
 
 Status ModelWriter::finish_transaction(Task& task, Random& random, pg::Xid xid, Outcome& outcome) {
@@ -140,6 +141,7 @@ Status ModelWriter::rewrite(Task& task, Random& random, pg::Xid xid, bool abort)
   pages_.forget(dropped, 0);
   blocks_.erase(dropped);
   RecordEffect effect{Lsn(), {}, {{dropped, std::nullopt}}, {{xid, !abort}}};
+  if (!abort) effect.commit_time = time;
   return write(task, abort ? pg::xact_abort(xid, time, {}, nodes) : pg::xact_commit(xid, time, {}, nodes),
                effect);
 }

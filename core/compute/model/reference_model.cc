@@ -55,7 +55,8 @@ ReferenceModel::ReferenceModel(const ReferenceModel& parent, Lsn at)
       pages_(parent.pages_),
       sizes_(parent.sizes_),
       ends_(parent.ends_),
-      highest_xid_(parent.highest_xid_) {
+      highest_xid_(parent.highest_xid_),
+      commit_times_(parent.commit_times_) {
   cut(at);
 }
 
@@ -83,6 +84,10 @@ void ReferenceModel::add(Term term, RecordEffect effect) {
   for (const auto& [tag, hash] : effect.pages) put(pages_[tag], end_, hash);
   for (const auto& [rel, blocks] : effect.sizes) put(sizes_[rel], end_, blocks);
   for (const auto& end : effect.ended) ends_.emplace_back(end_, end);
+  if (effect.commit_time)
+    commit_times_.emplace_back(end_, commit_times_.empty()
+                                         ? *effect.commit_time
+                                         : std::max(commit_times_.back().second, *effect.commit_time));
   if (highest_xid_.empty() || highest_xid_.back().second < effect.xid)
     highest_xid_.emplace_back(end_, effect.xid);
 }
@@ -110,6 +115,7 @@ void ReferenceModel::cut(Lsn at) {
   while (!ends_.empty() && ends_.back().first > at) ends_.pop_back();
   if (clog_.ends > ends_.size()) clog_ = {};
   while (!highest_xid_.empty() && highest_xid_.back().first > at) highest_xid_.pop_back();
+  while (!commit_times_.empty() && commit_times_.back().first > at) commit_times_.pop_back();
 }
 
 std::vector<pg::RelTag> ReferenceModel::relations() const {
@@ -159,6 +165,11 @@ Status ReferenceModel::check_blocks(const pg::RelTag& rel, Lsn lsn, std::optiona
   if (expected == blocks) return {};
   return violation("relation " + to_string(rel) + " at " + to_string(lsn) + " should be " +
                    text_of(expected) + ", but is " + text_of(blocks));
+}
+
+std::optional<int64_t> ReferenceModel::commit_time_at(Lsn lsn) const {
+  const auto* entry = find_at(commit_times_, lsn);
+  return entry == nullptr ? std::nullopt : std::optional(entry->second);
 }
 
 Lsn ReferenceModel::clog_changed_at(Lsn lsn) const {

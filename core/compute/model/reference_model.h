@@ -31,6 +31,7 @@ struct RecordEffect {
   std::vector<std::pair<pg::RelTag, std::optional<uint32_t>>> sizes;  // in blocks; nothing: dropped
   std::vector<std::pair<pg::Xid, bool>> ended;                        // transactions; committed or aborted
   pg::Xid xid = pg::kInvalidXid;                                      // the record's transaction
+  std::optional<int64_t> commit_time = {};                            // of a commit record, PostgreSQL's
 };
 
 class ReferenceModel {
@@ -55,6 +56,9 @@ class ReferenceModel {
   Lsn end() const { return end_; }  // of the last record
   Lsn last_acknowledged() const { return last_acknowledged_; }
   size_t acknowledged() const { return acknowledged_; }
+
+  // Of all commits up to there the latest time that a record has; nothing where there is none.
+  std::optional<int64_t> commit_time_at(Lsn lsn) const;
 
   // Relations that existed at some time, in order.
   std::vector<pg::RelTag> relations() const;
@@ -89,6 +93,7 @@ class ReferenceModel {
   std::map<pg::RelTag, History<std::optional<uint32_t>>> sizes_;
   History<std::pair<pg::Xid, bool>> ends_;
   History<pg::Xid> highest_xid_;
+  History<int64_t> commit_times_;
   // What clog_at() made of the first so many of ends_; it goes on from there.
   struct Clog {
     size_t ends = 0;
