@@ -136,6 +136,11 @@ void Cluster::add_pageserver() {
     config.timeline.store.compaction_limit = 4;
     config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
   }
+  Random eviction = random.fork("eviction");
+  config.eviction.disk_free_min = 0;
+  config.eviction.period = milliseconds(eviction, 100, 10'000);
+  if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
+  if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
   if (knobs_.rival_pageserver) add_rival_pageserver(config);
   sim::Machine& machine = add("pageserver");
   machine.boot([this, &machine, config](Task& task, Env& env) {

@@ -8,6 +8,7 @@
 #include "core/base/ids.h"
 #include "core/env/network.h"
 #include "core/objstore/object_store.h"
+#include "core/pageserver/eviction.h"
 #include "core/pageserver/page_service.h"
 #include "core/pageserver/receiver.h"
 #include "core/pageserver/timeline.h"
@@ -23,6 +24,7 @@ struct PageserverConfig {
   std::string object_store_dir;   // the local folder that serves as object store, unless one is given
   uint64_t checkpoint_distance = 64u << 20;  // bytes of changes in memory before a layer is flushed
   TimelineOptions timeline;                  // but for the checkpoint distance
+  EvictionOptions eviction;
   ReceiverOptions receiver;
   PageServiceOptions pages;
   size_t index_blocks_cached = 8192;  // of all layers together

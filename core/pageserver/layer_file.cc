@@ -58,7 +58,25 @@ Status LayerFile::open_local(Task& task) {
   return {};
 }
 
+Status LayerFile::fetch(Task& task) {
+  TRY(fetch_(task, *this));
+  resident_ = true;
+  return {};
+}
+
+Status LayerFile::evict(Task& task) {
+  CHECK(uploaded_);
+  Lock lock;
+  TRY(lock.acquire(task, opening_));
+  file_.reset();
+  Status gone = task.env().disk().unlink(task, path_);
+  if (!gone.ok() && !gone.is(Code::NotFound)) return broken(gone.error().with("evict"));
+  resident_ = false;
+  return {};
+}
+
 Status LayerFile::open(Task& task) {
+  last_read_ = task.env().now();
   if (file_) return {};
   Lock lock;
   TRY(lock.acquire(task, opening_));
@@ -66,7 +84,7 @@ Status LayerFile::open(Task& task) {
   Status status = open_local(task);
   bool repairable = status.is(Code::NotFound) || status.is(Code::Corrupt);
   if (status.ok() || !uploaded_ || !repairable) return status.ok() ? status : Status(broken(status.error()));
-  TRY(fetch_(task, *this));
+  TRY(fetch(task));
   status = open_local(task);
   return status.ok() ? status : Status(broken(status.error()));
 }
@@ -94,7 +112,7 @@ Result<Bytes> LayerFile::read_blocks(Task& task, uint32_t first, uint32_t count)
     Lock lock;
     TRY(lock.acquire(task, opening_));
     file_.reset();
-    TRY(fetch_(task, *this));
+    TRY(fetch(task));
   }
   auto again = read_blocks_local(task, first, count);
   return again.ok() ? std::move(again) : Result<Bytes>(broken(again.error()));

@@ -2,8 +2,9 @@
 //
 // Every block read is checked; what is wrong is Code::Corrupt and names file and offset. Where the
 // layer is in the object store too, a file that is missing, cut or corrupt is fetched again, once,
-// before the error is given. Shared between the layer map and readers in progress: a layer that left
-// the map stays readable until the last of them let go.
+// before the error is given: so such a file may be evicted at any time. Shared between the layer map and
+// readers in progress: a layer that left the map stays readable until the last of them let go, unless it is
+// evicted and its object removed meanwhile (LayerStore then reads again).
 
 #pragma once
 
@@ -65,6 +66,14 @@ class LayerFile {
     fetch_ = std::move(fetch);
   }
 
+  // Its file is on the node's disk, as far as is known.
+  bool resident() const { return resident_; }
+  void set_resident() { resident_ = true; }
+  // 0: not in this life.
+  MonotonicTime last_read() const { return last_read_; }
+  // Removes the file; the next read fetches it again. Readers go on. REQUIRES: uploaded().
+  Status evict(Task& task);
+
   // Appends the versions of key in [low, high), newest first, down to one that ends the chain; true
   // if such a one was found.
   Result<bool> collect(Task& task, const Key& key, Lsn low, Lsn high, std::vector<Version>& out);
@@ -80,6 +89,7 @@ class LayerFile {
  private:
   Status open(Task& task);
   Status open_local(Task& task);
+  Status fetch(Task& task);
   Result<Bytes> read_blocks(Task& task, uint32_t first, uint32_t count);
   Result<Bytes> read_blocks_local(Task& task, uint32_t first, uint32_t count);
   Error broken(const Error& error) const;
@@ -90,6 +100,8 @@ class LayerFile {
   uint64_t size_;
   NodeCache& cache_;
   bool uploaded_ = false;
+  bool resident_ = false;
+  MonotonicTime last_read_;
   Fetch fetch_;
   Mutex opening_;
   std::shared_ptr<File> file_;

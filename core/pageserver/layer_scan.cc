@@ -31,6 +31,24 @@ std::vector<LayerStore::Part> LayerStore::parts_by_image(const KeyRange& range, 
 
 Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
                              std::vector<KeyRange>& below) {
+  for (size_t before = below.size();;) {
+    uint64_t began_with = layer_sets_;
+    std::map<Key, Version> found;
+    Status scanned = scan_once(task, range, lsn, found, below);
+    if (!scanned.ok() && try_again(began_with, scanned.error())) {
+      below.resize(before);
+      continue;
+    }
+    for (auto& [key, version] : found) {
+      auto [slot, made] = out.try_emplace(key, version);
+      if (!made && slot->second.lsn < version.lsn) slot->second = std::move(version);
+    }
+    return scanned;
+  }
+}
+
+Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
+                             std::vector<KeyRange>& below) {
   auto offer = [&](const Key& key, Lsn at, ByteView value) {
     auto [slot, made] = out.try_emplace(key);
     if (made || slot->second.lsn < at) slot->second = {at, to_bytes(value)};

@@ -49,17 +49,19 @@ Status LayerStore::open(Task& task, const TimelineIndex& index) {
   CHECK(index.id == index_.id);
   index_ = index;
   index_.layers.clear();
-  std::map<std::string, uint64_t> wanted;
+  std::map<std::string, LayerPtr> wanted;
   for (const TimelineIndex::Layer& layer : index.layers) {
-    add_layer(layer.name, layer.size);
-    wanted[to_string(layer.name)] = layer.size;
+    wanted[to_string(layer.name)] = add_layer(layer.name, layer.size);
   }
   TRY_ASSIGN(std::vector<DirEntry> files, env_.disk().list(task, folder_));
-  for (const DirEntry& file : files)
-    if (file.name != "index" && !file.is_directory && !wanted.contains(file.name)) {
+  for (const DirEntry& file : files) {
+    if (auto layer = wanted.find(file.name); layer != wanted.end()) {
+      layer->second->set_resident();
+    } else if (file.name != "index" && !file.is_directory) {
       env_.probe("pageserver.stray-file-removed"_probe);
       TRY(env_.disk().unlink(task, join_path(folder_, file.name)));
     }
+  }
   prev_record_ = index.prev_record;
   last_record_ = Watermark<Lsn>(index.disk_consistent);
   open_ = std::make_shared<MemoryLayer>(index.disk_consistent + 1);
@@ -98,6 +100,13 @@ size_t LayerStore::l0_count() const {
 uint64_t LayerStore::layer_bytes() const {
   uint64_t sum = 0;
   for (const LayerPtr& layer : layers_) sum += layer->size();
+  return sum;
+}
+
+uint64_t LayerStore::resident_bytes() const {
+  uint64_t sum = 0;
+  for (const LayerPtr& layer : layers_)
+    if (layer->resident()) sum += layer->size();
   return sum;
 }
 
@@ -169,7 +178,22 @@ Result<Chain> LayerStore::collect(Task& task, const Key& key, Lsn lsn) {
   return chain;
 }
 
+bool LayerStore::try_again(uint64_t began_with, const Error& error) const {
+  if (began_with == layer_sets_ || error.code() == Code::Cancelled) return false;
+  env_.probe("pageserver.read-again"_probe);
+  return true;
+}
+
 Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out) {
+  for (size_t before = out.size();;) {
+    uint64_t began_with = layer_sets_;
+    auto ended = collect_once(task, key, lsn, out);
+    if (ended.ok() || !try_again(began_with, ended.error())) return ended;
+    out.erase(out.begin() + static_cast<ptrdiff_t>(before), out.end());
+  }
+}
+
+Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out) {
   // What to look at is fixed now, before anything suspends.
   std::vector<LayerPtr> deltas;
   LayerPtr image;
@@ -224,11 +248,14 @@ Result<LayerStore::LayerPtr> LayerStore::write_layer(Task& task, const LayerName
     ignore_result(disk.unlink(task, path));
     return written.error().with("write layer " + path);
   }
-  return std::make_shared<LayerFile>(index_.id, name, path, content.size(), cache_);
+  auto layer = std::make_shared<LayerFile>(index_.id, name, path, content.size(), cache_);
+  layer->set_resident();
+  return layer;
 }
 
 Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
                            std::optional<std::pair<Lsn, Lsn>> consistent) {
+  layer_sets_++;
   for (const LayerPtr& layer : remove) std::erase(layers_, layer);
   for (LayerPtr& layer : add) layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
   if (consistent) {

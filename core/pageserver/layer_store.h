@@ -168,6 +168,7 @@ class LayerStore {
   std::vector<LayerPtr> layers() const { return layers_; }
   size_t l0_count() const;
   uint64_t layer_bytes() const;
+  uint64_t resident_bytes() const;  // of these, on the node's disk
 
  private:
   LayerPtr add_layer(const LayerName& name, uint64_t size);
@@ -184,9 +185,14 @@ class LayerStore {
   Status write_index(Task& task);
   Status reach(Task& task, Lsn lsn);
   Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
+  Result<bool> collect_once(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
   // `below`: the parts of the range that have no image here, for the ancestor.
   Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
                    std::vector<KeyRange>& below);
+  Status scan_once(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
+                   std::vector<KeyRange>& below);
+  // After an error of a read that began with that many layer_sets_: what it looked at may be gone.
+  bool try_again(uint64_t began_with, const Error& error) const;
   // Parts of a range, ascending, each with the newest image at or below `lsn` that holds it, if any.
   struct Part {
     KeyRange keys;
@@ -217,6 +223,7 @@ class LayerStore {
   WaitList room_;
   WaitList changes_;
   std::vector<LayerPtr> layers_;  // sorted by name
+  uint64_t layer_sets_ = 0;       // that layers_ has been
   std::vector<LayerPtr> doomed_;
   Mutex index_writing_;
   bool index_stale_ = false;  // the last write of the index file failed

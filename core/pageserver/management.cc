@@ -42,6 +42,7 @@ json describe(Timeline& timeline) {
            {"disk_consistent_lsn", to_string(index.disk_consistent)},
            {"remote_consistent_lsn", to_string(timeline.remote_consistent())},
            {"current_physical_size", timeline.store().layer_bytes()},
+           {"resident_physical_size", timeline.store().resident_bytes()},
            {"memory_bytes", timeline.store().memory_bytes()},
            {"layers", index.layers.size()},
            {"l0_layers", timeline.store().l0_count()}};
@@ -64,7 +65,7 @@ Result<uint64_t> logical_size(Task& task, Timeline& timeline) {
 
 class Routes {
  public:
-  Routes(Tenants& tenants, NodeId id) : tenants_(tenants), id_(id) {}
+  Routes(Tenants& tenants, Eviction& eviction, NodeId id) : tenants_(tenants), eviction_(eviction), id_(id) {}
 
   Result<http::Response> status() const {
     json unreadable = json::array();
@@ -160,6 +161,13 @@ class Routes {
     TRY(timeline->compact(task));
     return http::json_response(describe(*timeline));
   }
+  Result<http::Response> evict(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(json body, request.json());
+    if (!body.is_object() || !body.contains("evict_bytes") || !body["evict_bytes"].is_number_unsigned())
+      return Error(Code::Invalid, "field 'evict_bytes' must be a number of bytes");
+    TRY_ASSIGN(EvictionResult evicted, eviction_.evict(task, body["evict_bytes"].get<uint64_t>()));
+    return http::json_response({{"evicted_layers", evicted.layers}, {"evicted_bytes", evicted.bytes}});
+  }
 
  private:
   Result<http::Response> branch(Task& task, const TenantTimelineId& id, const json& body) const {
@@ -183,13 +191,15 @@ class Routes {
   }
 
   Tenants& tenants_;
+  Eviction& eviction_;
   NodeId id_;
 };
 
 }  // namespace
 
-void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, NodeId id) {
-  auto routes = std::make_shared<Routes>(tenants, id);
+void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, const Metrics& metrics,
+                NodeId id) {
+  auto routes = std::make_shared<Routes>(tenants, eviction, id);
   using Request = http::Request;
   router.add_metrics(metrics);
   router.add("GET", "/v1/status", [routes](Task&, const Request&) { return routes->status(); });
@@ -233,6 +243,8 @@ void add_routes(http::Router& router, Tenants& tenants, const Metrics& metrics, 
              [routes](Task& task, const Request& r) { return routes->checkpoint(task, r); });
   router.add("PUT", timeline + "/compact",
              [routes](Task& task, const Request& r) { return routes->compact(task, r); });
+  router.add("PUT", "/v1/disk_usage_eviction/run",
+             [routes](Task& task, const Request& r) { return routes->evict(task, r); });
   add_gc_routes(router, tenants);
 }
 

@@ -37,6 +37,8 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [sum] { return sum([](Timeline& t) { return t.store().memory_bytes(); }); });
   metrics.gauge_from("pageserver_layer_bytes", "Bytes of all layer files", {},
                      [sum] { return sum([](Timeline& t) { return t.store().layer_bytes(); }); });
+  metrics.gauge_from("pageserver_resident_layer_bytes", "Bytes of these on the node's disk", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().resident_bytes(); }); });
   metrics.gauge_from("pageserver_unreadable_pages", "Pages that could not be made of their records", {},
                      [sum] { return sum([](Timeline& t) { return t.catalog().unreadable().size(); }); });
   metrics.gauge_from("pageserver_redo_errors", "How often such a page was asked for", {},
@@ -92,7 +94,8 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     add_gauges(metrics, *tenants);
     metrics.gauge_from("pageserver_deletion_queue_objects", "Objects that wait to be removed", {},
                        [&] { return static_cast<int64_t>(deletions.size()); });
-    add_routes(router, *tenants, metrics, config.id);
+    Eviction eviction(services, *tenants, config.data_dir, config.eviction);
+    add_routes(router, *tenants, eviction, metrics, config.id);
     if (config.broker)
       scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
     scope.spawn("deletions", [&](Task& t) { return deletions.run(t, options.retry_delay); });
@@ -104,6 +107,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
       return {};
     });
     scope.spawn("deletions", [&](Task& t) { return tenants->run_deletions(t); });
+    scope.spawn("eviction", [&](Task& t) { return eviction.run(t); });
     scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
     scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });
     log.info("pageserver {} serves pages at {}, management at {}", config.id.value,

@@ -256,6 +256,7 @@ LayerFile::Fetch Remote::fetch() {
     if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
       return good.error().with("download " + key);
     task.env().probe("pageserver.layer-downloaded"_probe);
+    downloads_.add();
     return write_file_durably(task, task.env().disk(), layer.path(), *bytes);
   };
 }

@@ -57,10 +57,11 @@ Result<TenantConfig> get_config(Task& task, objstore::ObjectStore& store, const 
 
 class Remote {
  public:
-  // `uploads` bounds how many layers are in memory for upload at once, over all timelines.
+  // `uploads` bounds how many layers are in memory for upload at once, over all timelines; `downloads` counts
+  // layers.
   Remote(objstore::ObjectStore& store, const TenantTimelineId& id, Semaphore& uploads,
-         DeletionQueue& deletions)
-      : store_(store), id_(id), uploads_(uploads), deletions_(deletions) {}
+         DeletionQueue& deletions, Counter& downloads)
+      : store_(store), id_(id), uploads_(uploads), deletions_(deletions), downloads_(downloads) {}
 
   // What the object store has already, by an earlier life.
   void set_present(const TimelineIndex& index, const std::string& key);
@@ -92,6 +93,7 @@ class Remote {
   TenantTimelineId id_;
   Semaphore& uploads_;
   DeletionQueue& deletions_;
+  Counter& downloads_;
   std::set<LayerName> present_;
   std::string index_key_;
   TimelineIndex uploaded_;    // as index_key_ says, without its layers

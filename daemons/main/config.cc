@@ -107,6 +107,8 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     t.number("id", 1, UINT32_MAX, config.pageserver_id);
     t.address("listen_pg", config.pageserver_pg);
     t.address("listen_http", config.pageserver_http);
+    t.number("layer_bytes_max", 0, INT64_MAX, config.pageserver_layer_bytes_max);
+    t.number("disk_free_min", 0, INT64_MAX, config.pageserver_disk_free_min);
   }
   {
     TableReader t(section(root, "object_store"), "object_store", status);

@@ -34,6 +34,8 @@ struct Config {
   uint64_t pageserver_id = 1;
   Address pageserver_pg;
   Address pageserver_http;
+  uint64_t pageserver_layer_bytes_max = 0;       // 0: no bound
+  uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
   std::vector<SafekeeperNode> safekeepers;
   std::string object_store = "object_store";
   std::string endpoint_host = "127.0.0.1";

@@ -127,6 +127,8 @@ int pageserver_main(const Globals& globals) {
   server.listen_http = config->pageserver_http;
   server.broker = config->broker_listen;
   server.object_store_dir = config->object_store_dir();
+  server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;
+  server.eviction.disk_free_min = config->pageserver_disk_free_min;
   server.redo_process.server = config->postgres_bin + "/postgres";
   if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;
   return posix::run_daemon(

@@ -1,0 +1,77 @@
+#include "core/pageserver/eviction.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/env/points.h"
+
+namespace argon::pageserver {
+
+Eviction::Eviction(Services& services, const Tenants& tenants, std::string folder,
+                   const EvictionOptions& options)
+    : env_(services.env),
+      tenants_(tenants),
+      folder_(std::move(folder)),
+      options_(options),
+      layers_(
+          services.metrics.counter("pageserver_layers_evicted_total", "Layer files evicted from the disk")),
+      bytes_(services.metrics.counter("pageserver_bytes_evicted_total", "Bytes of these files")) {}
+
+std::vector<LayerStore::LayerPtr> Eviction::resident() const {
+  std::vector<LayerStore::LayerPtr> out;
+  for (const auto& [id, tenant] : tenants_.all())
+    for (const auto& [timeline_id, timeline] : tenant.timelines)
+      for (const LayerStore::LayerPtr& layer : timeline->store().layers())
+        if (layer->resident()) out.push_back(layer);
+  return out;
+}
+
+Result<uint64_t> Eviction::too_much(Task& task, uint64_t resident_bytes) {
+  uint64_t much = 0;
+  if (options_.layer_bytes_max > 0 && resident_bytes > options_.layer_bytes_max)
+    much = resident_bytes - options_.layer_bytes_max;
+  if (options_.disk_free_min == 0) return much;
+  TRY_ASSIGN(SpaceInfo space, env_.disk().space(task, folder_));
+  if (space.available < options_.disk_free_min)
+    much = std::max(much, options_.disk_free_min - space.available);
+  return much;
+}
+
+Result<EvictionResult> Eviction::evict(Task& task, uint64_t bytes) {
+  uint64_t resident_bytes = 0;
+  for (const LayerStore::LayerPtr& layer : resident()) resident_bytes += layer->size();
+  TRY_ASSIGN(uint64_t much, too_much(task, resident_bytes));
+  much = std::max(much, bytes);
+  EvictionResult result;
+  if (much == 0) return result;
+  std::vector<LayerStore::LayerPtr> layers = resident();
+  std::erase_if(layers, [](const LayerStore::LayerPtr& layer) { return !layer->uploaded(); });
+  auto order = [](const LayerStore::LayerPtr& layer) { return std::pair(layer->last_read(), layer->path()); };
+  std::ranges::sort(layers, {}, order);
+  for (LayerStore::LayerPtr& layer : layers) {
+    if (result.bytes >= much) break;
+    TRY(layer->evict(task));
+    env_.probe("pageserver.layer-evicted"_probe);
+    layers_.add();
+    bytes_.add(layer->size());
+    result.layers++;
+    result.bytes += layer->size();
+    layer.reset();
+  }
+  Logger(env_.log())
+      .info("evicted {} layers of {} bytes: {} bytes were too much", result.layers, result.bytes, much);
+  return result;
+}
+
+Status Eviction::run(Task& task) {
+  while (!task.cancelled()) {
+    TRY(task.sleep(options_.period));
+    auto evicted = evict(task);
+    if (evicted.is(Code::Cancelled)) return evicted.error();
+    if (!evicted.ok())
+      Logger(env_.log()).warn("eviction failed, will try again: {}", evicted.error().to_string());
+  }
+  return {};
+}
+
+}  // namespace argon::pageserver

@@ -1,0 +1,53 @@
+// Eviction: keeps the layers that are on a pageserver's disk within its bounds.
+//
+// The disk is a cache of the object store. A round looks at the layers of all timelines and removes the files
+// of those that were read longest ago, as many as are too much by one of two bounds: bytes of layers that the
+// operator allows, and bytes that stay free on the disk. Only what is in the object store goes; a read of it
+// fetches it again.
+//
+// Not promised: that the bounds hold at every moment. Layers that are not uploaded yet count, and stay; a
+// read fetches what it needs.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/pageserver/tenants.h"
+
+namespace argon::pageserver {
+
+struct EvictionOptions {
+  uint64_t layer_bytes_max = 0;         // of all layers on the node's disk; 0: no bound
+  uint64_t disk_free_min = 1ull << 30;  // bytes; 0: no bound
+  Duration period = Duration::seconds(10);
+};
+
+struct EvictionResult {
+  size_t layers = 0;
+  uint64_t bytes = 0;
+};
+
+class Eviction {
+ public:
+  // `folder` is on the disk that the layers are on.
+  Eviction(Services& services, const Tenants& tenants, std::string folder, const EvictionOptions& options);
+
+  // Evicts by the options, and at least `bytes` where there are as many that can go. Errors: of the disk.
+  Result<EvictionResult> evict(Task& task, uint64_t bytes = 0);
+  // Rounds until the task is cancelled; errors are logged.
+  Status run(Task& task);
+
+ private:
+  std::vector<LayerStore::LayerPtr> resident() const;
+  Result<uint64_t> too_much(Task& task, uint64_t resident_bytes);
+
+  Env& env_;
+  const Tenants& tenants_;
+  std::string folder_;
+  EvictionOptions options_;
+  Counter& layers_;
+  Counter& bytes_;
+};
+
+}  // namespace argon::pageserver
