@@ -272,7 +272,10 @@ void delete_tenant(Cluster& cluster) {
 }
 
 void deletion_body(Run& run) {
-  Cluster cluster(run);
+  // History that nobody wants is removed, as a run has to fit into its memory.
+  ClusterKnobs knobs;
+  knobs.gc = true;
+  Cluster cluster(run, knobs);
   Operators operators(cluster);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));

@@ -116,7 +116,9 @@ Status Timelines::clear_deleted(Task& task, const Tombstone& what) {
   {
     Lock lock;
     TRY(lock.acquire(task, mutex_));
-    Clearing& clearing = deleted_.at(what);
+    auto known = deleted_.find(what);
+    if (known == deleted_.end()) return {};  // with its tenant
+    Clearing& clearing = known->second;
     for (const std::shared_ptr<Timeline>& timeline : clearing.timelines)
       if (timeline->proposers() + timeline->readers() > 0) return {};
     while (!clearing.timelines.empty()) {

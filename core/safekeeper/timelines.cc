@@ -289,7 +289,9 @@ Status Timelines::clear_away(Task& task, const TenantTimelineId& id) {
   }
   Lock lock;
   TRY(lock.acquire(task, mutex_));
-  if (TimelineControl& tombstone = removed_.at(id); own.size() > 1) {
+  auto removed = removed_.find(id);
+  if (removed == removed_.end()) return {};  // it was deleted meanwhile
+  if (TimelineControl& tombstone = removed->second; own.size() > 1) {
     tombstone.partial = tombstone.partial_previous = {};
     Uninterruptible whole(task);
     TRY(write_control(task, env_.disk(), directory(id), tombstone));
