@@ -72,7 +72,7 @@ Result<Deleted> read_marks(Task& task, Disk& disk, const std::string& store) {
     pageserver::RemoteTenant tenant;
     TRY_ASSIGN(std::vector<DirEntry> files, disk.list(task, root + "/" + entry.name));
     for (const DirEntry& file : files) {
-      if (pageserver::note_mark(tenant, "/" + file.name)) continue;
+      if (pageserver::note_mark(tenant, file.name)) continue;
       auto claim = objstore::split_generation(file.name);
       if (claim && claim->first == "generation") tenant.newest = std::max(tenant.newest, claim->second);
     }
