@@ -7,6 +7,7 @@
 #include "scenarios/compaction.h"
 #include "scenarios/control_api.h"
 #include "scenarios/deletion.h"
+#include "scenarios/detach.h"
 #include "scenarios/durable_log.h"
 #include "scenarios/elections.h"
 #include "scenarios/gc.h"
@@ -39,6 +40,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kCompaction,
                                              kControlApi,
                                              kDeletion,
+                                             kDetach,
                                              kGc,
                                              kMembership,
                                              kObjectStore,

@@ -28,7 +28,7 @@ struct Line {
   std::string name;
   Lsn branch_point;  // where it begins
   std::unique_ptr<compute::ReferenceModel> reference;
-  // As it was at the branch point, for ever; null for the root.
+  // As it was at the branch point; null for the root, and where the branch point may go.
   std::unique_ptr<compute::ReferenceModel> at_branch;
   std::unique_ptr<PageOracle> events;
   std::vector<std::string> computes;  // who writes to it

@@ -1,7 +1,9 @@
 #include "scenarios/cluster_run.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "core/http/client.h"
 #include "scenarios/oracle_branches.h"
 #include "scenarios/oracle_progress.h"
 #include "scenarios/oracle_rebuild.h"
@@ -61,6 +63,19 @@ void maybe_branch(Cluster& cluster, size_t most_lines) {
   Line& parent = *cluster.lines()[run.random().below(cluster.lines().size())];
   Line* made = cluster.branch(parent, Duration::seconds(10));
   if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
+}
+
+void ask_for_work(Cluster& cluster) {
+  Run& run = cluster.run();
+  const Line& line = *cluster.lines()[run.random().below(cluster.lines().size())];
+  constexpr const char* kWhat[] = {"/do_gc", "/do_gc", "/compact", "/checkpoint"};
+  std::string path = "/v1/tenant/" + to_string(cluster.tenant()) + "/timeline/" +
+                     to_string(line.id.timeline) + kWhat[run.random().below(std::size(kWhat))];
+  cluster.operators().spawn("ask", [&cluster, path](Task& task) -> Status {
+    Deadline deadline(task, Duration::seconds(20));
+    ignore_result(http::fetch_json(task, cluster.management(), "PUT", path, nullptr));
+    return {};
+  });
 }
 
 void live_with_branches(Cluster& cluster) {

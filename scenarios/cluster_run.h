@@ -23,6 +23,9 @@ void now_and_then(Run& run, Duration apart, const std::function<void()>& act);
 // A branch of some line, with a compute of its own, while there are fewer than `most_lines` lines.
 void maybe_branch(Cluster& cluster, size_t most_lines);
 
+// Asks for compaction, a checkpoint or garbage collection of some line; whether it works does not matter.
+void ask_for_work(Cluster& cluster);
+
 // All kinds of faults for the run's length, and branches with computes meanwhile; then all is healed, there
 // is a branch at least, and computes go on for a while.
 void live_with_branches(Cluster& cluster);

@@ -1,26 +1,9 @@
 #include "scenarios/compaction.h"
 
-#include <nlohmann/json.hpp>
-
-#include "core/http/client.h"
 #include "scenarios/cluster_run.h"
 
 namespace argon::scenarios {
 namespace {
-
-// Asks for one of both on some line; whether it works does not matter.
-void ask(Cluster& cluster) {
-  Run& run = cluster.run();
-  const Line& line = *cluster.lines()[run.random().below(cluster.lines().size())];
-  std::string what = run.random().chance({1, 2}) ? "/checkpoint" : "/compact";
-  std::string path =
-      "/v1/tenant/" + to_string(cluster.tenant()) + "/timeline/" + to_string(line.id.timeline) + what;
-  cluster.operators().spawn("ask", [&cluster, path](Task& task) -> Status {
-    Deadline deadline(task, Duration::seconds(20));
-    ignore_result(http::fetch_json(task, cluster.management(), "PUT", path, nullptr));
-    return {};
-  });
-}
 
 void compaction_body(Run& run) {
   using enum faults::Kind;
@@ -35,7 +18,7 @@ void compaction_body(Run& run) {
                    WriteError, SyncFailure, SlowDisk, Stall},
                   {"pageserver"});
   now_and_then(run, run.options().length / 40, [&] {
-    ask(cluster);
+    ask_for_work(cluster);
     if (run.random().chance({1, 8})) maybe_branch(cluster, 3);
   });
   heal_and_check(cluster);

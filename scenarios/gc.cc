@@ -1,8 +1,5 @@
 #include "scenarios/gc.h"
 
-#include <nlohmann/json.hpp>
-
-#include "core/http/client.h"
 #include "scenarios/cluster_run.h"
 #include "scenarios/lease_holders.h"
 #include "scenarios/oracle_remote.h"
@@ -12,20 +9,6 @@ namespace {
 
 constexpr size_t kMostLines = 5;
 constexpr uint64_t kLeaseHolders = 12;
-
-// Asks for one of them on some line; whether it works does not matter.
-void ask(Cluster& cluster) {
-  Run& run = cluster.run();
-  const Line& line = *cluster.lines()[run.random().below(cluster.lines().size())];
-  constexpr const char* kWhat[] = {"/do_gc", "/do_gc", "/compact", "/checkpoint"};
-  std::string path = "/v1/tenant/" + to_string(cluster.tenant()) + "/timeline/" +
-                     to_string(line.id.timeline) + kWhat[run.random().below(std::size(kWhat))];
-  cluster.operators().spawn("ask", [&cluster, path](Task& task) -> Status {
-    Deadline deadline(task, Duration::seconds(20));
-    ignore_result(http::fetch_json(task, cluster.management(), "PUT", path, nullptr));
-    return {};
-  });
-}
 
 // The second pageserver takes the tenant over, for a while. The first is not told.
 void take_over(Cluster& cluster) {
@@ -42,7 +25,7 @@ void take_over(Cluster& cluster) {
 void step(Cluster& cluster, LeaseHolders& leases, bool rival) {
   uint64_t what = cluster.run().random().below(16);
   if (what < 8)
-    ask(cluster);
+    ask_for_work(cluster);
   else if (what < 11)
     maybe_branch(cluster, kMostLines);
   else if (what < 15 || !rival)

@@ -5,7 +5,9 @@ namespace argon::scenarios {
 void LeaseHolders::add() {
   Run& run = cluster_.run();
   const Line& line = *cluster_.lines()[run.random().below(cluster_.lines().size())];
-  const std::vector<Lsn>& commits = line.events->commits();
+  bool below = line.parent != nullptr && run.random().chance({1, 3});
+  std::vector<Lsn> commits = (below ? line.parent : &line)->events->commits();
+  if (below) std::erase_if(commits, [&](Lsn lsn) { return lsn > line.branch_point; });
   if (left_ == 0 || commits.empty()) return;
   left_--;
   Lsn lsn = commits[run.random().below(commits.size())];

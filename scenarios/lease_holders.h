@@ -12,7 +12,7 @@ namespace argon::scenarios {
 class LeaseHolders {
  public:
   LeaseHolders(Cluster& cluster, uint64_t most) : cluster_(cluster), left_(most) {}
-  // Another holder, at some commit of some line, for a random time.
+  // Another holder, at some commit of some line, be it of what it branched off, for a random time.
   void add();
 
  private:

@@ -48,6 +48,7 @@ inline constexpr NamedPoint kProbes[] = {
      "a timeline whose creation was undecided was finished by a later request"},
     {"pageserver.deletion-marked-later", "the mark of a deletion was put again, as its answer was lost"},
     {"pageserver.deletion-waited-for-readers", "a deleted timeline was still being read"},
+    {"pageserver.detached", "a timeline took over the history of its ancestors"},
     {"pageserver.flush-failed", "a layer could not be written and is tried again"},
     {"pageserver.garbage-stayed", "the removal of replaced objects failed"},
     {"pageserver.gc-failed", "a round of garbage collection failed and is tried again"},

@@ -47,10 +47,45 @@ class Merge {
 
 }  // namespace
 
-// Outputs of work that failed: nothing names them, so their files go with the next sweep.
+void LayerStore::forget(std::vector<LayerPtr>& unnamed) {
+  for (LayerPtr& layer : unnamed) doomed_.push_back(std::move(layer));
+  unnamed.clear();
+}
+
+// Outputs of work that failed.
 Status LayerStore::doom(const Status& failed, std::vector<LayerPtr>& outputs) {
-  for (LayerPtr& layer : outputs) doomed_.push_back(std::move(layer));
+  forget(outputs);
   return failed;
+}
+
+// A copy of an L0 layer is none: it would be merged with later ones over the L1 layers that lie between.
+Status LayerStore::copy_layer(Task& task, const LayerPtr& from, Lsn up_to, std::vector<LayerPtr>& copies) {
+  LayerName name = new_name(from->name().kind, from->name().keys, from->name().begin,
+                            std::min(from->name().end, up_to + 1));
+  std::unique_ptr<LayerBuilder> builder;
+  // An image without pages says that there are none.
+  if (!from->is_delta()) builder = std::make_unique<LayerBuilder>(index_.id, name);
+  Key last;
+  LayerCursor cursor(from, KeyRange::all());
+  for (;;) {
+    TRY_ASSIGN(bool more, cursor.next(task));
+    if (!more) break;
+    if (cursor.entry().lsn > up_to) continue;
+    TRY_ASSIGN(ByteView value, cursor.value(task));
+    if (!builder) {
+      name.keys.begin = cursor.entry().key;
+      builder = std::make_unique<LayerBuilder>(index_.id, name);
+    }
+    builder->add(cursor.entry().key, cursor.entry().lsn, value);
+    last = cursor.entry().key;
+  }
+  if (!builder) return {};
+  if (from->is_delta()) name.keys.end = last.next();
+  Bytes content;
+  env_.offload(task, [&] { content = builder->finish(name.keys.end); });
+  TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+  copies.push_back(std::move(layer));
+  return {};
 }
 
 Result<bool> LayerStore::compact_oldest_l0(Task& task, Lsn up_to, size_t at_least) {

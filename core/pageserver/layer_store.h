@@ -158,6 +158,15 @@ class LayerStore {
   // Its files that are not this store's go with the next sweep.
   void drop(LayerStore& anew);
 
+  // ---- Taking over what an ancestor has (detach.cc).
+  // Adds to `copies` a layer of this timeline with what `from` holds up to `up_to`, if anything. Nothing
+  // names it yet.
+  Status copy_layer(Task& task, const LayerPtr& from, Lsn up_to, std::vector<LayerPtr>& copies);
+  // The files of layers that nothing names go with the next sweep.
+  void forget(std::vector<LayerPtr>& unnamed);
+  // The next index has a higher one.
+  void raise_sequence(uint64_t sequence) { index_.sequence = std::max(index_.sequence, sequence); }
+
   // ---- What the uploader needs.
   TimelineIndex index() const;
   // The same under a sequence number of its own.

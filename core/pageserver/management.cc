@@ -161,6 +161,11 @@ class Routes {
     TRY(timeline->compact(task));
     return http::json_response(describe(*timeline));
   }
+  Result<http::Response> detach_ancestor(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.detach_ancestor(task, id));
+    return http::json_response(describe(*timeline));
+  }
   Result<http::Response> evict(Task& task, const http::Request& request) const {
     TRY_ASSIGN(json body, request.json());
     if (!body.is_object() || !body.contains("evict_bytes") || !body["evict_bytes"].is_number_unsigned())
@@ -243,6 +248,8 @@ void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, cons
              [routes](Task& task, const Request& r) { return routes->checkpoint(task, r); });
   router.add("PUT", timeline + "/compact",
              [routes](Task& task, const Request& r) { return routes->compact(task, r); });
+  router.add("PUT", timeline + "/detach_ancestor",
+             [routes](Task& task, const Request& r) { return routes->detach_ancestor(task, r); });
   router.add("PUT", "/v1/disk_usage_eviction/run",
              [routes](Task& task, const Request& r) { return routes->evict(task, r); });
   add_gc_routes(router, tenants);

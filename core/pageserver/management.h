@@ -14,6 +14,7 @@
 //   GET  /v1/tenant/:tenant/timeline/:timeline           details
 //   PUT  …/:timeline/checkpoint                          all ingested so far is in the object store then
 //   PUT  …/:timeline/compact                             one round of compaction
+//   PUT  …/:timeline/detach_ancestor                     makes a branch a root; answers with its details
 //   PUT  /v1/disk_usage_eviction/run                     {evict_bytes}: evicts at least so much, where there
 //                                                        is as much; {evicted_layers, evicted_bytes}
 //

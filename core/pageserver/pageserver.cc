@@ -100,9 +100,9 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
       scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
     scope.spawn("deletions", [&](Task& t) { return deletions.run(t, options.retry_delay); });
     scope.spawn("attach", [&](Task& t) -> Status {
-      while (tenants->pending()) {
+      while (!t.cancelled()) {
         TRY(t.sleep(options.retry_delay));
-        TRY(tenants->attach_pending(t));
+        if (tenants->pending()) TRY(tenants->attach_pending(t));
       }
       return {};
     });

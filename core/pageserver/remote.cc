@@ -183,6 +183,25 @@ Status Remote::upload_layer(Task& task, LayerFile& layer) {
   return store_.put(task, key_of(layer.name()), *bytes, PutMode::Replace);
 }
 
+Result<std::string> Remote::put_index(Task& task, const TimelineIndex& index) {
+  std::string key = objstore::timeline_prefix(id_) +
+                    fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
+  TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
+  return key;
+}
+
+Result<std::string> Remote::put_detached(Task& task, TimelineIndex& index,
+                                         const std::vector<LayerStore::LayerPtr>& copies) {
+  for (const LayerStore::LayerPtr& copy : copies) {
+    TRY(upload_layer(task, *copy));
+    index.layers.push_back({copy->name(), copy->size()});
+  }
+  std::ranges::sort(index.layers);
+  TRY_ASSIGN(std::string key, put_index(task, index));
+  TRY(check_generation(task, store_, id_.tenant, index.generation));
+  return key;
+}
+
 Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
   TimelineIndex index = layers.next_index();
   std::vector<LayerStore::LayerPtr> files = layers.layers();
@@ -193,9 +212,7 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
     TRY(upload_layer(task, *file));
     present_.insert(file->name());
   }
-  std::string key = objstore::timeline_prefix(id_) +
-                    fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
-  TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
+  TRY_ASSIGN(std::string key, put_index(task, index));
   for (const LayerStore::LayerPtr& file : files) file->set_uploaded(fetch());
   std::vector<std::string> garbage;
   if (!index_key_.empty()) garbage.push_back(index_key_);

@@ -71,10 +71,15 @@ class Remote {
   // higher generation began before it was. Errors: Stale (one did); Corrupt (a layer that is not in the
   // object store yet is damaged here, or gone).
   Result<TimelineIndex> upload(Task& task, LayerStore& layers);
+  // Uploads `copies`, which the store does not have yet, and an index that names them beside all that `index`
+  // names, which is durable. Returns its key. REQUIRES: no upload is going on. Errors as of upload().
+  Result<std::string> put_detached(Task& task, TimelineIndex& index,
+                                   const std::vector<LayerStore::LayerPtr>& copies);
   // The newest index that is known to be in the object store; all it names is there. Corrupt: none, as of a
   // timeline whose creation did not end.
   Result<TimelineIndex> uploaded_index(Task& task);
   bool has_index() const { return !index_key_.empty(); }
+  const std::string& index_key() const { return index_key_; }
   // Downloads one layer to its place on disk, checked.
   LayerFile::Fetch fetch();
   // Stale where a higher generation was claimed meanwhile.
@@ -87,6 +92,7 @@ class Remote {
 
  private:
   Status upload_layer(Task& task, LayerFile& layer);
+  Result<std::string> put_index(Task& task, const TimelineIndex& index);
   std::string key_of(const LayerName& name) const;
 
   objstore::ObjectStore& store_;

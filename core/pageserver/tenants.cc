@@ -158,6 +158,7 @@ Status Tenants::attach_pending(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, changing_));
   TRY(read_configs(task));
+  release_outgoing();
   for (bool progress = true; progress;) {
     progress = false;
     for (auto at = pending_.begin(); at != pending_.end();) {
@@ -239,6 +240,7 @@ Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folde
 
 Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote,
                      const std::string& key, Generation generation) {
+  TRY_ASSIGN(uint64_t sequence, last_sequence(id));
   std::string folder = folder_of(id);
   TRY(make_dirs(task, services_.env.disk(), folder));
   TRY_ASSIGN(TimelineIndex index, choose_index(task, folder, remote));
@@ -253,6 +255,8 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
   TRY(timeline->store().open(task, index));
   timeline->set_remote(remote, key);
   timeline->store().set_generation(generation);
+  timeline->store().raise_sequence(sequence);
+  outgoing_.erase(id);
   tenant.timelines[id.timeline] = timeline;
   timeline->log().info("attached at {}, generation {}", to_string(index.disk_consistent), generation.value);
   started_(timeline);

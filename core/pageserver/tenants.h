@@ -56,6 +56,11 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> branch(Task& task, const TenantTimelineId& id, const TimelineId& ancestor,
                                            std::optional<Lsn> lsn);
 
+  // Makes a branch a root: what it reads from ancestors is its own from then on, and nothing holds them on
+  // its behalf. It and its branches are loaded anew: connections end. Ok at once for a root. Errors:
+  // NotFound; Unavailable says what to wait for; MaybeApplied: the next start may find it done.
+  Result<std::shared_ptr<Timeline>> detach_ancestor(Task& task, const TenantTimelineId& id);
+
   // Ok: it is deleted for good, and nobody is served any more, while files and objects go (run_deletions()).
   // Errors: NotFound (there is none, or it was deleted and nothing is left of it); Stale, with their ids: a
   // timeline with branches, or with one that may be; Unavailable: nothing was done. After other errors it may
@@ -106,6 +111,11 @@ class Tenants {
   Result<std::vector<TimelineId>> branches_of(Task& task, const TenantTimelineId& id);
   Result<bool> is_branch_of(Task& task, const TenantTimelineId& pending, const TimelineId& ancestor);
   std::vector<std::shared_ptr<Timeline>> take_out(const DeletionTarget& target);
+  Status may_load_anew(Task& task, const std::shared_ptr<Timeline>& timeline);
+  void load_anew(const std::shared_ptr<Timeline>& timeline, const std::string& key);
+  void release_outgoing();
+  // Of one that is loaded anew: what the last index had. Unavailable while somebody uses it as it was.
+  Result<uint64_t> last_sequence(const TenantTimelineId& id) const;
   Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
                                            uint64_t system_id);
 
@@ -117,6 +127,12 @@ class Tenants {
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   std::map<TenantId, std::string> pending_configs_;  // to be read yet; their keys
   std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded
+  // To be loaded anew once nobody uses what was loaded before.
+  struct Outgoing {
+    std::shared_ptr<Timeline> timeline;  // null: nobody does
+    uint64_t sequence = 0;               // of the last index it made
+  };
+  std::map<TenantTimelineId, Outgoing> outgoing_;
   // Whose first upload has failed: the object store may have them, or may get them late, so that an id is
   // theirs. At most kUndecidedMax.
   std::map<TenantTimelineId, std::shared_ptr<Timeline>> undecided_;

@@ -69,7 +69,10 @@ std::vector<std::shared_ptr<Timeline>> Tenants::take_out(const DeletionTarget& t
   for (const auto& [id, timeline] : undecided_)
     if (concerns(id)) out.push_back(timeline);
   std::erase_if(timelines, [&](const auto& one) { return concerns({target.tenant, one.first}); });
+  for (const auto& [id, outgoing] : outgoing_)
+    if (concerns(id) && outgoing.timeline) out.push_back(outgoing.timeline);
   std::erase_if(undecided_, [&](const auto& one) { return concerns(one.first); });
+  std::erase_if(outgoing_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(pending_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(damaged_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(unmarked_, [&](const DeletionTarget& one) {

@@ -186,7 +186,8 @@ Status Timeline::flush_loop(Task& task) {
 Status Timeline::upload(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
-  if (retired_) return Error(Code::NotFound, "timeline " + to_string(id()) + " was deleted");
+  if (retired_)
+    return Error(Code::NotFound, "timeline " + to_string(id()) + " was deleted, or is loaded anew");
   Result<TimelineIndex> index = remote_.upload(task, store_);
   if (index.is(Code::Corrupt) && remote_.has_index()) {
     wants_rebuild_ = true;

@@ -139,6 +139,16 @@ class Timeline {
   // The same for whoever has the history at lsn, this timeline or an ancestor.
   Status settle_at(Task& task, Lsn lsn) { return holder_of(lsn).settle(task); }
 
+  // Where the history that is read from ancestors is the timeline's own (detach.cc): its index, and that
+  // one's key in the object store. This object is not to be used any more then: it is to be loaded anew from
+  // there. Calls before_switch once the copies are made; what it locks stays so until this returns. Errors:
+  // Unavailable says what it waits for. After any error nothing has changed for this life.
+  struct Detached {
+    TimelineIndex index;
+    std::string key;
+  };
+  Result<Detached> detach(Task& task, const std::function<Status(Task&)>& before_switch);
+
   // A layer was damaged on the disk before it was uploaded. What the object store does not have is then made
   // anew from WAL, which safekeepers hold from remote_consistent() on.
   bool wants_rebuild() const { return wants_rebuild_; }
@@ -159,6 +169,17 @@ class Timeline {
   Status cover_history(Task& task);
   Status remove_garbage(Task& task, GcResult& result);
   Status find_orphans(Task& task);
+  // What a timeline without ancestors needs beside its own.
+  struct Inheritance {
+    std::vector<LayerStore::LayerPtr> layers;
+    Lsn start;
+    Lsn cutoff;
+    std::set<Lsn> retained;
+  };
+  Status may_detach() const;
+  Status flush_up_to(Task& task, Lsn lsn);
+  Result<Inheritance> copy_history(Task& task);
+  void add_held(Inheritance& inherited);
   // Who has the history at lsn: this timeline, or an ancestor.
   Timeline& holder_of(Lsn lsn);
   Status make_images(Task& task);

@@ -75,6 +75,7 @@ Status timeline_timestamp_of_lsn(Task& task, Env& env, const Globals& globals,
                                  const TimelineOptions& options);
 // A round of garbage collection at the pageserver. Unavailable says what it waits for.
 Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+Status timeline_detach_ancestor(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 
 // Moves a timeline to other safekeepers, while its endpoints go on. Started again, it goes on where it was
 // ended.

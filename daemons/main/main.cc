@@ -151,13 +151,18 @@ void add_history(CLI::App& timeline, Commands& all) {
   time->add_option("LSN", all.timeline.lsn, "As 0/16F9A00")->required();
   CLI::App* gc =
       timeline.add_subcommand("gc", "Remove history that is older than the tenant's configuration says, now");
-  for (CLI::App* sub : {lsn, time, gc}) {
+  CLI::App* detach = timeline.add_subcommand(
+      "detach-ancestor",
+      "Make a branch a root: it keeps what it reads from its ancestors, which may be deleted then. Its "
+      "endpoints connect again. May be ended and run again");
+  for (CLI::App* sub : {lsn, time, gc, detach}) {
     sub->add_option("--branch-name", all.timeline.branch_name, "The timeline's name (default: main)");
     sub->add_option("--tenant-id", all.timeline.tenant_id, "32 hex digits (default: the default tenant)");
   }
   on(lsn, all, timeline_lsn_by_timestamp, all.timeline);
   on(time, all, timeline_timestamp_of_lsn, all.timeline);
   on(gc, all, timeline_gc, all.timeline);
+  on(detach, all, timeline_detach_ancestor, all.timeline);
 }
 
 void add_timeline(CLI::App& app, Commands& all) {

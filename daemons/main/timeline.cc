@@ -13,6 +13,7 @@ namespace {
 using namespace literals;
 
 constexpr Duration kAskTimeout = 2_s;
+constexpr Duration kCopyTimeout = 3600_s;
 
 Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
   if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
@@ -149,6 +150,20 @@ Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineO
     session.say(fmt::format("history goes back to {}; {} layers of {} bytes were removed",
                             text_of(done, "gc_cutoff_lsn"), done.value("layers_removed", uint64_t{0}),
                             done.value("bytes_removed", uint64_t{0})));
+  return {};
+}
+
+Status timeline_detach_ancestor(Task& task, Env& env, const Globals& globals,
+                                const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  session.say(fmt::format("copying what timeline '{}' reads from its ancestors ...", to_string(id.timeline)));
+  TRY_ASSIGN(nlohmann::json now,
+             session.pageserver(task, "PUT", path_of(id) + "/detach_ancestor", nullptr, kCopyTimeout));
+  if (globals.json)
+    globals.answer(now);
+  else
+    session.say(fmt::format("timeline '{}' has no ancestor any more", to_string(id.timeline)));
   return {};
 }
 

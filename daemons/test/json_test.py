@@ -62,6 +62,7 @@ def without_a_cluster(w, all_verbs):
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
                   "endpoint stop": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
                   "timeline delete": ["--branch-name", "b"], "tenant delete": [NO_TENANT], "endpoint delete": ["e"],
+                  "timeline lsn-by-timestamp": ["2026-11-29"], "timeline timestamp-of-lsn": ["0/16F9A00"],
                   "safekeeper replace": ["1"], "safekeeper remove": ["1"], "inspect page": ["--relation", "1663/5/1259"]}
     for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
@@ -139,6 +140,21 @@ def safekeeper_verbs(w):
     cluster.expect(c.sql("main", "select sum(i) from t") == "3", "rows after safekeepers changed")
 
 
+def history_verbs(w):
+    at = w.good("timeline lsn-by-timestamp", "2099-01-01T00:00:00Z")
+    cluster.expect(at["kind"] == "future", f"lsn-by-timestamp: {at}")
+    w.refused("timeline lsn-by-timestamp", "yesterday", says="yesterday")
+    time = w.good("timeline timestamp-of-lsn", at["lsn"])["timestamp"]
+    again = w.good("timeline lsn-by-timestamp", time)
+    cluster.expect(again["kind"] in ("present", "future"), f"lsn-by-timestamp {time}: {again}")
+    w.refused("timeline timestamp-of-lsn", "FFFFFFFF/0", says="FFFFFFFF/0")
+    cluster.expect("gc_cutoff_lsn" in w.good("timeline gc"), "timeline gc")
+    w.refused("timeline gc", "--branch-name", "none", says="none")
+    w.good("timeline detach-ancestor", "--branch-name", "b")
+    cluster.expect("ancestor_timeline_id" not in w.good("timeline detach-ancestor", "--branch-name", "b"), "detach-ancestor")
+    w.refused("timeline detach-ancestor", "--branch-name", "none", says="none")
+
+
 def endpoint_verbs(w):
     c = w.c
     w.good("endpoint create", "main")
@@ -148,6 +164,7 @@ def endpoint_verbs(w):
     cluster.expect(c.sql("main", "select 1") == "1" and started["address"] in started["connection"], f"start: {started}")
     cluster.expect([e["status"] for e in w.good("endpoint list")] == ["running"], "endpoint list")
     safekeeper_verbs(w)
+    history_verbs(w)
     w.good("endpoint stop", "main")
     w.good("endpoint stop", "main")  # does not run: said on standard error
 
