@@ -380,6 +380,41 @@ std::vector<uint64_t> overwritten(int rounds, bool collect) {
   return sizes;
 }
 
+// Whether it was never uploaded, or its object is gone too.
+Status read_what_is_nowhere(Task& task, Env& env, bool uploaded) {
+  NodeCache cache(100);
+  LayerStore store(env, kId, kFolder, {}, cache);
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  TRY(store.create(task, fresh));
+  store.put(key_of(1), Lsn(108), image_value(as_bytes("page")));
+  store.advance(Lsn(108), Lsn(100));
+  store.freeze();
+  TRY(store.flush_one(task));
+  LayerStore::LayerPtr layer = store.layers().front();
+  auto nowhere = [](Task&, const LayerFile&) -> Status { return Error(Code::NotFound, "no such object"); };
+  if (uploaded) store.set_uploaded({layer->name()}, nowhere);
+  layer->close();
+  TRY(env.disk().unlink(task, layer->path()));
+  auto content = read(task, store, key_of(1), Lsn(108));
+  return content.ok() ? Status() : content.error();
+}
+
+TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {
+  for (bool uploaded : {false, true}) {
+    sim::World world({});
+    sim::Machine& machine = world.add_machine("pageserver");
+    Status read;
+    machine.boot([&](Task& task, Env& env) -> Status {
+      read = read_what_is_nowhere(task, env, uploaded);
+      return {};
+    });
+    world.run_for(Duration::seconds(10));
+    ASSERT_TRUE(read.is(Code::Corrupt)) << (read.ok() ? "ok" : read.error().to_string());
+  }
+}
+
 TEST(LayerStore, SpaceStaysBoundedUnderSteadyOverwriting) {
   constexpr int kRounds = 200;
   std::vector<uint64_t> without = overwritten(kRounds, false);

@@ -26,30 +26,31 @@ std::vector<LayerStore::LayerPtr> Eviction::resident() const {
   return out;
 }
 
-Result<uint64_t> Eviction::too_much(Task& task, uint64_t resident_bytes) {
-  uint64_t much = 0;
-  if (options_.layer_bytes_max > 0 && resident_bytes > options_.layer_bytes_max)
-    much = resident_bytes - options_.layer_bytes_max;
-  if (options_.disk_free_min == 0) return much;
+uint64_t Eviction::too_many(const std::vector<LayerStore::LayerPtr>& layers) const {
+  uint64_t bytes = 0;
+  for (const LayerStore::LayerPtr& layer : layers) bytes += layer->size();
+  return options_.layer_bytes_max == 0 ? 0 : bytes - std::min(bytes, options_.layer_bytes_max);
+}
+
+Result<uint64_t> Eviction::too_few_free(Task& task) {
+  if (options_.disk_free_min == 0) return uint64_t{0};
   TRY_ASSIGN(SpaceInfo space, env_.disk().space(task, folder_));
-  if (space.available < options_.disk_free_min)
-    much = std::max(much, options_.disk_free_min - space.available);
-  return much;
+  return options_.disk_free_min - std::min(space.available, options_.disk_free_min);
 }
 
 Result<EvictionResult> Eviction::evict(Task& task, uint64_t bytes) {
-  uint64_t resident_bytes = 0;
-  for (const LayerStore::LayerPtr& layer : resident()) resident_bytes += layer->size();
-  TRY_ASSIGN(uint64_t much, too_much(task, resident_bytes));
-  much = std::max(much, bytes);
+  TRY_ASSIGN(uint64_t at_any_rate, too_few_free(task));
+  at_any_rate = std::max(at_any_rate, bytes);
+  std::vector<LayerStore::LayerPtr> layers = resident();
+  uint64_t much = std::max(at_any_rate, too_many(layers));
   EvictionResult result;
   if (much == 0) return result;
-  std::vector<LayerStore::LayerPtr> layers = resident();
   std::erase_if(layers, [](const LayerStore::LayerPtr& layer) { return !layer->uploaded(); });
   auto order = [](const LayerStore::LayerPtr& layer) { return std::pair(layer->last_read(), layer->path()); };
   std::ranges::sort(layers, {}, order);
+  MonotonicTime last_round = env_.now() - options_.period;
   for (LayerStore::LayerPtr& layer : layers) {
-    if (result.bytes >= much) break;
+    if (result.bytes >= (layer->last_read() > last_round ? at_any_rate : much)) break;
     TRY(layer->evict(task));
     env_.probe("pageserver.layer-evicted"_probe);
     layers_.add();
@@ -58,8 +59,9 @@ Result<EvictionResult> Eviction::evict(Task& task, uint64_t bytes) {
     result.bytes += layer->size();
     layer.reset();
   }
-  Logger(env_.log())
-      .info("evicted {} layers of {} bytes: {} bytes were too much", result.layers, result.bytes, much);
+  if (result.layers > 0)
+    Logger(env_.log())
+        .info("evicted {} layers of {} bytes: {} bytes were too much", result.layers, result.bytes, much);
   return result;
 }
 

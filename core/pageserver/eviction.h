@@ -3,7 +3,8 @@
 // The disk is a cache of the object store. A round looks at the layers of all timelines and removes the files
 // of those that were read longest ago, as many as are too much by one of two bounds: bytes of layers that the
 // operator allows, and bytes that stay free on the disk. Only what is in the object store goes; a read of it
-// fetches it again.
+// fetches it again. By the first bound nothing goes that was read since the last round, so that what is in
+// use and larger than the bound is not fetched for every page.
 //
 // Not promised: that the bounds hold at every moment. Layers that are not uploaded yet count, and stay; a
 // read fetches what it needs.
@@ -40,7 +41,9 @@ class Eviction {
 
  private:
   std::vector<LayerStore::LayerPtr> resident() const;
-  Result<uint64_t> too_much(Task& task, uint64_t resident_bytes);
+  // Bytes, by the two bounds.
+  uint64_t too_many(const std::vector<LayerStore::LayerPtr>& layers) const;
+  Result<uint64_t> too_few_free(Task& task);
 
   Env& env_;
   const Tenants& tenants_;

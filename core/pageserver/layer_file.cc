@@ -32,8 +32,10 @@ void NodeCache::forget(uint64_t file_id) {
   }
 }
 
+// That the layer is not there must not be taken for a key that does not exist.
 Error LayerFile::broken(const Error& error) const {
-  return error.with("layer " + path_ + " of " + to_string(owner_));
+  Code code = error.code() == Code::NotFound ? Code::Corrupt : error.code();
+  return Error(code, error.message(), error.os_error()).with("layer " + path_ + " of " + to_string(owner_));
 }
 
 void LayerFile::close() {
@@ -59,7 +61,7 @@ Status LayerFile::open_local(Task& task) {
 }
 
 Status LayerFile::fetch(Task& task) {
-  TRY(fetch_(task, *this));
+  if (Status fetched = fetch_(task, *this); !fetched.ok()) return broken(fetched.error());
   resident_ = true;
   return {};
 }
