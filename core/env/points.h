@@ -76,6 +76,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"pageserver.read-waited", "a read waited for WAL that had not come yet"},
     {"pageserver.stale-removes-nothing", "a pageserver whose generation is stale gave its removals up"},
     {"pageserver.stray-file-removed", "a file that no index names was found at the start"},
+    {"pageserver.timeline-rests", "a timeline had nothing to do for a while"},
     {"pageserver.upload-answer-lost", "an upload may have been carried out"},
     {"pageserver.upload-failed", "an upload failed and is tried again"},
     {"proposer.back-pressure", "WAL waited, since too much was not committed"},

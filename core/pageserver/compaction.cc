@@ -50,6 +50,7 @@ class Merge {
 void LayerStore::forget(std::vector<LayerPtr>& unnamed) {
   for (LayerPtr& layer : unnamed) doomed_.push_back(std::move(layer));
   unnamed.clear();
+  work_.notify_all();
 }
 
 // Outputs of work that failed.

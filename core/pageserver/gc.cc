@@ -10,7 +10,6 @@ namespace argon::pageserver {
 namespace {
 
 constexpr uint64_t kAlignment = 8;  // of LSNs at which records end
-constexpr Duration kNeverAsked = Duration::seconds(60);
 
 int64_t before_now(Env& env, Duration interval) {
   return WallTime{env.wall_now().ns - interval.ns}.to_postgres();
@@ -134,33 +133,6 @@ Status Timeline::find_orphans(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
   return remote_.find_orphans(task, store_);
-}
-
-Status Timeline::gc_loop(Task& task) {
-  Random& random = env_.random("pageserver.gc");
-  auto period = [&] { return tenant_gc_->settings ? tenant_gc_->settings->period : Duration(); };
-  // Timelines that were attached together do not all begin at once.
-  MonotonicTime last = env_.now() - random.between(Duration(), period());
-  while (!task.cancelled()) {
-    Duration every = period();
-    Duration left = every > Duration() ? last + every - env_.now() : kNeverAsked;
-    if (left > Duration()) {
-      TRY(wait_at_most(task, tenant_gc_->changed, left));
-      continue;
-    }
-    last = env_.now();
-    if (Status allowed = gc_allowed(); !allowed.ok()) {
-      last = last - every + options_.retry_delay;
-      continue;
-    }
-    Result<GcResult> done = gc(task);
-    if (done.is(Code::Cancelled)) return done.error();
-    if (!done.ok()) {
-      task.env().probe("pageserver.gc-failed"_probe);
-      log_.warn("GC, will try again: {}", done.error().to_string());
-    }
-  }
-  return {};
 }
 
 }  // namespace argon::pageserver

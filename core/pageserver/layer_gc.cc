@@ -29,6 +29,7 @@ void LayerStore::set_gc_cutoff(Lsn cutoff, std::vector<Lsn> retained) {
   for (Lsn lsn : retained) CHECK(keeps(lsn));
   index_.gc_cutoff = cutoff;
   index_.retained = std::move(retained);
+  work_.notify_all();
 }
 
 std::vector<KeyRange> LayerStore::needed_for(const LayerFile& layer, Lsn lsn) const {

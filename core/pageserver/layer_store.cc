@@ -145,6 +145,7 @@ void LayerStore::advance(Lsn lsn, Lsn prev) {
   CHECK(lsn >= last_record_.value());
   prev_record_ = prev;
   last_record_.advance(lsn);
+  work_.notify_all();
 }
 
 void LayerStore::freeze() {
@@ -267,6 +268,7 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
   }
   for (LayerPtr& layer : remove) doomed_.push_back(std::move(layer));
   changes_.notify_all();
+  work_.notify_all();
   return write_index(task);
 }
 
@@ -375,6 +377,7 @@ Status LayerStore::adopt(Task& task, LayerStore& anew) {
 void LayerStore::drop(LayerStore& anew) {
   for (const LayerPtr& layer : anew.layers_)
     if (std::ranges::find(layers_, layer) == layers_.end()) doomed_.push_back(layer);
+  work_.notify_all();
   anew.layers_.clear();
 }
 

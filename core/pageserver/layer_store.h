@@ -90,8 +90,11 @@ class LayerStore {
   Lsn ancestor_lsn() const { return index_.ancestor_lsn; }
   uint64_t memory_bytes() const;
   size_t frozen() const { return frozen_.size(); }
+  bool has_unflushed() const { return last_record_.value() > index_.disk_consistent; }
   // Notified when a layer was frozen and when the set of layers changed.
   WaitList& changes() { return changes_; }
+  // Notified when there may be something to do in the background, where there was nothing.
+  WaitList& work() { return work_; }
 
   // ---- Reading.
   Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
@@ -231,6 +234,7 @@ class LayerStore {
   std::deque<Frozen> frozen_;
   WaitList room_;
   WaitList changes_;
+  WaitList work_;
   std::vector<LayerPtr> layers_;  // sorted by name
   uint64_t layer_sets_ = 0;       // that layers_ has been
   std::vector<LayerPtr> doomed_;

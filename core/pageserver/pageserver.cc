@@ -33,6 +33,8 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
   };
   metrics.gauge_from("pageserver_timelines", "Timelines attached", {},
                      [sum] { return sum([](Timeline&) { return 1; }); });
+  metrics.gauge_from("pageserver_timelines_resting", "Timelines that have nothing to do in the background",
+                     {}, [sum] { return sum([](Timeline& t) { return t.rests() ? 1 : 0; }); });
   metrics.gauge_from("pageserver_memory_layer_bytes", "Values in memory layers", {},
                      [sum] { return sum([](Timeline& t) { return t.store().memory_bytes(); }); });
   metrics.gauge_from("pageserver_layer_bytes", "Bytes of all layer files", {},
@@ -77,12 +79,16 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     tenants.emplace(services, options, config.data_dir, [&](std::shared_ptr<Timeline> timeline) {
       scope.spawn("timeline", [&, timeline](Task& t) {
         return timeline->live(t, [&](Scope& life) {
-          life.spawn("layers", [&](Task& fiber) { return timeline->run(fiber); });
+          life.spawn("layers", [&](Task& fiber) {
+            return timeline->run(fiber, [&](Scope& busy) {
+              if (!config.broker) return;
+              busy.spawn("rebuild",
+                         [&](Task& t) { return rebuild_layers(t, *timeline, news, config.receiver); });
+            });
+          });
           if (!config.broker) return;
           life.spawn("receiver",
                      [&](Task& fiber) { return receive_wal(fiber, *timeline, news, config.receiver); });
-          life.spawn("rebuild",
-                     [&](Task& fiber) { return rebuild_layers(fiber, *timeline, news, config.receiver); });
         });
       });
     });

@@ -14,7 +14,7 @@ void SafekeeperNews::note(const broker::TimelineInfo& info, MonotonicTime now) {
   Seen& seen = seen_[info.id][info.safekeeper];
   seen.info = info;
   seen.at = now;
-  changes_.notify_all();
+  if (auto waiting = changes_.find(info.id); waiting != changes_.end()) waiting->second.notify_all();
 }
 
 const broker::TimelineInfo* SafekeeperNews::best(const TenantTimelineId& id, MonotonicTime now,
@@ -264,7 +264,7 @@ Status receive_wal(Task& task, Timeline& timeline, SafekeeperNews& news, const R
   while (!task.cancelled()) {
     const broker::TimelineInfo* best = news.best(timeline.id(), task.env().now(), options.info_lifetime);
     if (best == nullptr) {
-      TRY(wait_at_most(task, news.changes(), options.feedback_interval));
+      TRY(news.changes(timeline.id()).wait(task));
       continue;
     }
     if (task.env().buggify("pageserver.prefers-another"_rare)) {

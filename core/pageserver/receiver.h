@@ -44,11 +44,12 @@ class SafekeeperNews {
   const broker::TimelineInfo* best(const TenantTimelineId& id, MonotonicTime now, Duration lifetime) const;
   void avoid(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime until);
   bool avoids(const TenantTimelineId& id, NodeId safekeeper, MonotonicTime now);
-  WaitList& changes() { return changes_; }
+  // Notified when something was told of the timeline.
+  WaitList& changes(const TenantTimelineId& id) { return changes_[id]; }
 
  private:
   std::map<TenantTimelineId, std::map<NodeId, Seen>> seen_;
-  WaitList changes_;
+  std::map<TenantTimelineId, WaitList> changes_;
 };
 
 // Listens to the broker, for ever; reconnects. Ends with the task.

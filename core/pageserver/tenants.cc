@@ -12,6 +12,7 @@ namespace argon::pageserver {
 namespace {
 
 constexpr Duration kBranchWait = Duration::seconds(5);
+constexpr size_t kAttachedAtOnce = 16;
 
 std::pair<Generation, uint64_t> order_of(const TimelineIndex& index) {
   return {index.generation, index.sequence};
@@ -159,25 +160,41 @@ Status Tenants::attach_pending(Task& task) {
   TRY(lock.acquire(task, changing_));
   TRY(read_configs(task));
   release_outgoing();
+  Indexes indexes;
   for (bool progress = true; progress;) {
     progress = false;
-    for (auto at = pending_.begin(); at != pending_.end();) {
-      auto [id, key] = *at;
-      Status loaded = attach_timeline(task, id, key);
-      if (loaded.is(Code::Cancelled)) return loaded;
-      bool for_good = loaded.is(Code::Corrupt) || loaded.is(Code::Unsupported);
-      if (!loaded.ok() && !loaded.is(Code::NotFound))
-        Logger(services_.env.log())
-            .with("tenant", to_string(id.tenant))
-            .with("timeline", to_string(id.timeline))
-            .error("cannot be loaded{}: {}", for_good ? "" : " yet", loaded.error().to_string());
-      if (for_good) damaged_.emplace(id, loaded.error());
-      progress = progress || loaded.ok();
-      at = loaded.ok() || for_good ? pending_.erase(at) : std::next(at);
-    }
+    std::vector<TenantTimelineId> round;
+    for (const auto& [id, key] : pending_) round.push_back(id);
+    size_t next = 0;
+    Scope scope(task);
+    for (size_t i = 0; i < std::min(kAttachedAtOnce, round.size()); i++)
+      scope.spawn("attach", [&](Task& t) -> Status {
+        while (next < round.size()) {
+          TRY_ASSIGN(bool loaded, try_attach(t, round[next++], indexes));
+          progress = progress || loaded;
+        }
+        return {};
+      });
+    TRY(scope.join(task));
   }
   note_loaded();
   return {};
+}
+
+// Error: Cancelled.
+Result<bool> Tenants::try_attach(Task& task, const TenantTimelineId& id, Indexes& indexes) {
+  std::string key = pending_.at(id);
+  Status loaded = attach_timeline(task, id, key, indexes);
+  if (loaded.is(Code::Cancelled)) return loaded.error();
+  bool for_good = loaded.is(Code::Corrupt) || loaded.is(Code::Unsupported);
+  if (!loaded.ok() && !loaded.is(Code::NotFound))
+    Logger(services_.env.log())
+        .with("tenant", to_string(id.tenant))
+        .with("timeline", to_string(id.timeline))
+        .error("cannot be loaded{}: {}", for_good ? "" : " yet", loaded.error().to_string());
+  if (for_good) damaged_.emplace(id, loaded.error());
+  if (loaded.ok() || for_good) pending_.erase(id);
+  return loaded.ok();
 }
 
 void Tenants::note_loaded() {
@@ -189,8 +206,12 @@ void Tenants::note_loaded() {
   }
 }
 
-Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key) {
-  TRY_ASSIGN(TimelineIndex index, get_index(task, services_.objects, key, id));
+Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key,
+                                Indexes& indexes) {
+  if (!indexes.contains(id)) {
+    TRY_ASSIGN(indexes[id], get_index(task, services_.objects, key, id));
+  }
+  const TimelineIndex& index = indexes.at(id);
   Tenant& tenant = tenants_[id.tenant];
   // Its first index came late, after the ancestor was deleted: nobody was told that it exists.
   if (index.ancestor && deletions_.marked({id.tenant, *index.ancestor})) {

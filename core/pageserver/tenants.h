@@ -95,7 +95,9 @@ class Tenants {
   std::string folder_of(const TenantTimelineId& id) const;
   Status attach_tenant(Task& task, const TenantId& tenant, const RemoteTenant& remote);
   Status delete_claimed(Task& task, const TenantId& tenant, Generation generation);
-  Status attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key);
+  using Indexes = std::map<TenantTimelineId, TimelineIndex>;  // that were read already
+  Result<bool> try_attach(Task& task, const TenantTimelineId& id, Indexes& indexes);
+  Status attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key, Indexes& indexes);
   Status load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote, const std::string& key,
               Generation generation);
   bool was_never_made(Timeline& ancestor, const TimelineIndex& branch);

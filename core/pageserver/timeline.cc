@@ -53,17 +53,7 @@ void Timeline::set_remote(const TimelineIndex& index, const std::string& key) {
   store_.set_uploaded(remote_.present(), remote_.fetch());
 }
 
-Status Timeline::run(Task& task) {
-  flushed_.advance(store_.disk_consistent());
-  Scope scope(task);
-  scope.spawn("flush", [this](Task& t) { return flush_loop(t); });
-  scope.spawn("compact", [this](Task& t) { return compact_loop(t); });
-  scope.spawn("upload", [this](Task& t) { return upload_loop(t); });
-  scope.spawn("gc", [this](Task& t) { return gc_loop(t); });
-  return scope.join(task);
-}
-
-Status Timeline::live(Task& task, const std::function<void(Scope&)>& begin) {
+Status Timeline::live(Task& task, const Begin& begin) {
   if (retired_) return {};
   Scope life(task);
   life_ = &life;
@@ -157,32 +147,6 @@ Status Timeline::save(Task& task) {
   return remote_.behind(store_) ? upload(task) : Status();
 }
 
-// ---- Background
-
-Status Timeline::flush_loop(Task& task) {
-  while (!task.cancelled()) {
-    auto flushed = store_.flush_one(task);
-    if (flushed.is(Code::Cancelled)) return flushed.error();
-    flushed_.advance(store_.disk_consistent());
-    if (!flushed.ok()) {
-      task.env().probe("pageserver.flush-failed"_probe);
-      log_.error("flush, will try again: {}", flushed.error().to_string());
-      TRY(task.sleep(options_.retry_delay));
-      continue;
-    }
-    if (*flushed) {
-      flushes_.add();
-      log_.debug("flushed up to {}", to_string(store_.disk_consistent()));
-      continue;
-    }
-    MonotonicTime before = task.env().now();
-    TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
-    bool due = task.env().now() - before >= options_.checkpoint_timeout;
-    if (due || task.env().buggify("pageserver.freezes-early"_rare)) store_.freeze();
-  }
-  return {};
-}
-
 Status Timeline::upload(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
@@ -236,25 +200,6 @@ Status Timeline::rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_
                                   to_string(anew.disk_consistent()) + ", but none at " + to_string(to));
 }
 
-Status Timeline::upload_loop(Task& task) {
-  while (!task.cancelled()) {
-    if (!remote_.behind(store_)) {
-      TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
-      continue;
-    }
-    if (task.env().buggify("pageserver.uploads-late"_rare)) TRY(task.sleep(options_.retry_delay));
-    Status done = upload(task);
-    if (done.is(Code::Cancelled)) return done;
-    if (!done.ok()) {
-      task.env().probe(done.is(Code::MaybeApplied) ? "pageserver.upload-answer-lost"_probe
-                                                   : "pageserver.upload-failed"_probe);
-      log_.warn("upload, will try again: {}", done.error().to_string());
-      TRY(task.sleep(options_.retry_delay));
-    }
-  }
-  return {};
-}
-
 Status Timeline::make_images(Task& task) {
   std::optional<LayerStore::ImageNeed> need = store_.image_need();
   if (!need || need->lsn == images_failed_at_) return {};
@@ -284,24 +229,6 @@ Status Timeline::compact(Task& task) {
   TRY(make_images(task));
   if (task.env().buggify("pageserver.sweeps-late"_rare)) return {};
   return store_.sweep(task);
-}
-
-Status Timeline::compact_loop(Task& task) {
-  while (!task.cancelled()) {
-    TRY(wait_at_most(task, store_.changes(), options_.compaction_period));
-    bool early = task.env().buggify("pageserver.compacts-early"_rare);
-    if (!store_.wants_compaction() && !store_.has_doomed() && !early) continue;
-    if (task.env().buggify("pageserver.compacts-late"_rare)) continue;
-    Status done = store_.wants_compaction() || early ? compact(task) : store_.sweep(task);
-    if (done.is(Code::Cancelled)) return done;
-    if (!done.ok()) {
-      task.env().probe("pageserver.compaction-failed"_probe);
-      log_.warn("compaction, will try again: {}", done.error().to_string());
-    }
-    // Removed layers may still be read for a moment; and what failed is not tried again at once.
-    if (!done.ok() || !store_.wants_compaction()) TRY(task.sleep(options_.retry_delay));
-  }
-  return {};
 }
 
 }  // namespace argon::pageserver

@@ -1,7 +1,7 @@
 // Timeline: one line of history: its layers, what is read from it, and the work in its background.
 //
-// run() holds the fibers that flush, compact and upload; the WAL receiver (receiver.h) feeds
-// ingest(). A branch reads through to its ancestor's store and keeps the ancestor alive.
+// run() holds the fibers that flush, compact and upload while there is something to do; the WAL receiver
+// (receiver.h) feeds ingest(). A branch reads through to its ancestor's store and keeps the ancestor alive.
 //
 // LSNs, each at or above the next: last_record (ingested, in memory), disk_consistent (in layers on
 // disk), remote_consistent (in layers and an index of this life in the object store, 0 before there is
@@ -32,6 +32,7 @@ struct TimelineOptions {
   Duration compaction_period = Duration::seconds(10);
   Duration wait_lsn_timeout = Duration::seconds(60);  // of a read, for WAL that has not come
   Duration retry_delay = Duration::seconds(1);        // after disk or object store failed
+  Duration rest_after = Duration::seconds(10);        // without anything to do in the background
 };
 
 // What all timelines of a pageserver share. All of it outlives them.
@@ -70,11 +71,14 @@ class Timeline {
   Lsn remote_consistent() const { return remote_consistent_.value(); }
   const Logger& log() const { return log_; }
 
-  // Flushes, compacts and uploads until the task is cancelled. Errors of the disk and the object store
-  // are logged and tried again.
-  Status run(Task& task);
+  // Flushes, compacts, uploads and collects garbage until the task is cancelled (background.cc). Errors of
+  // the disk and the object store are logged and tried again. `begin` spawns what else is to run while there
+  // is something to do.
+  using Begin = std::function<void(Scope&)>;
+  Status run(Task& task, const Begin& begin);
+  bool rests() const { return rests_; }
   // Runs what `begin` spawns into a scope, until that has ended or the timeline is retired.
-  Status live(Task& task, const std::function<void(Scope&)>& begin);
+  Status live(Task& task, const Begin& begin);
   bool lives() const { return life_ != nullptr; }
   // It was deleted: its fibers and its guests' connections end, nothing is uploaded any more. Does not
   // suspend.
@@ -161,9 +165,14 @@ class Timeline {
   Status rebuild(Task& task, const ReadWal& read_wal);
 
  private:
+  bool has_work() const;
+  Status work(Task& task, const Begin& begin);
+  Status rest(Task& task);
+  MonotonicTime next_gc() const;
   Status flush_loop(Task& task);
   Status compact_loop(Task& task);
   Status upload_loop(Task& task);
+  Status try_upload(Task& task);
   Status gc_loop(Task& task);
   Result<Lsn> gc_target(Task& task, const GcSettings& settings);
   Status cover_history(Task& task);
@@ -194,6 +203,7 @@ class Timeline {
   std::shared_ptr<ExtensionRedo> extensions_;  // the tenant's
   std::shared_ptr<TenantGc> tenant_gc_;        // likewise
   std::optional<MonotonicTime> gc_holdoff_from_;
+  MonotonicTime last_gc_;
   Logger log_;
   LayerStore store_;
   Catalog catalog_;
@@ -204,6 +214,7 @@ class Timeline {
   Mutex compacting_;
   Mutex uploading_;
   Scope* life_ = nullptr;
+  bool rests_ = false;
   bool retired_ = false;
   std::map<uint64_t, Stream*> guests_;
   uint64_t next_guest_ = 0;
