@@ -17,6 +17,11 @@ constexpr Duration kAncestorWait = Duration::seconds(60);
 
 }  // namespace
 
+// What the history of an ancestor's own is above.
+Lsn Timeline::branch_point() const {
+  return ancestor_ ? store_.ancestor_lsn() : Lsn();
+}
+
 // A reader of ours may hold LSNs in an ancestor, and after a start it may not have said so yet.
 Status Timeline::may_detach() const {
   for (const Timeline* timeline = this; timeline != nullptr; timeline = timeline->ancestor_.get())
@@ -34,14 +39,14 @@ Status Timeline::flush_up_to(Task& task, Lsn lsn) {
 Result<Timeline::Inheritance> Timeline::copy_history(Task& task) {
   TRY(may_detach());
   Inheritance inherited;
-  Lsn up_to = store_.ancestor_lsn();
+  Lsn up_to = branch_point();
   for (Timeline* from = ancestor_.get(); from != nullptr; from = from->ancestor_.get()) {
     TRY(from->flush_up_to(task, up_to));
     // No suspension in between: what is retained belongs to these layers.
     LayerStore& store = from->store_;
     inherited.cutoff = std::max(inherited.cutoff, std::min(store.gc_cutoff(), up_to));
     for (Lsn lsn : store.retained())
-      if (store.ancestor_lsn() < lsn && lsn <= up_to) inherited.retained.insert(lsn);
+      if (from->branch_point() < lsn && lsn <= up_to) inherited.retained.insert(lsn);
     inherited.start = store.start_lsn();
     for (const LayerStore::LayerPtr& layer : store.layers()) {
       if (layer->name().begin > up_to) continue;
@@ -51,18 +56,18 @@ Result<Timeline::Inheritance> Timeline::copy_history(Task& task) {
         return copied.error().with("copy the history of timeline " + to_string(from->id()));
       }
     }
-    up_to = std::min(up_to, store.ancestor_lsn());
+    up_to = std::min(up_to, from->branch_point());
   }
   return inherited;
 }
 
 // What is held by now was readable ever since the layers were looked at.
 void Timeline::add_held(Inheritance& inherited) {
-  Lsn up_to = store_.ancestor_lsn();
+  Lsn up_to = branch_point();
   for (Timeline* from = ancestor_.get(); from != nullptr; from = from->ancestor_.get()) {
     for (Lsn lsn : from->holds_.held(env_.now(), inherited.cutoff))
-      if (from->store_.ancestor_lsn() < lsn && lsn <= up_to) inherited.retained.insert(lsn);
-    up_to = std::min(up_to, from->store_.ancestor_lsn());
+      if (from->branch_point() < lsn && lsn <= up_to) inherited.retained.insert(lsn);
+    up_to = std::min(up_to, from->branch_point());
   }
 }
 
@@ -78,7 +83,6 @@ Result<Timeline::Detached> Timeline::detach(Task& task, const std::function<Stat
     TRY(may_detach());
     index.sequence = store_.next_index().sequence;
     index.ancestor.reset();
-    index.ancestor_lsn = Lsn();
     index.start_lsn = inherited.start;
     inherited.cutoff = std::max(inherited.cutoff, index.gc_cutoff);
     add_held(inherited);

@@ -37,6 +37,7 @@ json describe(Timeline& timeline) {
            {"system_id", std::to_string(index.system_id)},
            {"generation", index.generation.value},
            {"initdb_lsn", to_string(index.start_lsn)},
+           {"wal_begin_lsn", to_string(index.wal_begin())},
            {"last_record_lsn", to_string(timeline.last_record())},
            {"prev_record_lsn", to_string(timeline.store().prev_record())},
            {"disk_consistent_lsn", to_string(index.disk_consistent)},

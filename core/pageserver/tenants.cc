@@ -164,7 +164,8 @@ Status Tenants::attach_pending(Task& task) {
   for (bool progress = true; progress;) {
     progress = false;
     std::vector<TenantTimelineId> round;
-    for (const auto& [id, key] : pending_) round.push_back(id);
+    for (const auto& [id, key] : pending_)
+      if (!still_in_use(id)) round.push_back(id);
     size_t next = 0;
     Scope scope(task);
     for (size_t i = 0; i < std::min(kAttachedAtOnce, round.size()); i++)
@@ -261,7 +262,6 @@ Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folde
 
 Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex& remote,
                      const std::string& key, Generation generation) {
-  TRY_ASSIGN(uint64_t sequence, last_sequence(id));
   std::string folder = folder_of(id);
   TRY(make_dirs(task, services_.env.disk(), folder));
   TRY_ASSIGN(TimelineIndex index, choose_index(task, folder, remote));
@@ -276,8 +276,10 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
   TRY(timeline->store().open(task, index));
   timeline->set_remote(remote, key);
   timeline->store().set_generation(generation);
-  timeline->store().raise_sequence(sequence);
-  outgoing_.erase(id);
+  if (auto outgoing = outgoing_.find(id); outgoing != outgoing_.end()) {
+    timeline->store().raise_sequence(outgoing->second.sequence);
+    outgoing_.erase(outgoing);
+  }
   tenant.timelines[id.timeline] = timeline;
   timeline->log().info("attached at {}, generation {}", to_string(index.disk_consistent), generation.value);
   started_(timeline);

@@ -116,8 +116,8 @@ class Tenants {
   Status may_load_anew(Task& task, const std::shared_ptr<Timeline>& timeline);
   void load_anew(const std::shared_ptr<Timeline>& timeline, const std::string& key);
   void release_outgoing();
-  // Of one that is loaded anew: what the last index had. Unavailable while somebody uses it as it was.
-  Result<uint64_t> last_sequence(const TenantTimelineId& id) const;
+  // To be loaded anew, and somebody uses it as it was.
+  bool still_in_use(const TenantTimelineId& id) const;
   Result<std::shared_ptr<Timeline>> import(Task& task, const TenantTimelineId& id, const std::string& data,
                                            uint64_t system_id);
 

@@ -83,11 +83,9 @@ void Tenants::release_outgoing() {
   }
 }
 
-Result<uint64_t> Tenants::last_sequence(const TenantTimelineId& id) const {
+bool Tenants::still_in_use(const TenantTimelineId& id) const {
   auto outgoing = outgoing_.find(id);
-  if (outgoing == outgoing_.end()) return uint64_t{0};
-  if (!outgoing->second.timeline) return outgoing->second.sequence;
-  return Error(Code::Unavailable, "it is still in use as it was before");
+  return outgoing != outgoing_.end() && outgoing->second.timeline != nullptr;
 }
 
 }  // namespace argon::pageserver

@@ -186,6 +186,7 @@ class Timeline {
     std::set<Lsn> retained;
   };
   Status may_detach() const;
+  Lsn branch_point() const;
   Status flush_up_to(Task& task, Lsn lsn);
   Result<Inheritance> copy_history(Task& task);
   void add_held(Inheritance& inherited);

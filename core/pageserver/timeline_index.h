@@ -14,6 +14,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct TimelineIndex {
   uint64_t sequence = 0;
   uint32_t server_version = 15;
   std::optional<TimelineId> ancestor;
-  Lsn ancestor_lsn;
+  Lsn ancestor_lsn;     // the branch point; stays where it was detached. 0: never was a branch
   Lsn start_lsn;        // first LSN that can be read: the import's end, or the branch point
   Lsn disk_consistent;  // all changes up to here are in the layers
   Lsn prev_record;      // start of the record that ends at disk_consistent; 0 if unknown
@@ -41,6 +42,9 @@ struct TimelineIndex {
   uint64_t system_id = 0;
   std::vector<Lsn> retained;  // below gc_cutoff, can be read all the same; ascending
   std::vector<Layer> layers;  // sorted by name
+
+  // Where WAL of its own begins.
+  Lsn wal_begin() const { return std::max(start_lsn, ancestor_lsn); }
 
   friend bool operator==(const TimelineIndex&, const TimelineIndex&) = default;
 };

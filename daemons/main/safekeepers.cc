@@ -29,16 +29,13 @@ Result<nlohmann::json> creation_request(const Config& config, const TenantTimeli
   nlohmann::json members = nlohmann::json::array();
   for (const SafekeeperNode& node : config.safekeepers)
     members.push_back({{"id", node.id}, {"host", node.listen_pg.host}, {"pg_port", node.listen_pg.port}});
-  // The WAL of a branch begins where it leaves its ancestor.
-  std::string start = text_of(details, "ancestor_lsn");
-  if (start.empty()) start = text_of(details, "initdb_lsn");
   return nlohmann::json{{"tenant_id", to_string(id.tenant)},
                         {"timeline_id", to_string(id.timeline)},
                         {"mconf", {{"generation", 1}, {"members", members}}},
                         // The pageserver tells the major version, safekeepers take PG_VERSION_NUM.
                         {"pg_version", details.value("pg_version", 0) * 10'000},
                         {"system_id", text_of(details, "system_id")},
-                        {"start_lsn", start}};
+                        {"start_lsn", text_of(details, "wal_begin_lsn")}};
 }
 
 }  // namespace

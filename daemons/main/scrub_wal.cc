@@ -113,7 +113,7 @@ Status scrub_stored_segments(Task& task, Disk& disk, const std::string& folder, 
                                            pg::segment_file_name(*before + 1)),
                                segment_begin(*before + 1))
                          .fault);
-    if (!whole || number != *before + 1) walk.restart(std::max(segment_begin(number), index.start_lsn));
+    if (!whole || number != *before + 1) walk.restart(std::max(segment_begin(number), index.wal_begin()));
     before = number;
     report.count_file();
     TRY_ASSIGN(auto damage, walk.read(task, path, segment_begin(number + 1)));
@@ -141,10 +141,10 @@ Status scrub_partial_segments(Task& task, Disk& disk, const std::string& folder,
   TRY_ASSIGN(std::vector<DirEntry> entries, disk.list(task, folder));
   for (const DirEntry& entry : entries) {
     auto range = partial_range(entry.name);
-    if (!range || range->second <= index.start_lsn) continue;
+    if (!range || range->second <= index.wal_begin()) continue;
     std::string path = join_path(folder, entry.name);
     WalWalk walk(disk, index.system_id, report);
-    walk.restart(std::max(range->first, index.start_lsn));
+    walk.restart(std::max(range->first, index.wal_begin()));
     auto damage = walk.read(task, path, range->second);
     // It was replaced by a later one.
     if (damage.is(Code::NotFound)) continue;

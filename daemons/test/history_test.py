@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Back in time and to a small disk: a branch at a timestamp, detached, its ancestor deleted; garbage collection and its
+refusals; layers evicted from the pageserver's disk and read again; scrub at the end.
+"""
+import json
+import re
+import time
+import urllib.request
+
+import cluster
+
+
+class Pageserver:
+    def __init__(self, c):
+        config = (c.dir / "argon.toml").read_text()
+        self.http = re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+        self.layers = c.dir / "pageserver_1" / "data" / "tenants"
+
+    def ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.http}{path}", data=data, method=method)
+        return urllib.request.urlopen(request, timeout=60).read().decode()
+
+    def metric(self, name):
+        return int(re.search(rf"^pageserver_{name} (\d+)", self.ask("GET", "/metrics"), re.M).group(1))
+
+    def files(self):
+        return [p for p in self.layers.rglob("*__*") if p.is_file()]
+
+
+def timeline_path(c, name):
+    one = next(t for t in c.argon_json("timeline", "list") if t["branch_name"] == name)
+    return f"/v1/tenant/{one['tenant_id']}/timeline/{one['timeline_id']}"
+
+
+def back_in_time(c):
+    c.sql("main", "create table orders as select g as id, repeat(md5(g::text), 8) as t from generate_series(1, 20000) g")
+    time.sleep(1.5)
+    then = c.sql("main", "select to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    time.sleep(1.5)
+    c.sql("main", "delete from orders where id > 7")
+    c.argon("timeline", "branch", "--branch-name", "before", "--ancestor-start-timestamp", then)
+    c.create_endpoint("before", branch="before")
+    c.argon("endpoint", "start", "before")
+    cluster.expect(c.sql("before", "select count(*) from orders") == "20000", "the branch is not as it was then")
+    c.sql("before", "insert into orders select -g, 'later' from generate_series(1, 100) g")
+
+    c.argon("timeline", "detach-ancestor", "--branch-name", "before")
+    c.argon("timeline", "delete", "--branch-name", "main", "--force")
+    cluster.expect(c.sql("before", "select count(*), sum(id) from orders") == f"20100|{20000 * 20001 // 2 - 5050}",
+                   "the detached branch has other rows without its ancestor")
+    c.argon("endpoint", "stop", "before")
+    c.argon("endpoint", "start", "before")
+    cluster.expect(c.sql("before", "select count(*) from orders") == "20100", "rows after a restart")
+
+
+def small_disk(c):
+    server = Pageserver(c)
+    server.ask("PUT", timeline_path(c, "before") + "/checkpoint")
+    cluster.expect(server.files() and server.metric("resident_layer_bytes") > 0, "no layers on the disk")
+    told = json.loads(server.ask("PUT", "/v1/disk_usage_eviction/run", {"evict_bytes": 1 << 40}))
+    cluster.expect(told["evicted_layers"] > 0 and not server.files(), f"evicted: {told}, left: {server.files()}")
+    cluster.expect(server.metric("resident_layer_bytes") == 0, "resident bytes after eviction")
+    c.argon("endpoint", "stop", "before")
+    c.argon("endpoint", "start", "before")
+    cluster.expect(c.sql("before", "select count(*) from orders") == "20100", "rows after eviction")
+    cluster.expect(server.metric("layers_downloaded_total") > 0, "nothing was downloaded")
+
+    # The bound of the configuration does the same by itself.
+    config = c.dir / "argon.toml"
+    config.write_text(re.sub(r"layer_bytes_max = \d+", "layer_bytes_max = 1", config.read_text()))
+    c.argon("stop")
+    c.argon("start")
+    c.argon("endpoint", "start", "before")
+    cluster.expect(c.sql("before", "select count(*) from orders") == "20100", "rows with a small disk")
+    c.argon("endpoint", "stop", "before")
+    end = time.monotonic() + 60
+    while server.metric("resident_layer_bytes") > 0:
+        cluster.expect(time.monotonic() < end, f"not evicted: {server.files()}")
+        time.sleep(0.5)
+
+
+def garbage(c):
+    done = c.argon("timeline", "gc", "--branch-name", "before", check=False)
+    cluster.expect(done.returncode == 1 and "GC waits" in done.stderr, f"GC after a start: {done.stdout}{done.stderr}")
+    c.argon("tenant", "config", "--lsn-lease-length", "1s", "--pitr-interval", "1s", "--gc-horizon", "0")
+    time.sleep(2)
+    collected = c.argon_json("timeline", "gc", "--branch-name", "before")
+    cluster.expect(collected["gc_cutoff_lsn"] != "0/0", f"gc: {collected}")
+    done = c.argon("timeline", "branch", "--branch-name", "late", "--ancestor-branch-name", "before", "--ancestor-start-lsn",
+                   "0/1800000", check=False)
+    cluster.expect(done.returncode == 1 and "GC cutoff" in done.stderr, f"a branch below the cutoff: {done.stdout}{done.stderr}")
+    c.argon("endpoint", "start", "before")
+    cluster.expect(c.sql("before", "select count(*) from orders") == "20100", "rows after GC")
+    done = c.argon("scrub", check=False)
+    cluster.expect(done.returncode == 0, f"scrub:\n{done.stdout}{done.stderr}")
+
+
+def walk(c):
+    c.start()
+    c.tenant_and_endpoint("main")
+    back_in_time(c)
+    small_disk(c)
+    garbage(c)
+
+
+cluster.run("history", walk)
