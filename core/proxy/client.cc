@@ -17,7 +17,7 @@ Status copy(Task& task, Stream& from, Stream& to) {
   Bytes buffer(kCopyBytes);
   for (;;) {
     TRY_ASSIGN(size_t n, from.read(task, buffer));
-    if (n == 0) return to.shutdown_write();
+    if (n == 0) return to.shutdown_write(task);
     TRY(write_all(task, to, ByteView(buffer).first(n)));
   }
 }
@@ -181,7 +181,7 @@ Status Client::relay_answers(Task& task, Server& server) {
   } key{shared_.cancel_keys, {}};
   for (bool ready = false; !ready;) {
     TRY_ASSIGN(ByteView anything, server.in.peek_some(task));
-    if (anything.empty()) return stream_->shutdown_write();  // it has said why not
+    if (anything.empty()) return stream_->shutdown_write(task);  // it has said why not
     TRY_ASSIGN(ByteView head, server.in.peek(task, 5));
     uint8_t type = head[0];
     size_t length = size_t{load_be<uint32_t>(head.data() + 1)} + 1;
@@ -205,7 +205,7 @@ void Client::refuse(Task& task, const Error& error) {
   wire::put_error(out, "FATAL", error);
   // The connection ends anyway; whether the client still hears why does not matter.
   ignore_result(write_all(task, *stream_, out));
-  ignore_result(stream_->shutdown_write());
+  ignore_result(stream_->shutdown_write(task));
 }
 
 }  // namespace argon::proxy
