@@ -12,17 +12,20 @@ BASE = {"core/base"}
 ENV = BASE | {"core/env"}
 FIBER = ENV | {"core/fiber"}
 WIRE = FIBER | {"core/wire"}
+TLS = FIBER | {"core/tls"}
 HTTP = WIRE | {"core/http"}
 PG = WIRE | {"core/pg"}
 OBJSTORE = WIRE | {"core/objstore", "core/http"}
 CONSENSUS = WIRE | {"core/consensus"}
 DAEMON_BASE = PG | OBJSTORE | CONSENSUS | HTTP | {"core/rpc"}
-CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute", "core/proxy"}
+CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute", "core/tls", "core/proxy"}
 ALLOWED = {
     "core/base": set(),
     "core/env": BASE,
     "core/env/contract": FIBER,
     "core/fiber": ENV,
+    "core/tls": FIBER,
+    "core/tls/contract": TLS | {"core/env/contract"},
     "core/wire": FIBER,
     "core/rpc": WIRE,
     "core/http": WIRE,
@@ -35,7 +38,7 @@ ALLOWED = {
     "core/safekeeper": DAEMON_BASE | {"core/broker"},
     "core/pageserver": DAEMON_BASE | {"core/broker", "core/redo_process"},
     "core/compute": DAEMON_BASE | {"core/broker"},
-    "core/proxy": HTTP,
+    "core/proxy": HTTP | TLS,
     "sim": CORE | {"faults", "scenarios"},
     "faults": BASE,
     "scenarios": CORE | {"sim", "faults"},

@@ -1,18 +1,36 @@
 // What a client says first to the proxy: packets come back as they were, and a name that was taken out is
-// gone.
+// gone. As a host name (SNI, which TLS has unpacked), the same bytes name an endpoint by their first label
+// alone.
 
 #include "core/proxy/route.h"
 
 using namespace argon;
 using namespace argon::wire;
 
+namespace {
+
+void check_host(std::string_view host) {
+  std::optional<std::string> name = proxy::endpoint_in_host(host);
+  if (!name) return;
+  CHECK(!name->empty() && name->find('.') == std::string::npos);
+  CHECK(host.starts_with(*name + ".") && host.size() > name->size() + 1);
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  check_host(as_text({data, size}));
   Result<Opening> opening = parse_opening({data, size});
   if (!opening.ok()) return 0;
   if (auto* cancel = std::get_if<CancelRequest>(&*opening)) {
     Bytes sent = encode_cancel(*cancel);
     auto again = parse_opening(ByteView(sent).subspan(4));
     CHECK(again.ok() && std::get<CancelRequest>(*again).key == cancel->key);
+  }
+  if (auto* request = std::get_if<EncryptionRequest>(&*opening)) {
+    Bytes asked = encode_ssl_request();
+    bool same = size >= 4 && std::equal(asked.begin() + 4, asked.end(), data);
+    CHECK(same == (request->kind == EncryptionRequest::Kind::Tls));
   }
   auto* packet = std::get_if<StartupPacket>(&*opening);
   if (packet == nullptr) return 0;

@@ -33,6 +33,7 @@ class SimEnv final : public Env, private Reactor, private LogSink {
   LogSink& log() override { return *this; }
   WallTime wall_now() override;
   Random& random(std::string_view stream) override;
+  void secure_random(ByteSpan out) override { random("env.secure").fill(out); }
   void offload(Task& task, const std::function<void()>& work) override;
   bool buggify(RareBranch branch) override { return !dead_ && world_.buggify(branch); }
   void probe(Probe probe) override;

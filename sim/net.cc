@@ -209,7 +209,7 @@ class NetStream final : public Stream {
     }
   }
 
-  Status shutdown_write() override {
+  Status shutdown_write(Task&) override {
     TRY(check_open());
     Pipe& pipe = connection_->to[1 - side_];
     if (!pipe.end_sent) pipe.push_end(due(pipe, 0));

@@ -36,7 +36,7 @@ Status echo_client(Task& task, Env& env, size_t bytes) {
   Scope writer(task);
   writer.spawn("writer", [&](Task& own) -> Status {
     TRY(write_all(own, *stream, sent));
-    return stream->shutdown_write();
+    return stream->shutdown_write(own);
   });
   Bytes received(bytes);
   TRY(read_exact(task, *stream, received));

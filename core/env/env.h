@@ -41,6 +41,10 @@ class Env {
   // Streams are named after their use ("safekeeper.jitter"), so a new draw in one shifts no other.
   virtual Random& random(std::string_view stream) = 0;
 
+  // Fills `out` with bytes that nobody can guess, for keys (the simulator's are of its seed). All else is
+  // drawn from random().
+  virtual void secure_random(ByteSpan out) = 0;
+
   // Runs CPU-heavy work that touches nothing else off the reactor (a thread in production; in the
   // simulator inline, at a drawn virtual cost). Not interrupted by cancellation once begun; returns
   // after it ended.

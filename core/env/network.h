@@ -38,8 +38,8 @@ class Stream {
   // Hands over at least one byte, maybe fewer than given. Success says nothing of delivery.
   // Errors: Disconnected, Cancelled, TimedOut. REQUIRES: from is not empty.
   virtual Result<size_t> write(Task& task, ByteView from) = 0;
-  // Sends end-of-stream after what was written; reading goes on.
-  virtual Status shutdown_write() = 0;
+  // Sends end-of-stream after what was written; reading goes on. Counts as a write, and may suspend as one.
+  virtual Status shutdown_write(Task& task) = 0;
   // Ends both directions at once; waits in progress fail with Disconnected. Idempotent.
   virtual void close() = 0;
   // For messages and logs.

@@ -19,7 +19,7 @@ Status answer(Task& task, Stream& stream, const Response& response, bool keep_al
 Status linger(Task& task, Stream& stream) {
   constexpr size_t kMost = 8u << 20;
   Deadline deadline(task, Duration::seconds(2));
-  TRY(stream.shutdown_write());
+  TRY(stream.shutdown_write(task));
   Bytes dropped(16 * 1024);
   for (size_t total = 0; total < kMost;) {
     TRY_ASSIGN(size_t n, stream.read(task, dropped));

@@ -17,7 +17,7 @@ Status copy(Task& task, Stream& from, Stream& to) {
   Bytes buffer(kCopyBytes);
   for (;;) {
     TRY_ASSIGN(size_t n, from.read(task, buffer));
-    if (n == 0) return to.shutdown_write();
+    if (n == 0) return to.shutdown_write(task);
     TRY(write_all(task, to, ByteView(buffer).first(n)));
   }
 }
@@ -65,19 +65,65 @@ Status Client::serve(Task& task) {
     if (opening.is(Code::Invalid) || opening.is(Code::Unsupported)) refuse(task, opening.error());
     return opening.error();
   }
-  if (auto* cancel = std::get_if<wire::CancelRequest>(&*opening)) return pass_cancel(task, *cancel);
+  if (auto* cancel = std::get_if<wire::CancelRequest>(&*opening)) {
+    Status passed = pass_cancel(task, *cancel);
+    ignore_result(stream_->shutdown_write(task));  // the client waits for the end only
+    return passed;
+  }
+  if (shared_.config.tls && shared_.config.tls->required && !encrypted_) {
+    Error error(Code::Invalid, "this proxy takes encrypted connections only: use sslmode=require");
+    refuse(task, error);
+    return error;
+  }
   return serve_startup(task, std::move(std::get<wire::StartupPacket>(*opening)));
 }
 
 // Up to the packet that says what the client wants. It may ask for each kind of encryption once.
 Result<wire::Opening> Client::negotiate(Task& task) {
+  TRY_ASSIGN(ByteView first, in_->peek(task, 1));
+  if (first[0] == tls::kFirstByte) TRY(encrypt(task, Start::Direct));
   for (int asked = 0; asked < 3; asked++) {
-    TRY_ASSIGN(wire::Opening opening, wire::read_opening(task, in_));
-    if (!std::holds_alternative<wire::EncryptionRequest>(opening)) return opening;
-    const uint8_t refused = 'N';
-    TRY(write_all(task, *stream_, {&refused, 1}));
+    TRY_ASSIGN(wire::Opening opening, wire::read_opening(task, *in_));
+    auto* request = std::get_if<wire::EncryptionRequest>(&opening);
+    if (request == nullptr) return opening;
+    TRY(answer_encryption(task, *request));
   }
   return Error(Code::Corrupt, stream_->peer() + " keeps asking for encryption instead of starting");
+}
+
+Status Client::answer_encryption(Task& task, const wire::EncryptionRequest& request) {
+  bool yes =
+      shared_.certificate != nullptr && request.kind == wire::EncryptionRequest::Kind::Tls && !encrypted_;
+  // Whoever sits between could have put these bytes there, for the server to take them as the client's own.
+  if (yes && !in_->buffered().empty())
+    return Error(Code::Invalid, "received unencrypted data after SSL request from " + stream_->peer() +
+                                    ": a faulty client, or somebody in between");
+  const uint8_t answer = yes ? 'S' : 'N';
+  TRY(write_all(task, *stream_, {&answer, 1}));
+  return yes ? encrypt(task, Start::AskedFor) : Status();
+}
+
+// From here on all passes through TLS. A client that has begun with it has sent the handshake's first bytes.
+Status Client::encrypt(Task& task, Start start) {
+  if (shared_.certificate == nullptr)
+    return Error(Code::Corrupt, stream_->peer() + " begins with TLS, and this proxy has no certificate");
+  TRY_ASSIGN(auto context, shared_.certificate->current(task));
+  Bytes early = to_bytes(in_->buffered());
+  in_.reset();
+  auto encrypted = tls::TlsStream::accept(task, std::move(context), std::move(stream_), early);
+  if (!encrypted.ok()) {
+    shared_.not_encrypted.add();
+    return encrypted.error();
+  }
+  // As PostgreSQL has it: who does not ask whether this is PostgreSQL at all must say that it should be.
+  if (start == Start::Direct && !(*encrypted)->protocol_agreed())
+    return Error(Code::Corrupt, (*encrypted)->peer() + " began with TLS, but without ALPN's word postgresql");
+  shared_.encrypted.add();
+  server_name_ = (*encrypted)->server_name();
+  encrypted_ = true;
+  stream_ = *std::move(encrypted);
+  in_.emplace(*stream_);
+  return {};
 }
 
 // A server that is not up has nothing to cancel, so nothing is woken. The client is told nothing, as the
@@ -100,7 +146,7 @@ Status Client::pass_cancel(Task& task, const wire::CancelRequest& request) {
 
 Status Client::serve_startup(Task& task, wire::StartupPacket packet) {
   Route route = route_of(std::move(packet));
-  Result<std::string> endpoint = route.endpoint ? Result(*route.endpoint) : shared_.endpoints.unnamed(task);
+  Result<std::string> endpoint = endpoint_of(task, route);
   if (!endpoint.ok()) {
     refuse(task, endpoint.error());
     return endpoint.error();
@@ -112,6 +158,16 @@ Status Client::serve_startup(Task& task, wire::StartupPacket packet) {
   }
   Counted counted(shared_.clients, *endpoint);
   return relay(task, **server);
+}
+
+Result<std::string> Client::endpoint_of(Task& task, const Route& route) {
+  if (route.endpoint) return *route.endpoint;
+  if (std::optional<std::string> name = endpoint_in_host(server_name_)) {
+    Result<Address> there = shared_.endpoints.address(task, *name);
+    if (there.ok()) return *name;
+    if (!there.is(Code::NotFound) && !there.is(Code::Invalid)) return there.error();
+  }
+  return shared_.endpoints.unnamed(task);
 }
 
 // Tries, wakes and tries again.
@@ -155,7 +211,7 @@ Status Client::relay(Task& task, Server& server) {
   Scope both(task);
   bool client_ended = false, server_ended = false;
   both.spawn("proxy.to_server", [&](Task& t) -> Status {
-    TRY(copy(t, in_, *server.stream));
+    TRY(copy(t, *in_, *server.stream));
     client_ended = true;
     if (server_ended) both.cancel();
     return {};
@@ -181,7 +237,7 @@ Status Client::relay_answers(Task& task, Server& server) {
   } key{shared_.cancel_keys, {}};
   for (bool ready = false; !ready;) {
     TRY_ASSIGN(ByteView anything, server.in.peek_some(task));
-    if (anything.empty()) return stream_->shutdown_write();  // it has said why not
+    if (anything.empty()) return stream_->shutdown_write(task);  // it has said why not
     TRY_ASSIGN(ByteView head, server.in.peek(task, 5));
     uint8_t type = head[0];
     size_t length = size_t{load_be<uint32_t>(head.data() + 1)} + 1;
@@ -205,7 +261,7 @@ void Client::refuse(Task& task, const Error& error) {
   wire::put_error(out, "FATAL", error);
   // The connection ends anyway; whether the client still hears why does not matter.
   ignore_result(write_all(task, *stream_, out));
-  ignore_result(stream_->shutdown_write());
+  ignore_result(stream_->shutdown_write(task));
 }
 
 }  // namespace argon::proxy

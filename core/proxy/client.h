@@ -6,9 +6,11 @@
 
 #include "core/base/metrics.h"
 #include "core/env/log.h"
+#include "core/proxy/certificate.h"
 #include "core/proxy/proxy.h"
 #include "core/proxy/route.h"
 #include "core/proxy/waker.h"
+#include "core/tls/stream.h"
 #include "core/wire/buffered.h"
 
 namespace argon::proxy {
@@ -19,17 +21,20 @@ struct Shared {
   const ProxyConfig& config;
   Endpoints& endpoints;
   Waker& waker;
+  Certificate* certificate;  // null without TLS
   Logger log;
   std::map<Bytes, Address> cancel_keys;   // BackendKeyData's body: which server gave it
   std::map<std::string, size_t> clients;  // by endpoint: connections that have a server
   Counter& retries;                       // servers that were not up yet
   Counter& cancels;                       // cancel requests passed on
+  Counter& encrypted;                     // connections with TLS
+  Counter& not_encrypted;                 // TLS handshakes that failed
 };
 
 class Client {
  public:
   Client(Shared& shared, std::unique_ptr<Stream> stream)
-      : shared_(shared), stream_(std::move(stream)), in_(*stream_) {}
+      : shared_(shared), stream_(std::move(stream)), in_(std::in_place, *stream_) {}
 
   // Until it ends. Errors are for the log: the client has been told.
   Status serve(Task& task);
@@ -45,6 +50,10 @@ class Client {
   };
 
   Result<wire::Opening> negotiate(Task& task);
+  Status answer_encryption(Task& task, const wire::EncryptionRequest& request);
+  enum class Start { AskedFor, Direct };
+  Status encrypt(Task& task, Start start);
+  Result<std::string> endpoint_of(Task& task, const Route& route);
   Status pass_cancel(Task& task, const wire::CancelRequest& request);
   Status serve_startup(Task& task, wire::StartupPacket packet);
   Result<std::unique_ptr<Server>> connect(Task& task, const std::string& endpoint,
@@ -55,7 +64,9 @@ class Client {
 
   Shared& shared_;
   std::unique_ptr<Stream> stream_;
-  wire::BufferedReader in_;
+  std::optional<wire::BufferedReader> in_;  // of stream_
+  bool encrypted_ = false;
+  std::string server_name_;  // as the client said it in its handshake (SNI); empty without
   Address server_address_;
 };
 

@@ -19,7 +19,7 @@ class Proxy {
   Status run(Task& task);
 
  private:
-  Status accept_loop(Task& task, Listener& listener);
+  Status accept_loop(Task& task, Listener& listener, Certificate* certificate);
   void serve(Scope& connections, Shared& shared, std::unique_ptr<Stream> stream);
   http::Router routes();
 
@@ -34,6 +34,9 @@ class Proxy {
   Counter& wakes_ = metrics_.counter("argon_proxy_wakes_total", "Starts of endpoints that slept.");
   Counter& retries_ = metrics_.counter("argon_proxy_retries_total", "Servers found not to be up yet.");
   Counter& cancels_ = metrics_.counter("argon_proxy_cancels_total", "Cancel requests passed on.");
+  Counter& encrypted_ = metrics_.counter("argon_proxy_tls_total", "Connections with TLS.");
+  Counter& not_encrypted_ =
+      metrics_.counter("argon_proxy_tls_failed_total", "TLS handshakes that failed, by either side.");
   size_t open_ = 0;
   std::map<std::string, size_t>* clients_ = nullptr;
 };
@@ -44,12 +47,20 @@ http::Router Proxy::routes() {
   router.add("GET", "/v1/status", [this](Task&, const http::Request&) -> Result<http::Response> {
     nlohmann::json endpoints = nlohmann::json::object();
     for (const auto& [name, count] : *clients_) endpoints[name] = count;
-    return http::json_response({{"connections", open_}, {"endpoints", endpoints}, {"wakes", wakes_.value()}});
+    return http::json_response({{"connections", open_},
+                                {"endpoints", endpoints},
+                                {"wakes", wakes_.value()},
+                                {"tls", config_.tls.has_value()}});
   });
   return router;
 }
 
 Status Proxy::run(Task& task) {
+  std::optional<Certificate> certificate;
+  if (config_.tls) {
+    certificate.emplace(env_, *config_.tls, log_);
+    TRY(certificate->load(task));
+  }
   TRY_ASSIGN(auto listener, env_.network().listen(task, config_.listen));
   TRY_ASSIGN(auto http_listener, env_.network().listen(task, config_.listen_http));
   log_.info("proxy listens on {}, HTTP on {}", to_string(listener->address()),
@@ -57,16 +68,18 @@ Status Proxy::run(Task& task) {
   http::Router router = routes();
   Scope scope(task);
   scope.spawn("proxy.http", [&](Task& t) { return http::serve(t, *http_listener, router); });
-  scope.spawn("proxy.accept", [&](Task& t) { return accept_loop(t, *listener); });
+  scope.spawn("proxy.accept",
+              [&](Task& t) { return accept_loop(t, *listener, certificate ? &*certificate : nullptr); });
   Status ended = scope.join(task);
   log_.info("proxy stopped");
   return ended.is(Code::Cancelled) ? Status() : ended;
 }
 
-Status Proxy::accept_loop(Task& task, Listener& listener) {
+Status Proxy::accept_loop(Task& task, Listener& listener, Certificate* certificate) {
   Scope connections(task);
   Waker waker(connections, endpoints_, wakes_);
-  Shared shared{env_, config_, endpoints_, waker, log_, {}, {}, retries_, cancels_};
+  Shared shared{env_, config_, endpoints_, waker,    certificate, log_,
+                {},   {},      retries_,   cancels_, encrypted_,  not_encrypted_};
   clients_ = &shared.clients;
   Status ended;
   while (ended.ok()) {

@@ -48,4 +48,10 @@ Route route_of(wire::StartupPacket packet) {
   return route;
 }
 
+std::optional<std::string> endpoint_in_host(std::string_view host) {
+  size_t dot = host.find('.');
+  if (dot == 0 || dot == std::string_view::npos || dot + 1 == host.size()) return std::nullopt;
+  return std::string(host.substr(0, dot));
+}
+
 }  // namespace argon::proxy

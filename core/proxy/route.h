@@ -17,4 +17,8 @@ struct Route {
 };
 Route route_of(wire::StartupPacket packet);
 
+// What comes after these: the first label of the host name that a client says in its TLS handshake (SNI),
+// NAME.anything. None: a name without a dot. It need not be an endpoint's: any host name may lead to a proxy.
+std::optional<std::string> endpoint_in_host(std::string_view host);
+
 }  // namespace argon::proxy

@@ -34,5 +34,12 @@ TEST(ProxyRoute, AWordInOptionsNamesTheEndpoint) {
   EXPECT_NE(route({{"options", ""}}).packet.find("options"), nullptr);  // the client's own word
 }
 
+TEST(ProxyRoute, TheFirstLabelOfTheHostNamesTheEndpoint) {
+  EXPECT_EQ(endpoint_in_host("main.example.org"), "main");
+  EXPECT_EQ(endpoint_in_host("a-b.c"), "a-b");
+  for (const char* none : {"", "localhost", ".example", "main.", "."})
+    EXPECT_FALSE(endpoint_in_host(none)) << none;
+}
+
 }  // namespace
 }  // namespace argon::proxy

@@ -27,7 +27,8 @@ Result<Opening> parse_opening(ByteView body) {
   Reader r(body);
   auto code = r.be<uint32_t>();
   if (r.failed()) return Error(Code::Invalid, "a startup packet without a protocol version");
-  if (code == kSslRequestCode || code == kGssEncRequestCode) return Opening(EncryptionRequest{});
+  if (code == kSslRequestCode) return Opening(EncryptionRequest{EncryptionRequest::Kind::Tls});
+  if (code == kGssEncRequestCode) return Opening(EncryptionRequest{EncryptionRequest::Kind::Gss});
   if (code == kCancelRequestCode) return Opening(CancelRequest{to_bytes(body.subspan(4))});
   if (code >> 16 != 3)
     return Error(Code::Unsupported, "protocol version " + std::to_string(code >> 16) + "." +
@@ -71,6 +72,12 @@ Bytes encode_startup(const StartupPacket& packet) {
 Bytes encode_cancel(const CancelRequest& request) {
   Bytes out(4);
   Writer(out).be(kCancelRequestCode).bytes(request.key);
+  return with_length(std::move(out));
+}
+
+Bytes encode_ssl_request() {
+  Bytes out(4);
+  Writer(out).be(kSslRequestCode);
   return with_length(std::move(out));
 }
 

@@ -22,7 +22,9 @@ struct StartupPacket {
   std::string* find(std::string_view name);
   const std::string* find(std::string_view name) const;
 };
-struct EncryptionRequest {};  // SSLRequest, GSSENCRequest
+struct EncryptionRequest {
+  enum class Kind { Tls, Gss } kind = Kind::Tls;  // SSLRequest, GSSENCRequest
+};
 struct CancelRequest {
   Bytes key;  // u32 process, secret key: as the server gave it in BackendKeyData
 };
@@ -36,5 +38,6 @@ Result<Opening> read_opening(Task& task, BufferedReader& in);
 // The packets as they are sent.
 Bytes encode_startup(const StartupPacket& packet);
 Bytes encode_cancel(const CancelRequest& request);
+Bytes encode_ssl_request();
 
 }  // namespace argon::wire

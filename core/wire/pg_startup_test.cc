@@ -19,6 +19,18 @@ TEST(PgStartup, WhatCannotBeAPacketIsSaid) {
     EXPECT_TRUE(parse_opening(body.first(cut)).is(Code::Invalid)) << cut;
 }
 
+TEST(PgStartup, TheKindsOfEncryptionAreToldApart) {
+  Bytes sent = encode_ssl_request();
+  ASSERT_EQ(sent.size(), 8u);
+  Result<Opening> tls = parse_opening(ByteView(sent).subspan(4));
+  ASSERT_TRUE(tls.ok());
+  EXPECT_EQ(std::get<EncryptionRequest>(*tls).kind, EncryptionRequest::Kind::Tls);
+  store_be(sent.data() + 4, kGssEncRequestCode);
+  Result<Opening> gss = parse_opening(ByteView(sent).subspan(4));
+  ASSERT_TRUE(gss.ok());
+  EXPECT_EQ(std::get<EncryptionRequest>(*gss).kind, EncryptionRequest::Kind::Gss);
+}
+
 RC_GTEST_PROP(PgStartup, PacketsComeBackAsTheyWere, ()) {
   auto text = rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::inRange<char>(1, 127)));
   StartupPacket packet;

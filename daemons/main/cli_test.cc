@@ -68,6 +68,23 @@ TEST_F(CliFiles, MistakesInTheConfigurationAreNamed) {
   EXPECT_THAT(refusal(bad), HasSubstr("broker.listen '127.0.0.1' is not an address"));
 }
 
+TEST_F(CliFiles, TlsOfTheProxyIsWholeOrNotThere) {
+  std::string good = config_text(config_);
+  auto with = [&](const std::string& lines) {
+    std::string text = good;
+    return text.insert(text.find("[proxy]\n") + 8, lines);
+  };
+  Result<Config> read = load(with("tls_cert = \"a.crt\"\ntls_key = \"/b.key\"\ntls_required = true\n"));
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->resolve(read->proxy_tls_cert), dir_ + "/a.crt");
+  EXPECT_EQ(read->resolve(read->proxy_tls_key), "/b.key");
+  EXPECT_TRUE(read->proxy_tls_required);
+  EXPECT_THAT(refusal(with("tls_cert = \"a.crt\"\n")), HasSubstr("proxy.tls_key is missing"));
+  EXPECT_THAT(refusal(with("tls_key = \"a.key\"\n")), HasSubstr("proxy.tls_cert is missing"));
+  EXPECT_THAT(refusal(with("tls_required = true\n")), HasSubstr("proxy.tls_required needs tls_cert"));
+  EXPECT_THAT(refusal(with("tls_required = 1\n")), HasSubstr("proxy.tls_required is neither true nor false"));
+}
+
 TEST_F(CliFiles, NoClusterSaysWhatToDo) {
   EXPECT_THAT(load_config(dir_).error().message(), HasSubstr("run `argon init` first"));
 }

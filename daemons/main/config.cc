@@ -32,6 +32,14 @@ class TableReader {
         fail(key, "is not a text");
     }
   }
+  void flag(const std::string& key, bool& out) {
+    const toml::node* node = find(key);
+    if (node == nullptr) return;
+    if (auto value = node->value_exact<bool>())
+      out = *value;
+    else
+      fail(key, "is neither true nor false");
+  }
   void number(const std::string& key, uint64_t low, uint64_t high, uint64_t& out) {
     const toml::node* node = find(key);
     if (node == nullptr) return;
@@ -118,6 +126,14 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     TableReader t(section(root, "proxy"), "proxy", status);
     t.address("listen", config.proxy_listen);
     t.address("listen_http", config.proxy_http);
+    t.text("tls_cert", config.proxy_tls_cert);
+    t.text("tls_key", config.proxy_tls_key);
+    t.flag("tls_required", config.proxy_tls_required);
+    if (config.proxy_tls_cert.empty() != config.proxy_tls_key.empty())
+      t.fail(config.proxy_tls_cert.empty() ? "tls_cert" : "tls_key",
+             "is missing: TLS needs a certificate and its key");
+    if (config.proxy_tls_required && config.proxy_tls_cert.empty())
+      t.fail("tls_required", "needs tls_cert and tls_key");
   }
   TableReader t(section(root, "endpoints"), "endpoints", status);
   uint64_t port = config.endpoint_first_port;
@@ -161,8 +177,12 @@ std::string Config::path(std::string_view name) const {
   return dir + "/" + std::string(name);
 }
 
+std::string Config::resolve(const std::string& name) const {
+  return name.starts_with('/') ? name : path(name);
+}
+
 std::string Config::object_store_dir() const {
-  return object_store.starts_with('/') ? object_store : path(object_store);
+  return resolve(object_store);
 }
 
 std::string Config::server_user() const {

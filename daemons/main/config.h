@@ -31,6 +31,9 @@ struct Config {
   Address broker_http;
   Address proxy_listen;  // port 0: there is no proxy
   Address proxy_http;
+  std::string proxy_tls_cert;  // as written; empty: no TLS
+  std::string proxy_tls_key;
+  bool proxy_tls_required = false;
   uint64_t pageserver_id = 1;
   Address pageserver_pg;
   Address pageserver_http;
@@ -43,6 +46,8 @@ struct Config {
   std::vector<std::string> endpoint_settings;
 
   std::string path(std::string_view name) const;
+  // An absolute path as it is, any other in the state folder.
+  std::string resolve(const std::string& path) const;
   std::string config_file() const { return path("argon.toml"); }
   std::string broker_dir() const { return path("broker"); }
   std::string proxy_dir() const { return path("proxy"); }

@@ -68,11 +68,19 @@ disk_free_min = {}
 path = "{}"
 
 [proxy]
-# One address for all endpoints: clients name theirs before the database, as main/postgres, or by options=endpoint=main.
-# Endpoints that sleep are started. Without this section there is no proxy.
+# One address for all endpoints: clients name theirs before the database, as main/postgres, or by options=endpoint=main,
+# or with TLS by the host name, as main.example.org. Endpoints that sleep are started. Without this section there is no
+# proxy.
 listen = "{}"
 # /v1/status and /metrics.
 listen_http = "{}"
+# TLS for clients: PEM files, the certificate with its chain, the key without a passphrase. Read again when they change.
+# One for tests: openssl req -x509 -newkey rsa:2048 -noenc -days 365 -subj /CN=localhost
+#   -addext subjectAltName=DNS:localhost,DNS:*.db.test -keyout proxy.key -out proxy.crt
+# tls_cert = "proxy.crt"
+# tls_key = "proxy.key"
+# Whether clients that do not encrypt are refused.
+# tls_required = false
 
 [endpoints]
 # The address servers listen on. Connections are trusted: keep it on loopback.

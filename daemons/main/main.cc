@@ -361,7 +361,11 @@ void add_daemons(CLI::App& app, Commands& all) {
   daemon("broker", "Run the broker", [&all] { return broker_main(all.globals); });
   daemon("pageserver", "Run the pageserver", [&all] { return pageserver_main(all.globals); });
   daemon("proxy", "Run the proxy, which starts endpoints that sleep",
-         [&all] { return proxy_main(all.globals); });
+         [&all] { return proxy_main(all.globals); })
+      ->footer(
+          "A client names its endpoint, by what comes first: options=endpoint=NAME; the database\n"
+          "NAME/DATABASE; with TLS the host name NAME.anything. Where there is one endpoint, it needs none.\n"
+          "Addresses and TLS (tls_cert, tls_key, tls_required): section [proxy] of argon.toml.");
   CLI::App* safekeeper =
       daemon("safekeeper", "Run one safekeeper (with --id), or show and change which there are",
              [&all] { return safekeeper_main(all.globals, all.safekeeper_id); });

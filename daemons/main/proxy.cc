@@ -75,6 +75,9 @@ int proxy_main(const Globals& globals) {
   proxy::ProxyConfig proxy;
   proxy.listen = config->proxy_listen;
   proxy.listen_http = config->proxy_http;
+  if (!config->proxy_tls_cert.empty())
+    proxy.tls = proxy::TlsConfig{config->resolve(config->proxy_tls_cert),
+                                 config->resolve(config->proxy_tls_key), config->proxy_tls_required};
   ClusterEndpoints endpoints(*config);
   return posix::run_daemon(
       options_for(globals, *config, "proxy", config->proxy_dir() + "/proxy.pid"),

@@ -185,7 +185,7 @@ Result<size_t> PosixStream::write(Task& task, ByteView from) {
   }
 }
 
-Status PosixStream::shutdown_write() {
+Status PosixStream::shutdown_write(Task&) {
   if (!fd_.valid()) return Error(Code::Disconnected, "shut down " + peer_ + ": the stream is closed");
   if (kind_ == Kind::Pipe) {
     close();

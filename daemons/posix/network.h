@@ -17,7 +17,7 @@ class PosixStream final : public Stream {
 
   Result<size_t> read(Task& task, ByteSpan into) override;
   Result<size_t> write(Task& task, ByteView from) override;
-  Status shutdown_write() override;
+  Status shutdown_write(Task& task) override;
   void close() override;
   std::string peer() const override { return peer_; }
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace argon::posix {
 namespace {
@@ -54,6 +55,14 @@ Random& PosixEnv::random(std::string_view stream) {
   auto at = streams_.find(stream);
   if (at == streams_.end()) at = streams_.emplace(std::string(stream), seed_.fork(stream)).first;
   return at->second;
+}
+
+void PosixEnv::secure_random(ByteSpan out) {
+  while (!out.empty()) {
+    ssize_t n = getrandom(out.data(), out.size(), 0);
+    CHECK(n > 0 || errno == EINTR);
+    if (n > 0) out = out.subspan(static_cast<size_t>(n));
+  }
 }
 
 void PosixEnv::offload(Task& task, const std::function<void()>& work) {

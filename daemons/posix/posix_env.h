@@ -33,6 +33,7 @@ class PosixEnv final : public Env {
   LogSink& log() override { return log_; }
   WallTime wall_now() override;
   Random& random(std::string_view stream) override;
+  void secure_random(ByteSpan out) override;
   void offload(Task& task, const std::function<void()>& work) override;
 
   PosixReactor& posix_reactor() { return reactor_; }

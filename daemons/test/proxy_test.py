@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scale to zero: endpoints that suspend when nobody uses them, and clients that know only the proxy."""
+"""Scale to zero: endpoints that suspend when nobody uses them, and clients that know only the proxy; with TLS (proxy_tls.py)."""
 import concurrent.futures
 import hashlib
 import json
@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import cluster
+import proxy_tls
 
 SUSPEND_AFTER = 3  # seconds
 
@@ -137,6 +138,7 @@ def proxy(c):
         cluster.expect(time.monotonic() < end, f"connections are left: {p.status()}")
         time.sleep(0.1)
     c.argon("stop")
+    proxy_tls.check(c, Proxied)
 
 
 cluster.run("proxy", proxy)

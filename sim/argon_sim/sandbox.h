@@ -3,7 +3,8 @@
 // end the run.
 //
 // A system-call filter (seccomp) catches system calls. Clocks that are read without one are caught by taking
-// the kernel's shared pages (vdso) away and by forbidding `rdtsc`. What is left is `rdrand`, of which there
+// the kernel's shared pages (vdso) away and by forbidding `rdtsc`; OpenSSL alone may ask for the time, and is
+// told 0 (core/tls/library.h says why). What is left is `rdrand`, of which there
 // is none in core/ (`ci/purity.py` sees no such library), and the addresses of memory (`explore --twice`).
 
 #pragma once

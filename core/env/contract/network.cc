@@ -59,7 +59,7 @@ CONTRACT(Streams, ManyBytesArriveWholeAndInOrder) {
   Scope scope(task);
   scope.spawn("writer", [&](Task& t) -> Status {
     TRY(write_all(t, *pair.client, sent));
-    return pair.client->shutdown_write();
+    return pair.client->shutdown_write(t);
   });
   Bytes got;
   Bytes chunk(50'000);
@@ -100,7 +100,7 @@ CONTRACT(Streams, SmallReadsTakeOneWriteApart) {
 CONTRACT(Streams, HalfCloseEndsOneDirectionOnly) {
   TRY_ASSIGN(Pair pair, connected(test, task, env));
   TRY(write_all(task, *pair.client, as_bytes("last")));
-  TRY(pair.client->shutdown_write());
+  TRY(pair.client->shutdown_write(task));
   Bytes got(4);
   TRY(read_exact(task, *pair.server, got));
   TRY_ASSIGN(size_t end, pair.server->read(task, got));
@@ -113,7 +113,7 @@ CONTRACT(Streams, HalfCloseEndsOneDirectionOnly) {
 
 CONTRACT(Streams, TheEndIsReadAgainAndAgain) {
   TRY_ASSIGN(Pair pair, connected(test, task, env));
-  TRY(pair.client->shutdown_write());
+  TRY(pair.client->shutdown_write(task));
   Bytes got(4);
   for (int i = 0; i < 3; i++) {
     TRY_ASSIGN(size_t n, pair.server->read(task, got));
@@ -124,7 +124,7 @@ CONTRACT(Streams, TheEndIsReadAgainAndAgain) {
 
 CONTRACT(Streams, WritingAfterHalfCloseFails) {
   TRY_ASSIGN(Pair pair, connected(test, task, env));
-  TRY(pair.client->shutdown_write());
+  TRY(pair.client->shutdown_write(task));
   EXPECT_TRUE(pair.client->write(task, as_bytes("x")).is(Code::Disconnected));
   return {};
 }
@@ -186,7 +186,7 @@ CONTRACT(Streams, CloseIsIdempotentAndFailsLaterCalls) {
   Bytes got(4);
   EXPECT_TRUE(pair.client->read(task, got).is(Code::Disconnected));
   EXPECT_TRUE(pair.client->write(task, as_bytes("x")).is(Code::Disconnected));
-  EXPECT_TRUE(pair.client->shutdown_write().is(Code::Disconnected));
+  EXPECT_TRUE(pair.client->shutdown_write(task).is(Code::Disconnected));
   return {};
 }
 
@@ -248,7 +248,7 @@ CONTRACT(Streams, ABusyOneLetsOtherTasksRun) {
   scope.spawn("writer", [&](Task& t) -> Status {
     Bytes data(100'000);
     while (!stop) TRY(write_all(t, *pair.client, data));
-    return pair.client->shutdown_write();
+    return pair.client->shutdown_write(t);
   });
   scope.spawn("reader", [&](Task& t) -> Status {
     Bytes got(64);
@@ -265,7 +265,7 @@ CONTRACT(Streams, ABusyOneLetsOtherTasksRun) {
 CONTRACT(Streams, ReadExactSaysWhenThePeerStopsEarly) {
   TRY_ASSIGN(Pair pair, connected(test, task, env));
   TRY(write_all(task, *pair.client, as_bytes("ab")));
-  TRY(pair.client->shutdown_write());
+  TRY(pair.client->shutdown_write(task));
   Bytes got(4);
   EXPECT_TRUE(read_exact(task, *pair.server, got).is(Code::Disconnected));
   return {};

@@ -82,7 +82,7 @@ CONTRACT(Children, ReadFromTheirPipeToItsEnd) {
   Scope scope(task);
   scope.spawn("feeder", [&](Task& t) -> Status {
     TRY(write_all(t, *child->in(), as_bytes(sent)));
-    return child->in()->shutdown_write();
+    return child->in()->shutdown_write(t);
   });
   TRY_ASSIGN(std::string got, read_to_end(task, *child->out(), kSaidMax));
   EXPECT_TRUE(got == sent);

@@ -194,6 +194,15 @@ CONTRACT(Randomness, AStreamStaysValidWhileOthersAreMade) {
   return {};
 }
 
+CONTRACT(Randomness, SecureBytesFillAllAndDiffer) {
+  Bytes a(64), b(64);
+  env.secure_random(a);
+  env.secure_random(b);
+  EXPECT_NE(a, b);
+  EXPECT_FALSE(all_zeros(ByteView(a).last(16)));
+  return {};
+}
+
 CONTRACT(Offload, RunsTheWorkAndReturnsAfterIt) {
   uint64_t sum = 0;
   env.offload(task, [&] {

@@ -20,7 +20,7 @@ CONTRACT(WireFrames, ArriveInOrderBehindTheHello) {
     for (int i = 0; i < 200; i++) out.add(static_cast<uint8_t>(i), as_bytes("head"), as_bytes("body"));
     TRY(out.write(t, 250, {}, big));
     TRY(out.write(t, 251, {}));
-    return stream->shutdown_write();
+    return stream->shutdown_write(t);
   });
   TRY_ASSIGN(auto stream, listener->accept(task));
   wire::BufferedReader in(*stream);
