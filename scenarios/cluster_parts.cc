@@ -140,6 +140,7 @@ void Cluster::add_pageserver() {
   Random eviction = random.fork("eviction");
   config.eviction.disk_free_min = 0;
   config.eviction.period = milliseconds(eviction, 100, 10'000);
+  if (!knobs_.store_latency) config.eviction.in_use = milliseconds(eviction, 3000, 60'000);
   if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
   if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
   if (knobs_.rival_pageserver) add_rival_pageserver(config);

@@ -48,9 +48,9 @@ Result<EvictionResult> Eviction::evict(Task& task, uint64_t bytes) {
   std::erase_if(layers, [](const LayerStore::LayerPtr& layer) { return !layer->uploaded(); });
   auto order = [](const LayerStore::LayerPtr& layer) { return std::pair(layer->last_read(), layer->path()); };
   std::ranges::sort(layers, {}, order);
-  MonotonicTime last_round = env_.now() - options_.period;
+  MonotonicTime in_use = env_.now() - options_.in_use;
   for (LayerStore::LayerPtr& layer : layers) {
-    if (result.bytes >= (layer->last_read() > last_round ? at_any_rate : much)) break;
+    if (result.bytes >= (layer->last_read() > in_use ? at_any_rate : much)) break;
     TRY(layer->evict(task));
     env_.probe("pageserver.layer-evicted"_probe);
     layers_.add();

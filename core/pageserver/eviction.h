@@ -3,8 +3,9 @@
 // The disk is a cache of the object store. A round looks at the layers of all timelines and removes the files
 // of those that were read longest ago, as many as are too much by one of two bounds: bytes of layers that the
 // operator allows, and bytes that stay free on the disk. Only what is in the object store goes; a read of it
-// fetches it again. By the first bound nothing goes that was read since the last round, so that what is in
-// use and larger than the bound is not fetched for every page.
+// fetches it again. By the first bound nothing goes that was read within
+// `in_use`: else what is in use, and larger than the bound, were fetched for every page, and a read that is
+// given up before all its layers are here would find the first of them gone when it is tried again.
 //
 // Not promised: that the bounds hold at every moment. Layers that are not uploaded yet count, and stay; a
 // read fetches what it needs.
@@ -22,6 +23,7 @@ struct EvictionOptions {
   uint64_t layer_bytes_max = 0;         // of all layers on the node's disk; 0: no bound
   uint64_t disk_free_min = 1ull << 30;  // bytes; 0: no bound
   Duration period = Duration::seconds(10);
+  Duration in_use = Duration::seconds(60);  // longer than a read that has to fetch its layers may take
 };
 
 struct EvictionResult {

@@ -1,6 +1,7 @@
 // LayerStore's scans: what exists in a range of keys.
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/pageserver/key_ranges.h"
 #include "core/pageserver/layer_store.h"
@@ -13,8 +14,9 @@ std::vector<LayerStore::Part> LayerStore::parts_by_image(const KeyRange& range, 
   for (const LayerPtr& layer : layers_)
     if (!layer->is_delta() && layer->name().begin <= lsn && layer->name().keys.overlaps(range))
       images.push_back(layer);
-  std::ranges::stable_sort(
-      images, [](const LayerPtr& a, const LayerPtr& b) { return a->name().begin > b->name().begin; });
+  std::ranges::sort(images, [](const LayerPtr& a, const LayerPtr& b) {
+    return std::tuple(b->name().begin, a->name()) < std::tuple(a->name().begin, b->name());
+  });
   std::vector<KeyRange> left{range};
   std::vector<Part> parts;
   for (const LayerPtr& image : images) {
