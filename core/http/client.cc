@@ -85,10 +85,18 @@ Result<std::unique_ptr<KeptConnections::Kept>> KeptConnections::connect(Task& ta
 Result<std::unique_ptr<KeptConnections::Kept>> KeptConnections::take(Task& task) {
   MonotonicTime now = task.env().now();
   std::erase_if(idle_, [now](const auto& kept) { return now - kept->idle_since > kIdleTime; });
-  if (idle_.empty()) return connect(task);
-  std::unique_ptr<Kept> kept = std::move(idle_.back());
-  idle_.pop_back();
-  return kept;
+  while (!idle_.empty()) {
+    std::unique_ptr<Kept> kept = std::move(idle_.back());
+    idle_.pop_back();
+    if (is_open(task, *kept)) return kept;
+  }
+  return connect(task);
+}
+
+// The server has neither closed it nor said anything unasked.
+bool KeptConnections::is_open(Task& task, Kept& kept) {
+  Deadline soon(task, Duration::microseconds(1));
+  return kept.in.peek_some(task).is(Code::TimedOut);
 }
 
 Result<Response> KeptConnections::fetch(Task& task, const ClientRequest& request, size_t body_limit) {
@@ -105,7 +113,7 @@ Result<Response> KeptConnections::fetch(Task& task, const ClientRequest& request
         idle_.push_back(*std::move(kept));
       return std::move(received->response);
     }
-    // The server closed it while it was idle, most likely.
+    // The server closed it just now, most likely.
     if (!changes_nothing || !connection.used || !received.is(Code::Disconnected)) return received.error();
     kept = connect(task);
   }

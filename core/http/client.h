@@ -64,6 +64,7 @@ class KeptConnections {
   struct Kept;
   Result<std::unique_ptr<Kept>> take(Task& task);
   Result<std::unique_ptr<Kept>> connect(Task& task);
+  static bool is_open(Task& task, Kept& kept);
   Result<ReceivedResponse> exchange(Task& task, Kept& connection, const ClientRequest& request,
                                     size_t body_limit);
 

@@ -126,29 +126,50 @@ CONTRACT(HttpServer, KeptConnectionsCarryManyRequests) {
   });
 }
 
-// A server that closes a connection behind an answer without saying so.
-CONTRACT(HttpServer, AReadIsRepeatedWhereAKeptConnectionWasClosed) {
+// A server that answers a connection's first request, and then closes it: at once, or when the next one
+// comes.
+Status with_closing_server(Contract& test, Task& task, Env& env, bool at_once,
+                           const std::function<Status(http::KeptConnections&)>& use) {
   TRY_ASSIGN(auto listener, env.network().listen(task, test.world().any_address()));
   Scope scope(task);
   scope.spawn("server", [&](Task& t) -> Status {
-    for (int i = 0; i < 3; i++) {
-      TRY_ASSIGN(auto stream, listener->accept(t));
+    for (;;) {
+      auto stream = listener->accept(t);
+      if (!stream.ok()) return {};
       Bytes request(4096);
-      TRY(stream->read(t, request));
-      TRY(write_all(t, *stream, as_bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+      TRY((*stream)->read(t, request));
+      TRY(write_all(t, **stream, as_bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+      if (!at_once) ignore_result((*stream)->read(t, request));
     }
-    return {};
   });
   http::KeptConnections kept([&](Task& t) { return env.network().connect(t, listener->address()); }, "h",
                              Duration::seconds(10));
-  for (int i = 0; i < 2; i++) {
-    TRY_ASSIGN(http::Response got, kept.fetch(task, {"GET", "/", {}, "", "", nullptr}, 1000));
-    EXPECT_EQ(got.status, 200);
-    TRY(task.sleep(Duration::milliseconds(50)));
-  }
-  // Whether this one was done nobody knows.
-  EXPECT_EQ(outcome(kept.fetch(task, {"PUT", "/", {}, "x", "", nullptr}, 1000)), "disconnected");
-  return scope.stop(task);
+  Status used = use(kept);
+  TRY(scope.stop(task));
+  return used;
+}
+
+CONTRACT(HttpServer, AConnectionThatWasClosedIsNotUsedAgain) {
+  return with_closing_server(test, task, env, true, [&](http::KeptConnections& kept) -> Status {
+    for (int i = 0; i < 3; i++) {
+      TRY_ASSIGN(http::Response put, kept.fetch(task, {"PUT", "/", {}, "x", "", nullptr}, 1000));
+      EXPECT_EQ(put.status, 200);
+      TRY(task.sleep(Duration::milliseconds(50)));
+    }
+    return {};
+  });
+}
+
+CONTRACT(HttpServer, OnlyAReadIsRepeatedWhereAKeptConnectionBreaks) {
+  return with_closing_server(test, task, env, false, [&](http::KeptConnections& kept) -> Status {
+    for (int i = 0; i < 2; i++) {
+      TRY_ASSIGN(http::Response got, kept.fetch(task, {"GET", "/", {}, "", "", nullptr}, 1000));
+      EXPECT_EQ(got.status, 200);
+    }
+    // Whether this one was done nobody knows.
+    EXPECT_EQ(outcome(kept.fetch(task, {"PUT", "/", {}, "x", "", nullptr}, 1000)), "disconnected");
+    return {};
+  });
 }
 
 CONTRACT(HttpServer, OneConnectionServesPipelinedRequests) {
