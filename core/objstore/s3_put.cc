@@ -147,13 +147,25 @@ void S3Store::abort(Task& task, const std::string& key, const std::string& uploa
   if (!aborted.ok()) log_.warn("{}", aborted.error().to_string());
 }
 
+Status S3Store::check(Task& task) {
+  TRY(list(task, "", "", 1));
+  if (config_.conditional_put) return check_conditional_put(task);
+  return send_probe(task, false);
+}
+
+Status S3Store::send_probe(Task& task, bool if_absent) {
+  Call call{"try a put",
+            {"PUT", path_of(kProbeKey)},
+            "Argon tries here whether the store can be written and honours If-None-Match."};
+  if (if_absent) call.request.headers["if-none-match"] = "*";
+  TRY(run(task, std::move(call)));
+  return {};
+}
+
 // Puts the same key twice, if absent: the second must be refused.
 Status S3Store::check_conditional_put(Task& task) {
   for (int i = 0; !conditional_put_known_; i++) {
-    Call call{"try If-None-Match",
-              {"PUT", path_of(kProbeKey), {}, {{"if-none-match", "*"}}},
-              "Argon tries here whether the store honours If-None-Match."};
-    auto answered = run(task, std::move(call));
+    Status answered = send_probe(task, true);
     if (answered.is(Code::AlreadyExists)) {
       conditional_put_known_ = true;
       log_.info("the object store at {} honours If-None-Match", host_);

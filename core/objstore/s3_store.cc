@@ -26,7 +26,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   if (!text.starts_with(kHttp)) return bad("expected http://HOST or http://HOST:PORT");
   std::string host(text.substr(kHttp.size()));
   if (host.ends_with('/')) host.pop_back();
-  if (host.empty() || host.find_first_of("/?#@ ") != std::string::npos)
+  if (host.empty() || host.find_first_of("/?#@\"\\ ") != std::string::npos)
     return bad("expected http://HOST or http://HOST:PORT, and nothing behind it");
   size_t colon = host.rfind(':');
   bool has_port = colon != std::string::npos && host.find(']', colon) == std::string::npos;
@@ -42,7 +42,7 @@ Status check_config(const S3Config& config) {
   if (!config.prefix.empty() && !check_key(config.prefix).ok())
     return bad("the prefix \"" + config.prefix +
                "\" is not of the form part/part (letters, digits, '.', '_', '-')");
-  if (config.region.empty()) return bad("there is no region");
+  if (!check_key(config.region).ok()) return bad("\"" + config.region + "\" is not a region");
   if (config.credentials.access_key.empty() || config.credentials.secret_key.empty())
     return bad("there are no credentials (access key and secret key)");
   if (config.part_bytes == 0) return bad("parts of 0 bytes");

@@ -50,6 +50,10 @@ class S3Store final : public ObjectStore {
                        size_t page_size) override;
   Status remove(Task& task, std::span<const std::string> keys) override;
 
+  // That the store can be reached, read and written, and honours If-None-Match unless that was given up.
+  // Errors say what is wrong.
+  Status check(Task& task);
+
  private:
   struct Call;
   class PartBody;
@@ -67,6 +71,7 @@ class S3Store final : public ObjectStore {
   Status complete(Task& task, const std::string& key, const std::string& upload,
                   const std::vector<std::string>& etags, bool if_absent);
   void abort(Task& task, const std::string& key, const std::string& upload);
+  Status send_probe(Task& task, bool if_absent);
   Status check_conditional_put(Task& task);
 
   Env& env_;

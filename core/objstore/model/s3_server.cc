@@ -282,7 +282,8 @@ S3Server::Answered S3Server::list(Task& task, const http::Request& request) {
     return found == request.query.end() ? std::string() : found->second;
   };
   auto most = parse_u64(text("max-keys"));
-  auto page = store_.list(task, text("prefix"), text("start-after"), most.ok() ? *most : kPageMax);
+  auto page = store_.list(task, text("prefix"), text("start-after"),
+                          std::min<uint64_t>(most.ok() ? *most : kPageMax, config_.page_max));
   if (!page.ok()) return failed(page.error());
   std::string body = "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsTruncated>" +
                      std::string(page->next ? "true" : "false") + "</IsTruncated>";

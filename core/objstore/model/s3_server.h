@@ -21,6 +21,7 @@ struct S3ServerConfig {
   std::string region = "us-east-1";
   S3Credentials credentials;
   bool ignore_if_none_match = false;
+  size_t page_max = kPageMax;  // objects of a listing; fewer than asked for are legal
   size_t body_bytes = 64u << 20;
 };
 
