@@ -25,7 +25,6 @@ constexpr uint16_t kSafekeeperHttp = 7676;
 constexpr uint16_t kBrokerPort = 50051;
 constexpr uint16_t kS3Port = 9000;  // layers; WAL at the next
 constexpr uint64_t kS3WalPartBytes = 8 << 20;
-constexpr uint64_t kSlowStoreDiskMin = 2 << 20;
 constexpr const char* kS3Bucket = "argon";
 constexpr const char* kS3Region = "us-east-1";
 const objstore::S3Credentials kS3Keys{"access", "secret", ""};
@@ -184,11 +183,15 @@ void Cluster::add_pageserver() {
   Random eviction = random.fork("eviction");
   config.eviction.disk_free_min = 0;
   config.eviction.period = milliseconds(eviction, 100, 10'000);
-  // Where each layer takes seconds to come again, a disk that has no room for what one read needs would have
-  // none end in time.
-  uint64_t least = knobs_.store_latency ? kSlowStoreDiskMin : 1;
-  if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(least, 4 * 1024 * 1024);
-  if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
+  bool bounded = eviction.chance({1, 2});
+  uint64_t bytes_max = bounded ? eviction.log_uniform(1, 4 * 1024 * 1024) : 0;
+  uint64_t free_min = eviction.chance({1, 4}) ? eviction.log_uniform(1 << 20, 1 << 30) : 0;
+  // Where each layer takes seconds to come again, a disk without room for what is read has no read end in
+  // time.
+  if (!knobs_.store_latency) {
+    config.eviction.layer_bytes_max = bytes_max;
+    config.eviction.disk_free_min = free_min;
+  }
   if (knobs_.rival_pageserver) add_rival_pageserver(config);
   sim::Machine& machine = add("pageserver");
   machine.boot([this, &machine, config](Task& task, Env& env) {
