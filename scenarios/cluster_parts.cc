@@ -5,7 +5,10 @@
 
 #include "core/broker/broker.h"
 #include "core/env/io.h"
+#include "core/fiber/scope.h"
 #include "core/http/client.h"
+#include "core/objstore/model/s3_server.h"
+#include "core/objstore/s3_store.h"
 #include "core/pageserver/pageserver.h"
 #include "core/pageserver/timeline_index.h"
 #include "core/safekeeper/safekeeper.h"
@@ -20,6 +23,11 @@ namespace {
 constexpr uint16_t kWalPort = 5454;
 constexpr uint16_t kSafekeeperHttp = 7676;
 constexpr uint16_t kBrokerPort = 50051;
+constexpr uint16_t kS3Port = 9000;  // layers; WAL at the next
+constexpr uint64_t kS3WalPartBytes = 8 << 20;
+constexpr const char* kS3Bucket = "argon";
+constexpr const char* kS3Region = "us-east-1";
+const objstore::S3Credentials kS3Keys{"access", "secret", ""};
 constexpr const char* kDataDirectory = "/initdb";
 // Long enough for timelines to be busy, short enough for them to sleep while a compute is away.
 constexpr Duration kSleepAfter = Duration::seconds(2);
@@ -50,6 +58,13 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   store_latency_ = milliseconds(random, 1, 60);
   store_latency_ = knobs_.store_latency.value_or(store_latency_);
   members_.generation = consensus::ConfigurationGeneration(1);
+  wal_backups_.push_back(std::make_unique<sim::Bucket>());
+  if (knobs_.s3) {
+    Random knob = random.fork("s3");
+    s3_patience_ = milliseconds(knob, 1000, 10'000) + store_latency_ * 12;
+    s3_part_bytes_ = knob.log_uniform(128 << 10, 8 << 20);
+    s3_page_max_ = knob.log_uniform(20, objstore::kPageMax);
+  }
   if (knobs_.gc) {
     Random knob = random.fork("gc");
     gc_ = GcKnobs{milliseconds(knob, 500, 30'000), knob.log_uniform(16 << 10, 512 << 10),
@@ -77,6 +92,37 @@ sim::Machine& Cluster::add(const std::string& name) {
   return machine;
 }
 
+// Serves both buckets. What it has in memory are uploads in parts.
+void Cluster::add_s3() {
+  add("s3").boot([this](Task& task, Env& env) -> Status {
+    auto serve = [&](Task& t, uint16_t port, sim::Bucket& bucket) -> Status {
+      TRY_ASSIGN(auto listener, env.network().listen(t, Address::tcp("0.0.0.0", port)));
+      sim::BucketStore store(bucket, store_latency_);
+      objstore::S3Server server(env, store, {kS3Bucket, kS3Region, kS3Keys, false, s3_page_max_});
+      return server.serve(t, *listener);
+    };
+    Scope scope(task);
+    scope.spawn("s3.layers", [&](Task& t) { return serve(t, kS3Port, layers_); });
+    scope.spawn("s3.wal", [&](Task& t) { return serve(t, kS3Port + 1, *wal_backups_.front()); });
+    return scope.join(task);
+  });
+}
+
+std::unique_ptr<objstore::ObjectStore> Cluster::way_to(Env& env, sim::Bucket& bucket) {
+  if (!knobs_.s3) return std::make_unique<sim::BucketStore>(bucket, store_latency_);
+  bool wal = &bucket == wal_backups_.front().get();
+  objstore::S3Config config;
+  config.endpoint = "http://s3:" + std::to_string(wal ? kS3Port + 1 : kS3Port);
+  config.bucket = kS3Bucket;
+  config.region = kS3Region;
+  config.credentials = kS3Keys;
+  config.patience = s3_patience_;
+  config.part_bytes = wal ? kS3WalPartBytes : s3_part_bytes_;
+  auto opened = objstore::S3Store::open(env, std::move(config));
+  CHECK(opened.ok(), opened.error().to_string());
+  return *std::move(opened);
+}
+
 void Cluster::add_safekeeper(uint64_t number, bool member) {
   Random random = run_.random().fork("safekeeper " + std::to_string(number));
   std::string name = "safekeeper-" + std::to_string(number);
@@ -96,17 +142,15 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   consensus::Member self{NodeId(number), name, kWalPort};
   all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
   if (member) members_.members.push_back(self);
-  // The safekeepers of a cluster share one bucket.
-  if (wal_backups_.empty()) wal_backups_.push_back(std::make_unique<sim::Bucket>());
-  sim::Bucket& bucket = *wal_backups_.front();
   sim::Machine& machine = add(name);
-  machine.boot([this, &machine, config, &bucket, latency = store_latency_](Task& task, Env& env) {
+  machine.boot([this, &machine, config](Task& task, Env& env) {
     for (const auto& line : lines_) {
       Status kept = check_claims({machine, config.id, line->id});
       if (!kept.ok()) run_.fail("told is durable", machine.name() + ": " + kept.error().message());
     }
-    sim::BucketStore store(bucket, latency);
-    return safekeeper::run_safekeeper(task, env, config, &store);
+    // The safekeepers of a cluster share one bucket.
+    auto store = way_to(env, *wal_backups_.front());
+    return safekeeper::run_safekeeper(task, env, config, store.get());
   });
 }
 
@@ -147,8 +191,8 @@ void Cluster::add_pageserver() {
   sim::Machine& machine = add("pageserver");
   machine.boot([this, &machine, config](Task& task, Env& env) {
     if (run_.world().counters[faults::Kind::BitRot] == 0) check_local(machine);
-    sim::BucketStore store(layers_, store_latency_);
-    return pageserver::run_pageserver(task, env, config, &store);
+    auto store = way_to(env, layers_);
+    return pageserver::run_pageserver(task, env, config, store.get());
   });
 }
 
@@ -157,8 +201,8 @@ void Cluster::add_rival_pageserver(pageserver::PageserverConfig config) {
   config.id = NodeId(2);
   sim::Machine& machine = run_.world().add_machine("pageserver-2");
   machine.boot([this, config](Task& task, Env& env) {
-    sim::BucketStore store(layers_, store_latency_);
-    return pageserver::run_pageserver(task, env, config, &store);
+    auto store = way_to(env, layers_);
+    return pageserver::run_pageserver(task, env, config, store.get());
   });
   machine.power_loss();
 }
@@ -235,6 +279,7 @@ bool Cluster::set_up() {
     config.listen_http = Address::tcp("0.0.0.0", 50052);
     return broker::run_broker(task, env, config);
   });
+  if (knobs_.s3) add_s3();
   for (uint64_t i = 1; i <= 3 + knobs_.spare_safekeepers; i++) add_safekeeper(i, i <= 3);
   add_pageserver();
   sim::Machine& operators = run_.world().add_machine("operator");
@@ -395,6 +440,7 @@ void Cluster::set_members(const std::vector<NodeId>& members) {
 void Cluster::heal_core() {
   Random& random = run_.random();
   std::vector<std::string> core{"broker", "pageserver"};
+  if (knobs_.s3) core.push_back("s3");
   std::vector<std::string> rest;
   std::vector<std::string> rivals;
   size_t left_out = random.below(members_.members.size());

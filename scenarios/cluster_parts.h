@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/compute/model/model_compute.h"
+#include "core/objstore/object_store.h"
 #include "core/pageserver/config.h"
 #include "core/pg/made_datadir.h"
 #include "core/safekeeper/config.h"
@@ -44,6 +45,7 @@ struct ClusterKnobs {
   uint64_t spare_safekeepers = 0;         // that are no members at first
   bool gc = false;                        // garbage collection with a short history; often all the time
   bool rival_pageserver = false;          // another one over the same object store, which is off at first
+  bool s3 = false;                        // daemons reach the object store by S3's protocol, over the network
 };
 
 // What the tenant's configuration says of history.
@@ -118,6 +120,9 @@ class Cluster {
 
  private:
   sim::Machine& add(const std::string& name);
+  void add_s3();
+  // A daemon's way to the bucket: the simulated store itself, or S3's protocol to the machine "s3".
+  std::unique_ptr<objstore::ObjectStore> way_to(Env& env, sim::Bucket& bucket);
   void add_safekeeper(uint64_t number, bool member);
   void add_pageserver();
   Line* branch_at(Line& parent, Lsn at, Duration limit, bool& gone);
@@ -135,6 +140,9 @@ class Cluster {
   Address pages_ = Address::tcp("pageserver", 64000);
   Address management_ = Address::tcp("pageserver", 9898);
   Duration store_latency_;
+  Duration s3_patience_;
+  uint64_t s3_part_bytes_ = 0;
+  size_t s3_page_max_ = 0;
   std::optional<GcKnobs> gc_;
   sim::Bucket layers_;
   std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;

@@ -1,6 +1,7 @@
 #include "scenarios/object_store.h"
 
 #include "scenarios/cluster_run.h"
+#include "scenarios/oracle_remote.h"
 
 namespace argon::scenarios {
 namespace {
@@ -10,11 +11,18 @@ void object_store_body(Run& run) {
   ClusterKnobs knobs;
   knobs.small_layers = run.random().chance({1, 2});
   knobs.store_latency = Duration::milliseconds(static_cast<int64_t>(run.random().log_uniform(50, 1500)));
+  knobs.s3 = run.random().fork("with S3").chance({1, 2});
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
   // Who dies in the middle of a request does not know either.
-  start_faults_of(run, {PowerLoss, CrashLoop, GracefulRestart, Stall, UnsyncedDataLost}, cluster.nodes());
+  std::vector<faults::Kind> kinds{PowerLoss, CrashLoop, GracefulRestart, Stall, UnsyncedDataLost};
+  if (knobs.s3)
+    for (faults::Kind kind : {StoreError, StoreLostAnswer, StoreLate, StoreHang, StoreOutage, StoreThrottle,
+                              StoreReadError, Reset, OneSidedReset, OneWayPartition, HalfOpen, Clog})
+      kinds.push_back(kind);
+  watch_remote(cluster);
+  start_faults_of(run, kinds, cluster.nodes());
   now_and_then(run, run.options().length / 6, [&] {
     maybe_branch(cluster, 2);
     if (run.random().chance({1, 3})) replace_disk(cluster.pageserver());

@@ -39,11 +39,12 @@ Result<size_t> feed(Parser& parser, ByteView in) {
 
 // True once the message is complete; false where the stream ended before its first byte.
 template <typename Parser>
-Result<bool> receive(Task& task, wire::BufferedReader& in, Parser& parser) {
+Result<bool> receive(Task& task, wire::BufferedReader& in, Parser& parser, Duration patience) {
   bool begun = false;
   size_t seen = 0;  // bytes the parser could not use yet: it wants more behind them
   while (!parser.is_done()) {
     ByteView bytes;
+    Deadline deadline(task, patience);
     if (seen == 0) {
       TRY_ASSIGN(bytes, in.peek_some(task));
       if (bytes.empty()) {
@@ -152,22 +153,25 @@ Result<std::optional<ReceivedRequest>> read_request(Task& task, wire::BufferedRe
                                                     const ReadLimits& limits) {
   RequestParser parser;
   prepare(parser, limits);
-  TRY_ASSIGN(bool complete, receive(task, in, parser));
+  TRY_ASSIGN(bool complete, receive(task, in, parser, limits.patience));
   if (!complete) return std::optional<ReceivedRequest>();
   TRY_ASSIGN(ReceivedRequest received, take(parser));
   return std::optional<ReceivedRequest>(std::move(received));
 }
 
-Result<Response> read_response(Task& task, wire::BufferedReader& in, const ReadLimits& limits, bool head) {
+Result<ReceivedResponse> read_response(Task& task, wire::BufferedReader& in, const ReadLimits& limits,
+                                       bool head) {
   ResponseParser parser;
   prepare(parser, limits);
   parser.skip(head);
-  Result<bool> complete = receive(task, in, parser);
+  Result<bool> complete = receive(task, in, parser, limits.patience);
   if (complete.is(Code::Invalid)) return Error(Code::Corrupt, complete.error().message());
   TRY(complete);
   if (!*complete)
     return Error(Code::Disconnected, in.stream().peer() + " closed the connection without an answer");
-  return take(parser);
+  // A body without a length ends with the connection.
+  bool keep_alive = parser.get().keep_alive() && !parser.need_eof();
+  return ReceivedResponse{take(parser), keep_alive};
 }
 
 Result<ReceivedRequest> parse_request(ByteView in, const ReadLimits& limits) {
@@ -195,16 +199,16 @@ void encode_response(Bytes& out, const Response& response, bool keep_alive, bool
   if (!without_body && response.status != 204) put_text(out, response.body);
 }
 
-void encode_request(Bytes& out, const std::string& method, const std::string& target, const std::string& host,
-                    const Fields& headers, const std::string& content_type, const std::string& body) {
-  put_text(out, one_line(method) + " " + one_line(target) + " HTTP/1.1\r\n");
-  put_header(out, "Host", host);
-  for (const auto& [name, value] : headers) put_header(out, name, value);
-  if (!body.empty()) put_header(out, "Content-Type", content_type);
-  if (!body.empty() || method != "GET") put_header(out, "Content-Length", std::to_string(body.size()));
-  put_header(out, "Connection", "close");
+void encode_request_head(Bytes& out, const RequestHead& head) {
+  put_text(out, one_line(head.method) + " " + one_line(head.target) + " HTTP/1.1\r\n");
+  put_header(out, "Host", head.host);
+  for (const auto& [name, value] : head.headers) put_header(out, name, value);
+  if (head.content_length > 0 && !head.content_type.empty())
+    put_header(out, "Content-Type", head.content_type);
+  if (head.content_length > 0 || (head.method != "GET" && head.method != "HEAD"))
+    put_header(out, "Content-Length", std::to_string(head.content_length));
+  put_header(out, "Connection", head.keep_alive ? "keep-alive" : "close");
   put_text(out, "\r\n");
-  put_text(out, body);
 }
 
 }  // namespace argon::http

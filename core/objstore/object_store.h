@@ -9,8 +9,9 @@
 //     A put that ended in MaybeApplied may find itself when it is repeated: compare what is there.
 //  4. Lists are sorted by the bytes of the key and come in pages.
 //
-// Keys are "part/part/…": parts of [A-Za-z0-9._-] not starting with ".", at most kKeyMax bytes in all; no
-// key is a directory of another. Everything suspends.
+// Keys are "part/part/…": parts of [A-Za-z0-9._-] not starting with ".", at most kKeyMax bytes in all. No
+// key is a directory of another: callers see to it, a folder refuses it (Invalid), a bucket does not look.
+// Everything suspends.
 
 #pragma once
 
@@ -79,7 +80,8 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
 
-  // Errors: AlreadyExists (IfAbsent), Invalid (key), NoSpace, Unavailable, MaybeApplied, the source's.
+  // Errors: AlreadyExists (IfAbsent), Invalid (key), NoSpace, Unavailable, MaybeApplied, Unsupported
+  // (IfAbsent, of a store that cannot do it), the source's.
   virtual Status put(Task& task, const std::string& key, Source& source, PutMode mode) = 0;
   // Errors: NotFound, Invalid (range begins beyond the end), Unavailable, Io.
   virtual Result<Bytes> get(Task& task, const std::string& key, Range range) = 0;

@@ -8,6 +8,7 @@
 
 #include "daemons/main/commands.h"
 #include "daemons/main/files.h"
+#include "daemons/main/object_store.h"
 #include "daemons/main/ports.h"
 #include "daemons/main/tree.h"
 
@@ -55,6 +56,34 @@ TEST_F(CliFiles, WhatInitWritesIsReadBack) {
   EXPECT_EQ(read->safekeepers[0].listen_pg, config_.safekeepers[0].listen_pg);
   EXPECT_EQ(read->postgres_bin, config_.postgres_bin);
   EXPECT_EQ(config_text(*read), config_text(config_));
+}
+
+TEST_F(CliFiles, AnObjectStoreIsAFolderOrABucket) {
+  EXPECT_TRUE(parse_object_store("s3://bucket/a/b/", config_).ok());
+  config_.s3->endpoint = "http://127.0.0.1:9000";
+  config_.s3->access_key = "access";
+  config_.s3->secret_key = "secret";
+  config_.s3->conditional_put = false;
+  Result<Config> read = load(config_text(config_));
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  ASSERT_TRUE(read->s3);
+  EXPECT_EQ(read->s3->bucket, "bucket");
+  EXPECT_EQ(read->s3->prefix, "a/b");
+  EXPECT_EQ(config_text(*read), config_text(config_));
+  std::string good = config_text(config_);
+  auto without = [&](const std::string& key, const std::string& with) {
+    std::string text = good;
+    size_t at = text.find("\n" + key) + 1;
+    return text.replace(at, text.find('\n', at) - at, with);
+  };
+  EXPECT_THAT(refusal(without("s3_bucket", "")), HasSubstr("s3_bucket is missing"));
+  EXPECT_THAT(refusal(without("s3_endpoint", "")), HasSubstr("s3_endpoint is missing"));
+  EXPECT_THAT(refusal(without("s3_region", "path = \"x\"")), HasSubstr("it is one or the other"));
+  EXPECT_THAT(refusal(without("s3_secret_key", "")), HasSubstr("given together"));
+  EXPECT_THAT(refusal(without("s3_conditional_put", "s3_conditional_put = 1")),
+              HasSubstr("neither true nor false"));
+  for (const char* bad : {"", "http://host/bucket", "s3://", "s3:///a"})
+    EXPECT_FALSE(parse_object_store(bad, config_).ok()) << bad;
 }
 
 TEST_F(CliFiles, MistakesInTheConfigurationAreNamed) {

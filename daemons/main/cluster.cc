@@ -8,6 +8,7 @@
 #include "core/fiber/scope.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/files.h"
+#include "daemons/main/object_store.h"
 #include "daemons/main/ports.h"
 #include "daemons/posix/daemon.h"
 
@@ -142,9 +143,30 @@ Result<Duration> parse_duration(const std::string& text) {
   return Duration::milliseconds(static_cast<int64_t>(*number) * scale);
 }
 
+namespace {
+
+Status choose_object_store(const InitOptions& options, Config& config) {
+  TRY(parse_object_store(options.object_store, config));
+  bool s3_options = !options.s3_endpoint.empty() || !options.s3_region.empty() || options.no_conditional_put;
+  if (!config.s3 && s3_options)
+    return Error(Code::Invalid, "--s3-endpoint and its like need --object-store s3://BUCKET[/PREFIX]");
+  if (!config.s3) return {};
+  if (options.s3_endpoint.empty())
+    return Error(Code::Invalid,
+                 "--object-store " + options.object_store + " needs --s3-endpoint http://HOST:PORT");
+  config.s3->endpoint = options.s3_endpoint;
+  if (!options.s3_region.empty()) config.s3->region = options.s3_region;
+  config.s3->conditional_put = !options.no_conditional_put;
+  return {};
+}
+
+}  // namespace
+
 Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options) {
   Config config;
   config.dir = state_dir(globals.dir);
+  TRY(choose_object_store(options, config));
+  TRY(check_object_store(task, env, config));
   if (!options.pg_distrib_dir.empty())
     config.postgres_bin =
         std::filesystem::absolute(options.pg_distrib_dir).lexically_normal().string() + "/bin";
@@ -159,8 +181,9 @@ Status init(Task& task, Env& env, const Globals& globals, const InitOptions& opt
   }
   TRY(choose_ports(config, options.safekeepers, options.first_port));
   for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.proxy_dir(),
-                                 config.path("endpoints"), config.path("initdb"), config.object_store_dir()})
+                                 config.path("endpoints"), config.path("initdb")})
     TRY(make_folders(dir));
+  if (!config.s3) TRY(make_folders(config.object_store_dir()));
   for (const SafekeeperNode& sk : config.safekeepers) TRY(make_folders(config.safekeeper_dir(sk.id)));
   TRY(save_state(config, State{}));
   TRY(write_text(config.config_file(), config_text(config)));

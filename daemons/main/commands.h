@@ -18,6 +18,10 @@ struct InitOptions {
   std::string force = "must-not-exist";
   std::string pg_distrib_dir;
   int first_port = 0;  // 0: the usual ports
+  std::string object_store = "object_store";
+  std::string s3_endpoint;
+  std::string s3_region;
+  bool no_conditional_put = false;
 };
 Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options);
 

@@ -67,6 +67,15 @@ class TableReader {
       out.push_back(*value);
     }
   }
+  void flag(const std::string& key, bool& out) {
+    const toml::node* node = find(key);
+    if (node == nullptr) return;
+    if (auto value = node->value_exact<bool>())
+      out = *value;
+    else
+      fail(key, "is neither true nor false");
+  }
+  bool has(const std::string& key) const { return table_.contains(key); }
   void fail(const std::string& key, const std::string& why) {
     if (status_.ok()) status_ = Error(Code::Invalid, name_ + "." + key + " " + why);
   }
@@ -87,6 +96,26 @@ const toml::table& section(const toml::table& root, std::string_view name) {
   static const toml::table kNone;
   const toml::table* found = root[name].as_table();
   return found != nullptr ? *found : kNone;
+}
+
+void read_object_store(const toml::table& root, Config& config, Status& status) {
+  TableReader t(section(root, "object_store"), "object_store", status);
+  t.text("path", config.object_store);
+  S3Section s3;
+  t.text("s3_endpoint", s3.endpoint);
+  t.text("s3_bucket", s3.bucket);
+  t.text("s3_prefix", s3.prefix);
+  t.text("s3_region", s3.region);
+  t.text("s3_access_key", s3.access_key);
+  t.text("s3_secret_key", s3.secret_key);
+  t.flag("s3_conditional_put", s3.conditional_put);
+  if (s3.endpoint.empty() && s3.bucket.empty()) return;
+  if (t.has("path")) t.fail("path", "is given beside s3_endpoint or s3_bucket: it is one or the other");
+  if (s3.endpoint.empty()) t.fail("s3_endpoint", "is missing: expected http://HOST:PORT");
+  if (s3.bucket.empty()) t.fail("s3_bucket", "is missing");
+  if (s3.access_key.empty() != s3.secret_key.empty())
+    t.fail("s3_access_key", "and s3_secret_key are given together or not at all");
+  config.s3 = s3;
 }
 
 void read_sections(const toml::table& root, Config& config, Status& status) {
@@ -118,10 +147,7 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     t.number("layer_bytes_max", 0, INT64_MAX, config.pageserver_layer_bytes_max);
     t.number("disk_free_min", 0, INT64_MAX, config.pageserver_disk_free_min);
   }
-  {
-    TableReader t(section(root, "object_store"), "object_store", status);
-    t.text("path", config.object_store);
-  }
+  read_object_store(root, config, status);
   if (root.contains("proxy")) {
     TableReader t(section(root, "proxy"), "proxy", status);
     t.address("listen", config.proxy_listen);

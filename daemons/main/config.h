@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,17 @@ struct SafekeeperNode {
   uint64_t id = 0;
   Address listen_pg;
   Address listen_http;
+};
+
+// A bucket of an S3-compatible store.
+struct S3Section {
+  std::string endpoint;  // "http://HOST[:PORT]"
+  std::string bucket;
+  std::string prefix;
+  std::string region = "us-east-1";
+  std::string access_key;  // empty, both: from the environment
+  std::string secret_key;
+  bool conditional_put = true;
 };
 
 struct Config {
@@ -40,7 +52,8 @@ struct Config {
   uint64_t pageserver_layer_bytes_max = 0;       // 0: no bound
   uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
   std::vector<SafekeeperNode> safekeepers;
-  std::string object_store = "object_store";
+  std::string object_store = "object_store";  // a folder, unless there is s3
+  std::optional<S3Section> s3;
   std::string endpoint_host = "127.0.0.1";
   uint16_t endpoint_first_port = 55432;
   std::vector<std::string> endpoint_settings;
@@ -54,6 +67,7 @@ struct Config {
   std::string pageserver_dir() const { return path("pageserver_" + std::to_string(pageserver_id)); }
   std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
   std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }
+  // REQUIRES: !s3.
   std::string object_store_dir() const;
   // The user servers run as: empty unless we are root.
   std::string server_user() const;

@@ -19,6 +19,33 @@ listen_http = "{}"
                      node.id, to_string(node.listen_pg), to_string(node.listen_http));
 }
 
+namespace {
+
+std::string object_store_text(const Config& config) {
+  if (!config.s3)
+    return fmt::format(
+        R"(# A folder. For a bucket of an S3-compatible store, s3_endpoint and its like take the place of this line.
+path = "{}"
+)",
+        config.object_store);
+  return fmt::format(
+      R"(# A bucket of an S3-compatible store: where it is (http://HOST:PORT), its name, and what all keys begin with.
+s3_endpoint = "{}"
+s3_bucket = "{}"
+s3_prefix = "{}"
+s3_region = "{}"
+# Empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN) in the environment of daemons and commands.
+s3_access_key = "{}"
+s3_secret_key = "{}"
+# Rely on If-None-Match. A store that ignores it is refused, unless this is false: then never run two pageservers at once.
+s3_conditional_put = {}
+)",
+      config.s3->endpoint, config.s3->bucket, config.s3->prefix, config.s3->region, config.s3->access_key,
+      config.s3->secret_key, config.s3->conditional_put);
+}
+
+}  // namespace
+
 std::string config_text(const Config& config) {
   std::string text = fmt::format(
       R"(# The configuration of one Argon cluster on this machine. Made by `argon init`; `argon safekeeper` adds
@@ -64,9 +91,8 @@ disk_free_min = {}
   for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(
 [object_store]
-# A folder: what lies here is what the cluster can be rebuilt from.
-path = "{}"
-
+# What the cluster can be rebuilt from lies here.
+{}
 [proxy]
 # One address for all endpoints: clients name theirs before the database, as main/postgres, or by options=endpoint=main,
 # or with TLS by the host name, as main.example.org. Endpoints that sleep are started. Without this section there is no
@@ -90,7 +116,7 @@ first_port = {}
 # Further lines of postgresql.conf for every endpoint, such as "shared_buffers = 256MB".
 settings = []
 )",
-                      config.object_store, to_string(config.proxy_listen), to_string(config.proxy_http),
+                      object_store_text(config), to_string(config.proxy_listen), to_string(config.proxy_http),
                       config.endpoint_host, config.endpoint_first_port);
   return text;
 }

@@ -10,6 +10,7 @@
 #include "core/pageserver/pageserver.h"
 #include "core/safekeeper/safekeeper.h"
 #include "daemons/main/commands.h"
+#include "daemons/main/object_store.h"
 #include "daemons/posix/daemon.h"
 
 namespace argon::cli {
@@ -107,11 +108,13 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
   keeper.listen_wal = node->listen_pg;
   keeper.listen_http = node->listen_http;
   keeper.broker = config->broker_listen;
-  keeper.object_store_dir = config->object_store_dir();
   keeper.allow_creation = false;  // timelines are made by `argon`
   return posix::run_daemon(
       options_for(globals, *config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),
-      [&](Task& task, Env& env) { return safekeeper::run_safekeeper(task, env, keeper); });
+      [&](Task& task, Env& env) -> Status {
+        TRY_ASSIGN(auto store, open_object_store(task, env, *config, "sk" + std::to_string(id)));
+        return safekeeper::run_safekeeper(task, env, keeper, store.get());
+      });
 }
 
 int pageserver_main(const Globals& globals) {
@@ -126,7 +129,6 @@ int pageserver_main(const Globals& globals) {
   server.listen_pg = config->pageserver_pg;
   server.listen_http = config->pageserver_http;
   server.broker = config->broker_listen;
-  server.object_store_dir = config->object_store_dir();
   server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;
   server.eviction.disk_free_min = config->pageserver_disk_free_min;
   server.redo_process.server = config->postgres_bin + "/postgres";
@@ -134,7 +136,11 @@ int pageserver_main(const Globals& globals) {
   return posix::run_daemon(
       options_for(globals, *config, "pageserver-" + std::to_string(config->pageserver_id),
                   dir + "/pageserver.pid"),
-      [&](Task& task, Env& env) { return pageserver::run_pageserver(task, env, server); });
+      [&](Task& task, Env& env) -> Status {
+        std::string owner = "pageserver-" + std::to_string(config->pageserver_id);
+        TRY_ASSIGN(auto store, open_object_store(task, env, *config, owner));
+        return pageserver::run_pageserver(task, env, server, store.get());
+      });
 }
 
 int compute_main(const Globals& globals, const std::string& endpoint) {

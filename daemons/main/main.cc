@@ -91,6 +91,15 @@ void add_cluster(CLI::App& app, Commands& all) {
           "Take all ports from here on (default: 50051, 64000, 9898, 5454…, 7676…, 55432…, or the next free "
           "ones). Ports below 32768 are not given to outgoing connections")
       ->check(CLI::Range(1024, 60000));
+  init->add_option("--object-store", all.init.object_store,
+                   "A folder (relative to the state folder), or s3://BUCKET[/PREFIX] with --s3-endpoint and "
+                   "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY in the environment, of later commands too")
+      ->capture_default_str();
+  init->add_option("--s3-endpoint", all.init.s3_endpoint,
+                   "Where the S3-compatible store is: http://HOST[:PORT]");
+  init->add_option("--s3-region", all.init.s3_region, "Its region (default: us-east-1)");
+  init->add_flag("--s3-no-conditional-put", all.init.no_conditional_put,
+                 "Take a store that ignores If-None-Match: then never run two pageservers at once");
   on(init, all, cli::init, all.init);
 
   CLI::App* start = app.add_subcommand(

@@ -6,6 +6,7 @@
 #include "core/proxy/proxy.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/daemons.h"
+#include "daemons/main/object_store.h"
 #include "daemons/posix/daemon.h"
 
 namespace argon::cli {
@@ -48,7 +49,8 @@ class ClusterEndpoints final : public proxy::Endpoints {
       return Error(Code::Unavailable, "it was stopped by its operator: `argon endpoint start " + name + "`");
     SpawnOptions options;
     options.argv = {self_path(), "--dir", config_.dir, "endpoint", "start", name};
-    options.environment = {{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}};
+    options.environment = s3_environment();
+    options.environment.insert({{"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}});
     options.err = ChildStream::pipe();
     TRY_ASSIGN(auto child, task.env().processes()->spawn(task, options));
     TRY_ASSIGN(std::string said, read_to_end(task, *child->err(), kSaidMax));

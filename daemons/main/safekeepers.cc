@@ -4,9 +4,9 @@
 
 #include "core/fiber/scope.h"
 #include "core/http/client.h"
-#include "core/objstore/local_store.h"
 #include "core/safekeeper/migration.h"
 #include "daemons/main/commands.h"
+#include "daemons/main/object_store.h"
 
 namespace argon::cli {
 namespace {
@@ -42,8 +42,7 @@ Result<nlohmann::json> creation_request(const Config& config, const TenantTimeli
 
 Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
                                             const TenantTimelineId& id) {
-  TRY_ASSIGN(auto store,
-             objstore::LocalStore::open(task, env.disk(), config.object_store_dir(), "argon-read"));
+  TRY_ASSIGN(auto store, open_object_store(task, env, config, "argon-read"));
   TRY_ASSIGN(auto decided, safekeeper::decided_members(task, *store, id));
   if (decided) return *decided;
   consensus::Configuration members;

@@ -8,10 +8,10 @@
 #include <algorithm>
 
 #include "core/http/client.h"
-#include "core/objstore/local_store.h"
 #include "core/safekeeper/migration.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/files.h"
+#include "daemons/main/object_store.h"
 #include "daemons/main/ports.h"
 #include "daemons/posix/daemon.h"
 
@@ -42,10 +42,9 @@ Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const T
     migration.nodes[NodeId(node.id)] = {member(node), node.listen_http};
   migration.target = std::move(target);
   migration.say = [&](const std::string& line) { session.say(name + ": " + line); };
-  // Between processes a folder's put-if-absent is not exact (core/objstore/local_store.h).
+  // Between processes put-if-absent is not exact in a folder, and in a bucket whose store ignores it.
   TRY_ASSIGN(posix::Fd lock, lock_folder(task, session.config(), "members.lock"));
-  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, session.env().disk(),
-                                                    session.config().object_store_dir(), "argon-members"));
+  TRY_ASSIGN(auto store, open_object_store(task, session.env(), session.config(), "argon-members"));
   Deadline deadline(task, timeout);
   TRY_ASSIGN(safekeeper::Migrated done,
              safekeeper::migrate(task, *store, migration).with("timeline " + name));

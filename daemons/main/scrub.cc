@@ -117,6 +117,13 @@ Status scrub_templates(Task& task, Disk& disk, const Config& config, ScrubReport
 Status scrub(Task& task, Env& env, const Globals& globals) {
   TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
   const Config& config = session.config();
+  if (config.s3)
+    return Error(
+        Code::Unsupported,
+        "`argon scrub` reads an object store that is a folder, and this cluster's is " + config.s3->bucket +
+            " at " + config.s3->endpoint +
+            ". Stop the cluster, copy what lies below the prefix into FOLDER/objects (keys are paths), and "
+            "scrub with path = \"FOLDER\" in [object_store]");
   ScrubReport report(session);
   ScrubbedTimelines known;
   TRY_ASSIGN(Deleted deleted, read_marks(task, env.disk(), config.object_store_dir()));

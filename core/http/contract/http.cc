@@ -82,6 +82,96 @@ CONTRACT(HttpServer, MetricsAndHeadAreServed) {
   });
 }
 
+class Zeros final : public http::BodySource {
+ public:
+  explicit Zeros(uint64_t size) : size_(size) {}
+  uint64_t size() const override { return size_; }
+  Status read(Task&, uint64_t, ByteSpan into) override {
+    std::ranges::fill(into, uint8_t{'0'});
+    return {};
+  }
+
+ private:
+  uint64_t size_;
+};
+
+CONTRACT(HttpServer, KeptConnectionsCarryManyRequests) {
+  return with_server(test, task, env, [&](const Address& at) -> Status {
+    int connected = 0;
+    auto connect = [&](Task& t) {
+      connected++;
+      return env.network().connect(t, at);
+    };
+    http::KeptConnections kept(connect, "a-name", Duration::seconds(10));
+    for (int i = 0; i < 3; i++) {
+      Zeros body(1);
+      TRY_ASSIGN(http::Response echoed,
+                 kept.fetch(task, {"POST", "/v1/echo", {}, "", "application/json", &body}, 1000));
+      EXPECT_EQ(echoed.status, 201);
+      EXPECT_EQ(echoed.body, "0\n");
+    }
+    TRY_ASSIGN(http::Response head, kept.fetch(task, {"HEAD", "/metrics", {}, "", "", nullptr}, 1000));
+    EXPECT_EQ(head.status, 200);
+    EXPECT_EQ(connected, 1);
+    EXPECT_EQ(kept.idle(), 1u);
+    // The server ends the connection; that is no reason for a GET to fail.
+    Zeros too_much(100'001);
+    TRY_ASSIGN(http::Response refused, kept.fetch(task, {"POST", "/v1/echo", {}, "", "", &too_much}, 1000));
+    EXPECT_EQ(refused.status, 413);
+    EXPECT_EQ(kept.idle(), 0u);
+    TRY_ASSIGN(http::Response metrics, kept.fetch(task, {"GET", "/metrics", {}, "", "", nullptr}, 10'000));
+    EXPECT_EQ(metrics.status, 200);
+    EXPECT_EQ(connected, 2);
+    return {};
+  });
+}
+
+// A server that answers a connection's first request, and then closes it: at once, or when the next one
+// comes.
+Status with_closing_server(Contract& test, Task& task, Env& env, bool at_once,
+                           const std::function<Status(http::KeptConnections&)>& use) {
+  TRY_ASSIGN(auto listener, env.network().listen(task, test.world().any_address()));
+  Scope scope(task);
+  scope.spawn("server", [&](Task& t) -> Status {
+    for (;;) {
+      auto stream = listener->accept(t);
+      if (!stream.ok()) return {};
+      Bytes request(4096);
+      TRY((*stream)->read(t, request));
+      TRY(write_all(t, **stream, as_bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")));
+      if (!at_once) ignore_result((*stream)->read(t, request));
+    }
+  });
+  http::KeptConnections kept([&](Task& t) { return env.network().connect(t, listener->address()); }, "h",
+                             Duration::seconds(10));
+  Status used = use(kept);
+  TRY(scope.stop(task));
+  return used;
+}
+
+CONTRACT(HttpServer, AConnectionThatWasClosedIsNotUsedAgain) {
+  return with_closing_server(test, task, env, true, [&](http::KeptConnections& kept) -> Status {
+    for (int i = 0; i < 3; i++) {
+      TRY_ASSIGN(http::Response put, kept.fetch(task, {"PUT", "/", {}, "x", "", nullptr}, 1000));
+      EXPECT_EQ(put.status, 200);
+      TRY(task.sleep(Duration::milliseconds(50)));
+    }
+    return {};
+  });
+}
+
+CONTRACT(HttpServer, OnlyAReadIsRepeatedWhereAKeptConnectionBreaks) {
+  return with_closing_server(test, task, env, false, [&](http::KeptConnections& kept) -> Status {
+    for (int i = 0; i < 2; i++) {
+      TRY_ASSIGN(http::Response got, kept.fetch(task, {"GET", "/", {}, "", "", nullptr}, 1000));
+      EXPECT_EQ(got.status, 200);
+    }
+    // Whether this one was done nobody knows.
+    EXPECT_EQ(outcome(kept.fetch(task, {"PUT", "/", {}, "x", "", nullptr}, 1000)), "disconnected");
+    return {};
+  });
+}
+
 CONTRACT(HttpServer, OneConnectionServesPipelinedRequests) {
   return with_server(test, task, env, [&](const Address& at) -> Status {
     TRY_ASSIGN(auto stream, env.network().connect(task, at));
