@@ -22,8 +22,7 @@ NAMES = ["attach.start", "attach.memory"]
 class Pageserver:
     def __init__(self, cluster):
         self.cluster = cluster
-        config = (cluster.dir / "state" / "argon.toml").read_text()
-        self.http = re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+        self.http = cluster.pageserver_http()
         self.pid_file = cluster.dir / "state" / "pageserver_1" / "pageserver.pid"
 
     def ask(self, method, path, body=None):

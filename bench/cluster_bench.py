@@ -36,6 +36,10 @@ class Cluster:
             raise RuntimeError(f"argon {' '.join(args)}: {result.stderr}")
         return result.stdout
 
+    def pageserver_http(self):
+        config = (self.dir / "state" / "argon.toml").read_text()
+        return re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+
     def timed_ms(self, *args):
         begin = time.monotonic()
         self.run(*args)
@@ -68,8 +72,7 @@ def fill(cluster, endpoint, megabytes):
 
 def settle(cluster):
     """Until the pageserver has all WAL and has it in the object store: what is measured is the branch alone."""
-    config = (cluster.dir / "state" / "argon.toml").read_text()
-    http = re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+    http = cluster.pageserver_http()
     endpoint = next(e for e in json.loads(cluster.run("--json", "endpoint", "list")) if e["endpoint"] == "main")
     timeline = f"http://{http}/v1/tenant/{endpoint['tenant_id']}/timeline/{endpoint['timeline_id']}"
     wanted = lsn(cluster.sql("main", "select pg_current_wal_flush_lsn()").strip())

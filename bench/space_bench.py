@@ -4,7 +4,6 @@ ARGON_BENCH_SPACE_SCALE, _SECONDS and _PITR (seconds) are what it is asked for a
 """
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,8 +20,7 @@ NAMES = ["space.object_store", "space.write_amplification"]
 class Watched:
     def __init__(self, cluster):
         self.cluster = cluster
-        config = (cluster.dir / "state" / "argon.toml").read_text()
-        self.http = re.search(r'\[pageserver\].*?listen_http = "([^"]+)"', config, re.S).group(1)
+        self.http = cluster.pageserver_http()
         self.endpoint = next(e for e in json.loads(cluster.run("--json", "endpoint", "list")) if e["endpoint"] == "main")
         self.store = cluster.dir / "state" / "object_store"
         self.written = 0

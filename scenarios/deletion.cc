@@ -17,6 +17,7 @@ constexpr Duration kEndLimit = Duration::seconds(240);
 // An object may be put so much later, and is looked for at intervals that double.
 constexpr Duration kLatest = Duration::seconds(31);
 constexpr Duration kQuiet = Duration::seconds(70);
+constexpr faults::Kind kLosses[] = {faults::Kind::UnsyncedDataLost, faults::Kind::UnsyncedNamesLost};
 
 class Operators {
  public:
@@ -193,7 +194,8 @@ class Operators {
   bool stopped_ = false;
 };
 
-// A part loses power soon after it may have marked something, while the rest of it goes.
+// A part loses power soon after it may have marked something, while the rest of it goes; with all that it has
+// not synced.
 void crash_one_that_deletes(Cluster& cluster) {
   Run& run = cluster.run();
   Random& random = run.random();
@@ -201,7 +203,9 @@ void crash_one_that_deletes(Cluster& cluster) {
   sim::Machine& part = random.chance({2, 3}) ? cluster.pageserver() : *parts[random.below(parts.size())];
   run.run_for(random.exponential(Duration::milliseconds(200)));
   if (run.failed() || !part.up()) return;
+  for (faults::Kind kind : kLosses) part.faults.begin(kind, 0);
   part.power_loss();
+  for (faults::Kind kind : kLosses) part.faults.end(kind);
   run.run_for(random.exponential(Duration::milliseconds(300)));
   if (!run.failed() && !part.up()) part.restart();
 }

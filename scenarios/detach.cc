@@ -19,11 +19,6 @@ std::string path_of(const Line& line) {
   return "/v1/tenant/" + to_string(line.id.tenant) + "/timeline/" + to_string(line.id.timeline);
 }
 
-// An order that does not depend on where they lie in memory.
-bool by_name(const Line* a, const Line* b) {
-  return a->name < b->name;
-}
-
 class Operators {
  public:
   explicit Operators(Cluster& cluster) : cluster_(cluster), run_(cluster.run()) {}
@@ -34,7 +29,7 @@ class Operators {
     if (line.parent == nullptr || !run_.may_operate()) return;
     // Nobody holds its branch point once it is a root.
     line.at_branch.reset();
-    asked_.insert(&line);
+    if (std::ranges::find(asked_, &line) == asked_.end()) asked_.push_back(&line);
     auto patience = Duration::milliseconds(static_cast<int64_t>(run_.random().log_uniform(20, 20'000)));
     cluster_.operators().spawn("detach", [this, &line, patience](Task& task) -> Status {
       Deadline deadline(task, patience);
@@ -49,7 +44,7 @@ class Operators {
         cluster_.operators(),
         [this](Task& task) -> Status {
           for (Line* line : asked_) {
-            while (!detached_.contains(line)) {
+            while (!is_detached(*line)) {
               Deadline deadline(task, Duration::seconds(30));
               TRY(ask(task, *line));
               TRY(task.sleep(Duration::milliseconds(300)));
@@ -87,7 +82,7 @@ class Operators {
   Status ask(Task& task, Line& line) {
     auto answer =
         http::fetch_json(task, cluster_.management(), "PUT", path_of(line) + "/detach_ancestor", nullptr);
-    if (answer.ok()) detached_.insert(&line);
+    if (answer.ok() && !is_detached(line)) detached_.push_back(&line);
     if (!answer.ok() && !answer.is(Code::Cancelled))
       Logger(task.env().log()).info("detach {}: {}", line.name, answer.error().to_string());
     return answer.is(Code::Cancelled) ? Status(answer.error()) : Status();
@@ -106,19 +101,19 @@ class Operators {
     }
   }
 
+  bool is_detached(const Line& line) const { return std::ranges::find(detached_, &line) != detached_.end(); }
   bool had_branches(const Line& line) const {
     return std::ranges::any_of(cluster_.lines(), [&](const auto& other) { return other->parent == &line; });
   }
   bool has_branches(const Line& line) const {
-    return std::ranges::any_of(cluster_.lines(), [&](const auto& other) {
-      return other->parent == &line && !detached_.contains(other.get());
-    });
+    return std::ranges::any_of(
+        cluster_.lines(), [&](const auto& other) { return other->parent == &line && !is_detached(*other); });
   }
 
   Cluster& cluster_;
   Run& run_;
-  std::set<Line*, decltype(by_name)*> asked_{by_name};
-  std::set<const Line*> detached_;
+  std::vector<Line*> asked_;
+  std::vector<const Line*> detached_;
 };
 
 void step(Cluster& cluster, Operators& operators, LeaseHolders& leases) {

@@ -86,8 +86,9 @@ Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, ObjectStore& s
     TRY_ASSIGN(objstore::Listing page, store.list(task, std::string(kTenants), after, objstore::kPageMax));
     for (const objstore::ObjectInfo& object : page.objects) {
       auto parts = split_tenant(object.key);
-      RemoteTenant known = parts && tenants.contains(parts->first) ? tenants[parts->first] : RemoteTenant();
-      if (parts && note_object(known, object.key, parts->second)) tenants[parts->first] = std::move(known);
+      if (!parts) continue;
+      auto [tenant, made] = tenants.try_emplace(parts->first);
+      if (!note_object(tenant->second, object.key, parts->second) && made) tenants.erase(tenant);
     }
     if (!page.next) return tenants;
     after = *page.next;

@@ -145,6 +145,7 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     t.address("listen_pg", config.pageserver_pg);
     t.address("listen_http", config.pageserver_http);
     t.number("layer_bytes_max", 0, INT64_MAX, config.pageserver_layer_bytes_max);
+    t.number("layer_in_use_s", 0, 24 * 3600, config.pageserver_layer_in_use);
     t.number("disk_free_min", 0, INT64_MAX, config.pageserver_disk_free_min);
   }
   read_object_store(root, config, status);

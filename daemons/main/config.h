@@ -50,6 +50,7 @@ struct Config {
   Address pageserver_pg;
   Address pageserver_http;
   uint64_t pageserver_layer_bytes_max = 0;       // 0: no bound
+  uint64_t pageserver_layer_in_use = 60;         // seconds
   uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
   std::vector<SafekeeperNode> safekeepers;
   std::string object_store = "object_store";  // a folder, unless there is s3

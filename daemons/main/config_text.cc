@@ -80,14 +80,17 @@ listen_pg = "{}"
 # Management, /v1/status and /metrics.
 listen_http = "{}"
 # Its disk is a cache of the object store. Layers that were read longest ago leave it (in bytes):
-# where they are more than this; 0 means no bound
+# where they are more than this; 0 means no bound,
 layer_bytes_max = {}
+# but for those that were read within so many seconds (at least as long as a read waits for its layers);
+layer_in_use_s = {}
 # where less than this is free.
 disk_free_min = {}
 )",
       config.postgres_bin, config.postgres_user, to_string(config.log_level), to_string(config.broker_listen),
       to_string(config.broker_http), config.pageserver_id, to_string(config.pageserver_pg),
-      to_string(config.pageserver_http), config.pageserver_layer_bytes_max, config.pageserver_disk_free_min);
+      to_string(config.pageserver_http), config.pageserver_layer_bytes_max, config.pageserver_layer_in_use,
+      config.pageserver_disk_free_min);
   for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(
 [object_store]

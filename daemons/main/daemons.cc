@@ -130,6 +130,7 @@ int pageserver_main(const Globals& globals) {
   server.listen_http = config->pageserver_http;
   server.broker = config->broker_listen;
   server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;
+  server.eviction.in_use = Duration::seconds(config->pageserver_layer_in_use);
   server.eviction.disk_free_min = config->pageserver_disk_free_min;
   server.redo_process.server = config->postgres_bin + "/postgres";
   if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;

@@ -68,7 +68,8 @@ def small_disk(c):
 
     # The bound of the configuration does the same by itself.
     config = c.dir / "argon.toml"
-    config.write_text(re.sub(r"layer_bytes_max = \d+", "layer_bytes_max = 1", config.read_text()))
+    text = re.sub(r"layer_bytes_max = \d+", "layer_bytes_max = 1", config.read_text())
+    config.write_text(re.sub(r"layer_in_use_s = \d+", "layer_in_use_s = 1", text))
     c.argon("stop")
     c.argon("start")
     c.argon("endpoint", "start", "before")
