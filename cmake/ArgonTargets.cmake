@@ -8,21 +8,36 @@
 # argon_fuzz(NAME SOURCES ... [DEPS ...])
 #   A libFuzzer target fuzz_NAME (only with ARGON_FUZZ), and the test fuzz.NAME, which runs it for
 #   ARGON_FUZZ_SECONDS over the corpus kept in the build tree, beginning with fuzz/corpus/NAME.
-
 # argon_cold(NAME)
 #   What it does by itself need not be quick: tests, commands, reports. That it is built quickly counts more.
+# argon_test_code(NAME)
+#   Cold, and no code that a fuzz target should reach: its coverage is not told to the fuzzer.
+# argon_separate(NAME)
+#   Its files are compiled one by one, as those of a library are that name their private parts alike, where a
+#   build else joins a library's files (CMAKE_UNITY_BUILD).
 
 include(GoogleTest)
 
+function(argon_separate name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+endfunction()
+
 function(argon_cold name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+endfunction()
+
+function(argon_test_code name)
+  argon_cold(${name})
+  if(ARGON_FUZZ)
+    target_compile_options(${name} PRIVATE -fno-sanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 function(argon_test name)
   cmake_parse_arguments(T "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE ${T_DEPS} argon_test_main)
-  argon_cold(${name})
+  argon_test_code(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${name} TEST_PREFIX "${name}." TEST_FILTER "-*BadInput*" DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT 300)

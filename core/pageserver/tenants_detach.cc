@@ -8,7 +8,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr Duration kUseAgain = Duration::milliseconds(50);
+constexpr Duration kLookAgain = Duration::milliseconds(50);
 
 bool descends_from(const Timeline& timeline, const TenantTimelineId& id) {
   for (const Timeline* at = &timeline; at != nullptr; at = at->ancestor().get())
@@ -35,7 +35,7 @@ Result<std::shared_ptr<Timeline>> Tenants::detach_ancestor(Task& task, const Ten
   }
   while (pending_.contains(id)) {
     TRY(attach_pending(task));
-    if (pending_.contains(id)) TRY(task.sleep(kUseAgain));
+    if (pending_.contains(id)) TRY(task.sleep(kLookAgain));
   }
   TRY_ASSIGN(std::shared_ptr<Timeline> loaded, find(id));
   TRY(loaded->settle(task));

@@ -9,7 +9,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr std::string_view kMagic = "ARGINDEX";
+constexpr std::string_view kIndexMagic = "ARGINDEX";
 constexpr uint32_t kVersion = 2;
 constexpr uint32_t kWithoutRetained = 1;  // the version before
 constexpr size_t kHeader = 16;
@@ -48,7 +48,7 @@ Status get_retained(Reader& in, TimelineIndex& index) {
 Bytes encode_index(const TimelineIndex& index) {
   Bytes bytes;
   Writer out(bytes);
-  out.bytes(as_bytes(kMagic)).le(kVersion).le(uint32_t{0});
+  out.bytes(as_bytes(kIndexMagic)).le(kVersion).le(uint32_t{0});
   out.bytes(index.id.tenant.bytes).bytes(index.id.timeline.bytes);
   out.le(index.generation.value).le(index.sequence).le(index.server_version);
   out.u8(index.ancestor ? 1 : 0).bytes(index.ancestor.value_or(TimelineId{}).bytes);
@@ -72,7 +72,7 @@ Result<TimelineIndex> decode_index(ByteView bytes, std::string_view where) {
   auto corrupt = [&](const char* what) {
     return Error(Code::Corrupt, "index " + std::string(where) + ": " + what);
   };
-  if (bytes.size() < kHeader || as_text(bytes.first(8)) != kMagic)
+  if (bytes.size() < kHeader || as_text(bytes.first(8)) != kIndexMagic)
     return corrupt("not an index (wrong magic)");
   auto version = load_le<uint32_t>(bytes.data() + 8);
   if (version != kVersion && version != kWithoutRetained)

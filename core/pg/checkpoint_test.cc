@@ -14,11 +14,11 @@
 namespace argon::pg {
 namespace {
 
-constexpr WalIdentity kIdentity{0x1122334455667788, 1};
+constexpr WalIdentity kSystem{0x1122334455667788, 1};
 
 class Tracker : public testing::Test {
  protected:
-  Tracker() : tracker(control()), writer(kIdentity, Lsn(kWalSegmentSize), Lsn(8)) {}
+  Tracker() : tracker(control()), writer(kSystem, Lsn(kWalSegmentSize), Lsn(8)) {}
   static ControlFile control() {
     ControlFile c;
     c.checkpoint.next_xid = 724;
@@ -229,14 +229,14 @@ TEST(FabricatedCheckpoint, DecodesAndLiesInItsSegmentsAtEveryPosition) {
   for (uint64_t boundary : {kWalSegmentSize * 3, kWalSegmentSize * 3 + kWalBlockSize * 5}) {
     for (uint64_t s = boundary - 136; s <= boundary + 64; s += 8) {
       Lsn at(s);
-      auto made = fabricate_checkpoint(kIdentity, tracked, at, Lsn(s - 200));
+      auto made = fabricate_checkpoint(kSystem, tracked, at, Lsn(s - 200));
       if (page_offset(at) != 0 && !is_record_position(at)) {
         EXPECT_TRUE(made.is(Code::Invalid));
         continue;
       }
       ASSERT_TRUE(made.ok()) << made.error().to_string();
       EXPECT_EQ(made->end, made->stream_begin + made->wal.size());
-      WalStreamDecoder decoder(at, kIdentity, Lsn(s - 200));
+      WalStreamDecoder decoder(at, kSystem, Lsn(s - 200));
       decoder.feed(made->wal);
       DecodedRecord record;
       auto found = decoder.next(record);
@@ -247,7 +247,7 @@ TEST(FabricatedCheckpoint, DecodesAndLiesInItsSegmentsAtEveryPosition) {
       EXPECT_EQ(body->redo, made->record);
       EXPECT_EQ(body->oldest_active_xid, 0u);
       EXPECT_EQ(body->next_xid, 777u);
-      auto files = made->segments(kIdentity);
+      auto files = made->segments(kSystem);
       bool straddles = segment_number(at) != segment_number(made->end - 1);
       ASSERT_EQ(files.size(), straddles ? 2u : 1u);
       Bytes all = files[0].bytes();
@@ -255,19 +255,19 @@ TEST(FabricatedCheckpoint, DecodesAndLiesInItsSegmentsAtEveryPosition) {
       uint64_t offset = segment_offset(at);
       EXPECT_TRUE(
           std::equal(made->wal.begin(), made->wal.end(), all.begin() + static_cast<ptrdiff_t>(offset)));
-      EXPECT_TRUE(read_page_header(all, segment_start(at), kIdentity).ok());
+      EXPECT_TRUE(read_page_header(all, segment_start(at), kSystem).ok());
       auto own_page = ByteView(all).subspan(segment_offset(page_start(at)));
-      EXPECT_TRUE(read_page_header(own_page, page_start(at), kIdentity).ok());
+      EXPECT_TRUE(read_page_header(own_page, page_start(at), kSystem).ok());
       EXPECT_EQ(files[0].name, segment_file_name(segment_number(at)));
     }
   }
 }
 
 TEST(FabricatedCheckpoint, ImpossiblePositionsAreRefused) {
-  EXPECT_TRUE(fabricate_checkpoint(kIdentity, {}, Lsn(0), Lsn(0)).is(Code::Invalid));
-  EXPECT_TRUE(fabricate_checkpoint(kIdentity, {}, Lsn(kWalSegmentSize + 44), Lsn(0)).is(Code::Invalid));
+  EXPECT_TRUE(fabricate_checkpoint(kSystem, {}, Lsn(0), Lsn(0)).is(Code::Invalid));
+  EXPECT_TRUE(fabricate_checkpoint(kSystem, {}, Lsn(kWalSegmentSize + 44), Lsn(0)).is(Code::Invalid));
   EXPECT_TRUE(
-      fabricate_checkpoint(kIdentity, {}, Lsn(kWalSegmentSize), Lsn(kWalSegmentSize)).is(Code::Invalid));
+      fabricate_checkpoint(kSystem, {}, Lsn(kWalSegmentSize), Lsn(kWalSegmentSize)).is(Code::Invalid));
 }
 
 }  // namespace

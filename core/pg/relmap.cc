@@ -7,7 +7,7 @@ namespace argon::pg {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x592717;
+constexpr uint32_t kRelmapMagic = 0x592717;
 constexpr size_t kMaxEntries = 62;
 constexpr size_t kCrcOffset = 8 + kMaxEntries * 8;
 
@@ -23,7 +23,7 @@ Bytes encode_relmap(const RelMap& map) {
   CHECK(map.entries.size() <= kMaxEntries);
   Bytes out;
   Writer w(out);
-  w.le(kMagic).le(static_cast<uint32_t>(map.entries.size()));
+  w.le(kRelmapMagic).le(static_cast<uint32_t>(map.entries.size()));
   for (const RelMap::Entry& entry : map.entries) w.le(entry.catalog).le(entry.file);
   w.zeros(kCrcOffset - out.size());
   w.le(crc32c(out)).zeros(kRelMapSize - kCrcOffset - 4);
@@ -34,7 +34,7 @@ Result<RelMap> decode_relmap(ByteView file) {
   auto bad = [](const char* what) { return Error(Code::Corrupt, std::string("pg_filenode.map: ") + what); };
   if (file.size() != kRelMapSize) return bad("it is not 512 bytes long");
   Reader in(file);
-  if (in.le<uint32_t>() != kMagic) return bad("wrong magic");
+  if (in.le<uint32_t>() != kRelmapMagic) return bad("wrong magic");
   auto count = in.le<uint32_t>();
   if (count > kMaxEntries) return bad("more than 62 entries");
   if (load_le<uint32_t>(file.data() + kCrcOffset) != crc32c(file.first(kCrcOffset)))

@@ -11,7 +11,7 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr uint64_t kSegmentsAtOnce = 4;  // per look; the next look goes on
+constexpr uint64_t kSegmentsPerLook = 4;  // the next look goes on
 
 }  // namespace
 
@@ -32,7 +32,7 @@ Status Timeline::advance_chain(Task& task) {
   std::shared_ptr<WalStorage> storage = storage_;
   ChainLink from = control_.chain.back();
   Lsn to = std::min(pg::segment_start(acceptor_->commit()),
-                    pg::segment_start(from.at) + kSegmentsAtOnce * pg::kWalSegmentSize);
+                    pg::segment_start(from.at) + kSegmentsPerLook * pg::kWalSegmentSize);
   auto links = extend_chain(task, from, to,
                             [&](Task& t, Lsn at, ByteSpan into) { return storage->read(t, at, into); });
   // The control file may have been read again meanwhile.

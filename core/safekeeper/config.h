@@ -11,6 +11,8 @@
 
 namespace argon::safekeeper {
 
+constexpr Duration kStoreTimeout = Duration::seconds(30);  // of one request to the object store
+
 struct SafekeeperConfig {
   NodeId id;                      // not 0, unique in the cluster
   std::string data_dir;           // made where it does not exist

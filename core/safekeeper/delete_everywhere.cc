@@ -9,7 +9,7 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr Duration kAnswerTimeout = Duration::seconds(10);
+constexpr Duration kDeletionTimeout = Duration::seconds(10);
 
 class Deleter {
  public:
@@ -38,7 +38,7 @@ class Deleter {
   }
 
   Result<http::Response> call(const Address& http) {
-    Deadline deadline(task_, kAnswerTimeout);
+    Deadline deadline(task_, kDeletionTimeout);
     std::string target = "/v1/tenant/" + to_string(request_.what.tenant);
     if (request_.what.timeline) target += "/timeline/" + to_string(*request_.what.timeline);
     return http::fetch(task_, http, {"DELETE", target, {}, "", "application/json"});

@@ -14,7 +14,6 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr Duration kStoreTimeout = Duration::seconds(30);
 constexpr Duration kFirstLook = Duration::seconds(1);
 constexpr Duration kLastLook = Duration::seconds(64);
 

@@ -11,7 +11,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr Duration kAnswerTimeout = Duration::seconds(5);
+constexpr Duration kDonorTimeout = Duration::seconds(5);
 constexpr Duration kChainTimeout = Duration::seconds(10);
 constexpr Duration kWalTimeout = Duration::seconds(10);  // without any WAL
 
@@ -68,7 +68,7 @@ std::string timeline_path(const TenantTimelineId& id) {
 }
 
 Result<Donor> ask_donor(Task& task, const Address& http, const TenantTimelineId& id) {
-  Deadline deadline(task, kAnswerTimeout);
+  Deadline deadline(task, kDonorTimeout);
   TRY_ASSIGN(json status, http::fetch_json(task, http, "GET", timeline_path(id), nullptr));
   return parse_donor(http, id, status).with(to_string(http));
 }
@@ -93,7 +93,7 @@ Status compare_chains(Task& task, const Address& http, const TenantTimelineId& i
 }
 
 Result<DonorStream> DonorStream::open(Task& task, const Donor& donor, Lsn from) {
-  Deadline deadline(task, kAnswerTimeout);
+  Deadline deadline(task, kDonorTimeout);
   const TenantTimelineId& id = donor.control.id;
   TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
              wire::PgClient::connect(

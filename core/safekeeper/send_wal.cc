@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kChunk = 128 * 1024;
 constexpr uint64_t kLittle = 13;
-constexpr Duration kSendTimeout = Duration::seconds(60);
+constexpr Duration kReceiverTimeout = Duration::seconds(60);
 constexpr uint32_t kInt4 = 23;
 // After a cut in the middle of reading by term, until new WAL is flushed beyond the old end.
 constexpr Duration kCutPause = Duration::milliseconds(50);
@@ -52,7 +52,7 @@ Lsn chunk_end(Lsn from, Lsn limit) {
 // that a reader may ask for.
 Status flush_whole(Task& task, wire::PgServer& server) {
   Shield shield(task);
-  Deadline deadline(task, kSendTimeout);
+  Deadline deadline(task, kReceiverTimeout);
   return server.flush(task);
 }
 

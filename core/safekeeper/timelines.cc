@@ -9,7 +9,6 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr Duration kStoreTimeout = Duration::seconds(30);
 // After each timeline that is looked at in the background, so that others are served meanwhile.
 constexpr Duration kLookPause = Duration::milliseconds(2);
 

@@ -16,7 +16,6 @@
 namespace argon::safekeeper {
 namespace {
 
-constexpr Duration kStoreTimeout = Duration::seconds(30);
 constexpr size_t kProofChunk = 64 * 1024;
 constexpr int kSegmentsAtOnce = 4;  // per look; the next look goes on
 

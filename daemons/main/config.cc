@@ -67,14 +67,6 @@ class TableReader {
       out.push_back(*value);
     }
   }
-  void flag(const std::string& key, bool& out) {
-    const toml::node* node = find(key);
-    if (node == nullptr) return;
-    if (auto value = node->value_exact<bool>())
-      out = *value;
-    else
-      fail(key, "is neither true nor false");
-  }
   bool has(const std::string& key) const { return table_.contains(key); }
   void fail(const std::string& key, const std::string& why) {
     if (status_.ok()) status_ = Error(Code::Invalid, name_ + "." + key + " " + why);

@@ -15,7 +15,7 @@ namespace argon::pg::redo {
 namespace {
 
 using PageBytes = std::array<uint8_t, kBlockSize>;
-constexpr RelFileNode kRel{1663, 5, 16384};
+constexpr RelFileNode kTable{1663, 5, 16384};
 
 rc::Gen<std::vector<Xid>> xids_of_one_page(uint32_t per_page) {
   return rc::gen::exec([per_page] {
@@ -175,12 +175,12 @@ TEST(Effects, UpdateClearsTheMapOfBothPages) {
   RecordBuilder b(Rmgr::Heap, 0x20, 733);
   Bytes main(14, 0);
   main[7] = 3;  // old and new page were all-visible
-  b.main(main).block(0, {kRel, Fork::Main}, 40000).data(as_bytes("x")).block(1, {kRel, Fork::Main}, 9);
+  b.main(main).block(0, {kTable, Fork::Main}, 40000).data(as_bytes("x")).block(1, {kTable, Fork::Main}, 9);
   auto clears = effects_of(b).all<BlockMutation>();
   ASSERT_EQ(clears.size(), 2u);
-  EXPECT_EQ(clears[0].block, (BlockTag{{kRel, Fork::Vm}, 0}));
+  EXPECT_EQ(clears[0].block, (BlockTag{{kTable, Fork::Vm}, 0}));
   EXPECT_EQ(std::get<ClearVisibilityMapFlags>(clears[0].mutation), (ClearVisibilityMapFlags{9, 3}));
-  EXPECT_EQ(clears[1].block, (BlockTag{{kRel, Fork::Vm}, 1}));
+  EXPECT_EQ(clears[1].block, (BlockTag{{kTable, Fork::Vm}, 1}));
   EXPECT_EQ(std::get<ClearVisibilityMapFlags>(clears[1].mutation), (ClearVisibilityMapFlags{40000, 3}));
 }
 
@@ -188,7 +188,7 @@ TEST(Effects, LockClearsOnlyAllFrozen) {
   RecordBuilder b(Rmgr::Heap, 0x60, 733);
   Bytes main(8, 0);
   main[7] = 1;
-  b.main(main).block(0, {kRel, Fork::Main}, 5);
+  b.main(main).block(0, {kTable, Fork::Main}, 5);
   auto clears = effects_of(b).all<BlockMutation>();
   ASSERT_EQ(clears.size(), 1u);
   EXPECT_EQ(std::get<ClearVisibilityMapFlags>(clears[0].mutation).flags, kVmAllFrozen);
@@ -207,7 +207,7 @@ Bytes commit_main(std::vector<Xid> subxids, std::vector<RelFileNode> dropped) {
 
 TEST(Effects, CommitSetsEveryXidOnItsPageAndDropsRelations) {
   RecordBuilder b(Rmgr::Xact, 0x80, kXidsPerClogPage - 1);
-  b.main(commit_main({kXidsPerClogPage, kXidsPerClogPage + 7}, {kRel}));
+  b.main(commit_main({kXidsPerClogPage, kXidsPerClogPage + 7}, {kTable}));
   Effects e =
       effects_of(b, {.data_checksums = false, .wal_log_hints = false, .track_commit_timestamp = true});
   std::vector<Xid> committed;
@@ -224,12 +224,12 @@ TEST(Effects, CommitSetsEveryXidOnItsPageAndDropsRelations) {
   EXPECT_EQ(committed, (std::vector<Xid>{kXidsPerClogPage - 1, kXidsPerClogPage, kXidsPerClogPage + 7}));
   EXPECT_EQ(stamped, committed);
   ASSERT_EQ(e.all<RelationDrop>().size(), 1u);
-  EXPECT_EQ(e.all<RelationDrop>()[0].rel, kRel);
+  EXPECT_EQ(e.all<RelationDrop>()[0].rel, kTable);
   EXPECT_EQ(e.all<NextXidPast>().at(0).xid, kXidsPerClogPage + 7);
 }
 
 TEST(Effects, CutTransactionRecordIsCorrupt) {
-  Bytes main = commit_main({5}, {kRel});
+  Bytes main = commit_main({5}, {kTable});
   main.pop_back();
   RecordBuilder b(Rmgr::Xact, 0x80, 4);
   b.main(main);
@@ -261,7 +261,7 @@ TEST(Effects, MultixactOnAPagesEndOpensTheNextPage) {
 Effects truncate_to(BlockNumber blocks) {
   RecordBuilder b(Rmgr::Smgr, 0x20);
   Bytes main;
-  Writer(main).le(blocks).le(kRel.spc).le(kRel.db).le(kRel.rel).le<uint32_t>(7);
+  Writer(main).le(blocks).le(kTable.spc).le(kTable.db).le(kTable.rel).le<uint32_t>(7);
   return effects_of(b.main(main));
 }
 
