@@ -16,6 +16,7 @@ TLS = FIBER | {"core/tls"}
 HTTP = WIRE | {"core/http"}
 PG = WIRE | {"core/pg"}
 OBJSTORE = WIRE | {"core/objstore", "core/http"}
+S3 = OBJSTORE | {"core/tls"}
 CONSENSUS = WIRE | {"core/consensus"}
 DAEMON_BASE = PG | OBJSTORE | CONSENSUS | HTTP | {"core/rpc"}
 CORE = DAEMON_BASE | {"core/redo_process", "core/broker", "core/safekeeper", "core/pageserver", "core/compute", "core/tls", "core/proxy"}
@@ -32,7 +33,7 @@ ALLOWED = {
     "core/pg": BASE,
     "core/pg/redo": BASE | {"core/pg"},
     "core/redo_process": PG,
-    "core/objstore": OBJSTORE,
+    "core/objstore": S3,
     "core/consensus": BASE | {"core/wire"},
     "core/broker": DAEMON_BASE,
     "core/safekeeper": DAEMON_BASE | {"core/broker"},

@@ -12,6 +12,7 @@
 #include "core/pageserver/pageserver.h"
 #include "core/pageserver/timeline_index.h"
 #include "core/safekeeper/safekeeper.h"
+#include "core/tls/testing/certificate.h"
 #include "core/wire/pg_wire.h"
 #include "scenarios/draw.h"
 #include "scenarios/oracle_local_layers.h"
@@ -28,6 +29,7 @@ constexpr uint64_t kS3WalPartBytes = 8 << 20;
 constexpr const char* kS3Bucket = "argon";
 constexpr const char* kS3Region = "us-east-1";
 const objstore::S3Credentials kS3Keys{"access", "secret", ""};
+constexpr const char* kS3Name = "s3.proxy.test";  // as the test certificate has it
 constexpr const char* kDataDirectory = "/initdb";
 // Long enough for timelines to be busy, short enough for them to sleep while a compute is away.
 constexpr Duration kSleepAfter = Duration::seconds(2);
@@ -64,6 +66,7 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
     s3_patience_ = milliseconds(knob, 1000, 10'000) + store_latency_ * 12;
     s3_part_bytes_ = knob.log_uniform(128 << 10, 8 << 20);
     s3_page_max_ = knob.log_uniform(20, objstore::kPageMax);
+    s3_encrypted_ = random.fork("s3 by TLS").chance({1, 2});
   }
   if (knobs_.gc) {
     Random knob = random.fork("gc");
@@ -98,7 +101,13 @@ void Cluster::add_s3() {
     auto serve = [&](Task& t, uint16_t port, sim::Bucket& bucket) -> Status {
       TRY_ASSIGN(auto listener, env.network().listen(t, Address::tcp("0.0.0.0", port)));
       sim::BucketStore store(bucket, store_latency_);
-      objstore::S3Server server(env, store, {kS3Bucket, kS3Region, kS3Keys, false, s3_page_max_});
+      objstore::S3ServerConfig config{kS3Bucket, kS3Region, kS3Keys, false, s3_page_max_};
+      if (s3_encrypted_) {
+        TRY_ASSIGN(config.tls, tls::Context::server(std::make_shared<tls::Library>(env),
+                                                    as_bytes(tls::testing::kCertificate),
+                                                    as_bytes(tls::testing::kKey), "http/1.1"));
+      }
+      objstore::S3Server server(env, store, std::move(config));
       return server.serve(t, *listener);
     };
     Scope scope(task);
@@ -112,13 +121,16 @@ std::unique_ptr<objstore::ObjectStore> Cluster::way_to(Env& env, sim::Bucket& bu
   if (!knobs_.s3) return std::make_unique<sim::BucketStore>(bucket, store_latency_);
   bool wal = &bucket == wal_backups_.front().get();
   objstore::S3Config config;
-  config.endpoint = "http://s3:" + std::to_string(wal ? kS3Port + 1 : kS3Port);
+  Address address = Address::tcp("s3", wal ? kS3Port + 1 : kS3Port);
+  config.endpoint = s3_encrypted_ ? std::string("https://") + kS3Name : "http://s3";
+  config.authorities = tls::testing::kAuthority;
   config.bucket = kS3Bucket;
   config.region = kS3Region;
   config.credentials = kS3Keys;
   config.patience = s3_patience_;
   config.part_bytes = wal ? kS3WalPartBytes : s3_part_bytes_;
-  auto opened = objstore::S3Store::open(env, std::move(config));
+  auto connect = [address](Task& task) { return task.env().network().connect(task, address); };
+  auto opened = objstore::S3Store::open(env, std::move(config), connect);
   CHECK(opened.ok(), opened.error().to_string());
   return *std::move(opened);
 }

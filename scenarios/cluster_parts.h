@@ -143,6 +143,7 @@ class Cluster {
   Duration s3_patience_;
   uint64_t s3_part_bytes_ = 0;
   size_t s3_page_max_ = 0;
+  bool s3_encrypted_ = false;
   std::optional<GcKnobs> gc_;
   sim::Bucket layers_;
   std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;

@@ -6,6 +6,7 @@
 #include "core/fiber/scope.h"
 #include "core/objstore/model/s3_server.h"
 #include "core/objstore/s3_store.h"
+#include "core/tls/testing/certificate.h"
 #include "sim/bucket.h"
 #include "sim/machine.h"
 
@@ -43,8 +44,13 @@ class S3 : public testing::Test {
   }
   ~S3() override { server_machine_.power_loss(); }
 
-  void serve(S3ServerConfig config = {"bucket", "us-east-1", kKeys}) {
-    server_machine_.boot([this, config](Task& task, Env& env) -> Status {
+  void serve(S3ServerConfig config = {"bucket", "us-east-1", kKeys}, bool encrypted = false) {
+    server_machine_.boot([this, config, encrypted](Task& task, Env& env) mutable -> Status {
+      if (encrypted) {
+        TRY_ASSIGN(config.tls, tls::Context::server(std::make_shared<tls::Library>(env),
+                                                    as_bytes(tls::testing::kCertificate),
+                                                    as_bytes(tls::testing::kKey), "http/1.1"));
+      }
       BucketStore store(bucket_, 1_ms);
       S3Server server(env, store, config);
       server_ = &server;
@@ -53,9 +59,11 @@ class S3 : public testing::Test {
     });
     world_.run_for(10_ms);
   }
+  // Whatever the endpoint's name, the machine is the same.
   Status use(const Use& use) {
     return world_.run(client_, [&](Task& task) -> Status {
-      TRY_ASSIGN(auto store, S3Store::open(task.env(), config_));
+      auto connect = [](Task& t) { return t.env().network().connect(t, Address::tcp("s3", 9000)); };
+      TRY_ASSIGN(auto store, S3Store::open(task.env(), config_, connect));
       return use(task, *store);
     });
   }
@@ -220,14 +228,45 @@ TEST_F(S3, WrongConfigurationsAreSaid) {
   };
   EXPECT_EQ(open([](S3Config&) {}), "ok");
   EXPECT_EQ(open([](S3Config& c) { c.endpoint = "http://s3"; }), "ok");
-  EXPECT_NE(open([](S3Config& c) { c.endpoint = "https://s3"; }).find("https:// is not supported yet"),
+  EXPECT_NE(open([](S3Config& c) { c.endpoint = "https://s3"; }).find("the authorities that may vouch for"),
             std::string::npos);
-  for (const char* bad : {"", "s3:9000", "http://", "http://s3/path", "http://user@s3", "http://s3:x"})
-    EXPECT_NE(open([bad](S3Config& c) { c.endpoint = bad; }).find("expected http://"), std::string::npos)
+  for (const char* bad :
+       {"", "s3:9000", "http://", "http://s3/path", "http://user@s3", "http://s3:x", "https://"})
+    EXPECT_NE(open([bad](S3Config& c) { c.endpoint = bad; }).find("expected http[s]://"), std::string::npos)
         << bad;
   EXPECT_NE(open([](S3Config& c) { c.bucket = "a/b"; }).find("not a bucket's name"), std::string::npos);
   EXPECT_NE(open([](S3Config& c) { c.prefix = "/x"; }).find("the prefix"), std::string::npos);
   EXPECT_NE(open([](S3Config& c) { c.credentials.secret_key = ""; }).find("credentials"), std::string::npos);
+}
+
+TEST_F(S3, TlsIsWithTheServerThatWasMeant) {
+  serve({"bucket", "us-east-1", kKeys}, true);
+  config_.authorities = tls::testing::kAuthority;
+  config_.endpoint = "https://localhost:9000";
+  EXPECT_EQ(outcome(put("a", std::string(250'000, 'x'))), "ok");
+  EXPECT_EQ(held("a").size(), 250'000u);
+
+  auto why = [&] {
+    Status failed = put("b", "x");
+    EXPECT_EQ(outcome(failed), "unavailable");
+    return failed.ok() ? "ok" : failed.error().message();
+  };
+  config_.endpoint = "https://another.test:9000";
+  EXPECT_NE(why().find("hostname mismatch"), std::string::npos) << why();
+  config_.endpoint = "https://10.0.0.1:9000";
+  EXPECT_NE(why().find("IP address mismatch"), std::string::npos) << why();
+  config_.endpoint = "https://localhost:9000";
+  config_.authorities = tls::testing::kOtherAuthority;
+  EXPECT_NE(why().find("unable to get local issuer certificate"), std::string::npos) << why();
+  EXPECT_EQ(held("b"), "nothing");
+}
+
+TEST_F(S3, AServerWithoutTlsIsUnavailableByHttps) {
+  serve();
+  config_.authorities = tls::testing::kAuthority;
+  config_.endpoint = "https://localhost:9000";
+  EXPECT_EQ(outcome(put("a", "x")), "unavailable");
+  EXPECT_EQ(held("a"), "nothing");
 }
 
 TEST_F(S3, AWrongKeyOrBucketIsNoAbsentObject) {

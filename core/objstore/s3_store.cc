@@ -3,6 +3,7 @@
 #include "core/base/ids.h"
 #include "core/objstore/s3_call.h"
 #include "core/objstore/s3_xml.h"
+#include "core/tls/stream.h"
 
 namespace argon::objstore {
 namespace {
@@ -11,8 +12,12 @@ constexpr std::string_view kHttp = "http://";
 constexpr std::string_view kHttps = "https://";
 constexpr size_t kObjectMax = 1u << 30;  // that a get gives at once
 
+constexpr const char* kForm = "expected http[s]://HOST or http[s]://HOST:PORT, and nothing behind it";
+
 struct Endpoint {
+  bool encrypted = false;
   std::string host;  // as the header Host has it
+  std::string name;  // as a certificate has it
   Address address;
 };
 
@@ -20,19 +25,33 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   auto bad = [text](const std::string& why) {
     return Error(Code::Invalid, "the S3 endpoint \"" + std::string(text) + "\": " + why);
   };
-  if (text.starts_with(kHttps))
-    return Error(Code::Unsupported, "the S3 endpoint \"" + std::string(text) +
-                                        "\": https:// is not supported yet, only http://");
-  if (!text.starts_with(kHttp)) return bad("expected http://HOST or http://HOST:PORT");
-  std::string host(text.substr(kHttp.size()));
+  bool encrypted = text.starts_with(kHttps);
+  if (!encrypted && !text.starts_with(kHttp)) return bad(kForm);
+  std::string host(text.substr(encrypted ? kHttps.size() : kHttp.size()));
   if (host.ends_with('/')) host.pop_back();
-  if (host.empty() || host.find_first_of("/?#@\"\\ ") != std::string::npos)
-    return bad("expected http://HOST or http://HOST:PORT, and nothing behind it");
+  if (host.empty() || host.find_first_of("/?#@\"\\ ") != std::string::npos) return bad(kForm);
   size_t colon = host.rfind(':');
   bool has_port = colon != std::string::npos && host.find(']', colon) == std::string::npos;
-  Result<Address> address = parse_address(has_port ? host : host + ":80");
-  if (!address.ok() || address->is_unix()) return bad("expected http://HOST or http://HOST:PORT");
-  return Endpoint{host, *address};
+  Result<Address> address = parse_address(has_port ? host : host + (encrypted ? ":443" : ":80"));
+  if (!address.ok() || address->is_unix()) return bad(kForm);
+  std::string name = has_port ? host.substr(0, colon) : host;
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  return Endpoint{encrypted, host, name, *address};
+}
+
+// TLS over what `connect` makes. Invalid: there is no authority to believe.
+Result<http::Connect> encrypt(Env& env, const S3Config& config, std::string name, http::Connect connect) {
+  auto context =
+      tls::Context::client(std::make_shared<tls::Library>(env), as_bytes(config.authorities), "http/1.1");
+  if (!context.ok())
+    return Error(Code::Invalid,
+                 "the authorities that may vouch for " + config.endpoint + ": " + context.error().message());
+  return http::Connect([context = *context, name = std::move(name),
+                        connect = std::move(connect)](Task& task) -> Result<std::unique_ptr<Stream>> {
+    TRY_ASSIGN(auto stream, connect(task));
+    TRY_ASSIGN(auto encrypted, tls::TlsStream::connect(task, context, std::move(stream), name));
+    return std::unique_ptr<Stream>(std::move(encrypted));
+  });
 }
 
 Status check_config(const S3Config& config) {
@@ -77,6 +96,9 @@ Result<std::unique_ptr<S3Store>> S3Store::open(Env& env, S3Config config, http::
   TRY_ASSIGN(Endpoint endpoint, parse_endpoint(config.endpoint));
   if (!connect)
     connect = [&env, address = endpoint.address](Task& task) { return env.network().connect(task, address); };
+  if (endpoint.encrypted) {
+    TRY_ASSIGN(connect, encrypt(env, config, endpoint.name, std::move(connect)));
+  }
   return std::unique_ptr<S3Store>(
       new S3Store(env, std::move(config), std::move(endpoint.host), std::move(connect)));
 }

@@ -24,11 +24,12 @@
 namespace argon::objstore {
 
 struct S3Config {
-  std::string endpoint;  // "http://HOST[:PORT]"
+  std::string endpoint;  // "http[s]://HOST[:PORT]"
   std::string bucket;
   std::string prefix;  // of all keys; "a/b", or empty: the whole bucket
   std::string region = "us-east-1";
   S3Credentials credentials;
+  std::string authorities;                    // PEM: who may vouch for an https:// endpoint; else nobody does
   bool conditional_put = true;                // IfAbsent by If-None-Match
   uint64_t part_bytes = 8 << 20;              // S3 takes no parts below 5 MiB but the last
   Duration patience = Duration::seconds(20);  // for a connection, and for one byte over it
@@ -36,9 +37,8 @@ struct S3Config {
 
 class S3Store final : public ObjectStore {
  public:
-  // `connect`: how a stream to the endpoint is made; null: plain TCP, by the env's network. Suspends not,
-  // asks nobody. Errors: Invalid (what is wrong with which part of the configuration), Unsupported
-  // (https://).
+  // `connect`: how a stream to the endpoint is made, below TLS where there is any; null: TCP, by the env's
+  // network. Suspends not, asks nobody. Errors: Invalid (what is wrong with which part of the configuration).
   static Result<std::unique_ptr<S3Store>> open(Env& env, S3Config config, http::Connect connect = nullptr);
 
   using ObjectStore::get;

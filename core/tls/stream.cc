@@ -43,7 +43,9 @@ Result<std::unique_ptr<TlsStream>> TlsStream::connect(Task& task, std::shared_pt
                                                       const std::string& host) {
   std::unique_ptr<TlsStream> made(new TlsStream(std::move(context), std::move(stream)));
   SSL* session = made->session_.get();
-  CHECK(SSL_set_tlsext_host_name(session, host.c_str()) == 1 && SSL_set1_host(session, host.c_str()) == 1);
+  // An address is looked for among the certificate's addresses, and never sent as SNI (RFC 6066 section 3).
+  if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) != 1)
+    CHECK(SSL_set_tlsext_host_name(session, host.c_str()) == 1 && SSL_set1_host(session, host.c_str()) == 1);
   X509_VERIFY_PARAM_set_time(SSL_get0_param(session), task.env().wall_now().ns / 1'000'000'000);
   SSL_set_connect_state(session);
   TRY(made->handshake(task));

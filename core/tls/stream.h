@@ -28,8 +28,8 @@ class TlsStream final : public Stream {
   // and the message says why there is no agreement), the stream's. Suspends, until the task's deadline.
   static Result<std::unique_ptr<TlsStream>> accept(Task& task, std::shared_ptr<const Context> context,
                                                    std::unique_ptr<Stream> stream, ByteView early = {});
-  // The handshake, as client of the server `host`, a name that its certificate must have. Errors as
-  // accept()'s.
+  // The handshake, as client of the server `host`, a name or an address that its certificate must have.
+  // Errors as accept()'s.
   static Result<std::unique_ptr<TlsStream>> connect(Task& task, std::shared_ptr<const Context> context,
                                                     std::unique_ptr<Stream> stream, const std::string& host);
 

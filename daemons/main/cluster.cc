@@ -147,15 +147,17 @@ namespace {
 
 Status choose_object_store(const InitOptions& options, Config& config) {
   TRY(parse_object_store(options.object_store, config));
-  bool s3_options = !options.s3_endpoint.empty() || !options.s3_region.empty() || options.no_conditional_put;
+  bool s3_options = !options.s3_endpoint.empty() || !options.s3_region.empty() ||
+                    !options.s3_ca_file.empty() || options.no_conditional_put;
   if (!config.s3 && s3_options)
     return Error(Code::Invalid, "--s3-endpoint and its like need --object-store s3://BUCKET[/PREFIX]");
   if (!config.s3) return {};
   if (options.s3_endpoint.empty())
     return Error(Code::Invalid,
-                 "--object-store " + options.object_store + " needs --s3-endpoint http://HOST:PORT");
+                 "--object-store " + options.object_store + " needs --s3-endpoint https://HOST[:PORT]");
   config.s3->endpoint = options.s3_endpoint;
   if (!options.s3_region.empty()) config.s3->region = options.s3_region;
+  if (!options.s3_ca_file.empty()) config.s3->ca_file = std::filesystem::absolute(options.s3_ca_file);
   config.s3->conditional_put = !options.no_conditional_put;
   return {};
 }

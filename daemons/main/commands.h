@@ -21,6 +21,7 @@ struct InitOptions {
   std::string object_store = "object_store";
   std::string s3_endpoint;
   std::string s3_region;
+  std::string s3_ca_file;
   bool no_conditional_put = false;
 };
 Status init(Task& task, Env& env, const Globals& globals, const InitOptions& options);

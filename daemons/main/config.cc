@@ -100,10 +100,12 @@ void read_object_store(const toml::table& root, Config& config, Status& status) 
   t.text("s3_region", s3.region);
   t.text("s3_access_key", s3.access_key);
   t.text("s3_secret_key", s3.secret_key);
+  t.text("s3_ca_file", s3.ca_file);
   t.flag("s3_conditional_put", s3.conditional_put);
   if (s3.endpoint.empty() && s3.bucket.empty()) return;
   if (t.has("path")) t.fail("path", "is given beside s3_endpoint or s3_bucket: it is one or the other");
-  if (s3.endpoint.empty()) t.fail("s3_endpoint", "is missing: expected http://HOST:PORT");
+  if (s3.endpoint.empty())
+    t.fail("s3_endpoint", "is missing: expected https://HOST[:PORT] or http://HOST[:PORT]");
   if (s3.bucket.empty()) t.fail("s3_bucket", "is missing");
   if (s3.access_key.empty() != s3.secret_key.empty())
     t.fail("s3_access_key", "and s3_secret_key are given together or not at all");

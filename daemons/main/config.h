@@ -24,12 +24,13 @@ struct SafekeeperNode {
 
 // A bucket of an S3-compatible store.
 struct S3Section {
-  std::string endpoint;  // "http://HOST[:PORT]"
+  std::string endpoint;  // "http[s]://HOST[:PORT]"
   std::string bucket;
   std::string prefix;
   std::string region = "us-east-1";
   std::string access_key;  // empty, both: from the environment
   std::string secret_key;
+  std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";  // PEM, as written; of https:// alone
   bool conditional_put = true;
 };
 

@@ -29,7 +29,7 @@ path = "{}"
 )",
         config.object_store);
   return fmt::format(
-      R"(# A bucket of an S3-compatible store: where it is (http://HOST:PORT), its name, and what all keys begin with.
+      R"(# A bucket of an S3-compatible store: where it is (https://HOST[:PORT], or http://), its name, and what all keys begin with.
 s3_endpoint = "{}"
 s3_bucket = "{}"
 s3_prefix = "{}"
@@ -37,11 +37,13 @@ s3_region = "{}"
 # Empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN) in the environment of daemons and commands.
 s3_access_key = "{}"
 s3_secret_key = "{}"
+# Certificates of the authorities (PEM) that may vouch for an https:// endpoint.
+s3_ca_file = "{}"
 # Rely on If-None-Match. A store that ignores it is refused, unless this is false: then never run two pageservers at once.
 s3_conditional_put = {}
 )",
       config.s3->endpoint, config.s3->bucket, config.s3->prefix, config.s3->region, config.s3->access_key,
-      config.s3->secret_key, config.s3->conditional_put);
+      config.s3->secret_key, config.s3->ca_file, config.s3->conditional_put);
 }
 
 }  // namespace

@@ -96,7 +96,10 @@ void add_cluster(CLI::App& app, Commands& all) {
                    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY in the environment, of later commands too")
       ->capture_default_str();
   init->add_option("--s3-endpoint", all.init.s3_endpoint,
-                   "Where the S3-compatible store is: http://HOST[:PORT]");
+                   "Where the S3-compatible store is: https://HOST[:PORT] or http://HOST[:PORT]");
+  init->add_option("--s3-ca-file", all.init.s3_ca_file,
+                   "Certificates of the authorities that may vouch for an https:// endpoint (default: this "
+                   "system's, of the package ca-certificates)");
   init->add_option("--s3-region", all.init.s3_region, "Its region (default: us-east-1)");
   init->add_flag("--s3-no-conditional-put", all.init.no_conditional_put,
                  "Take a store that ignores If-None-Match: then never run two pageservers at once");

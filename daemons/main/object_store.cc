@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "core/env/io.h"
 #include "core/objstore/local_store.h"
 #include "core/objstore/s3_store.h"
 
@@ -11,6 +12,7 @@ namespace {
 constexpr const char* kAccessKey = "AWS_ACCESS_KEY_ID";
 constexpr const char* kSecretKey = "AWS_SECRET_ACCESS_KEY";
 constexpr const char* kSessionToken = "AWS_SESSION_TOKEN";
+constexpr size_t kAuthoritiesMax = 16u << 20;
 constexpr Duration kCheckTimeout = Duration::seconds(30);
 
 std::string from_environment(const char* name) {
@@ -24,7 +26,17 @@ objstore::S3Credentials credentials_of(const S3Section& s3) {
   return {from_environment(kAccessKey), from_environment(kSecretKey), from_environment(kSessionToken)};
 }
 
-Result<std::unique_ptr<objstore::S3Store>> open_s3(Env& env, const Config& config) {
+Result<std::string> read_authorities(Task& task, Env& env, const Config& config) {
+  std::string path = config.resolve(config.s3->ca_file);
+  auto read = read_file(task, env.disk(), path, kAuthoritiesMax);
+  if (!read.ok())
+    return Error(read.error().code(),
+                 "who may vouch for " + config.s3->endpoint + ": " + read.error().message() +
+                     ": install the package ca-certificates, or set s3_ca_file (--s3-ca-file)");
+  return std::string(as_text(*read));
+}
+
+Result<std::unique_ptr<objstore::S3Store>> open_s3(Task& task, Env& env, const Config& config) {
   objstore::S3Config s3;
   s3.endpoint = config.s3->endpoint;
   s3.bucket = config.s3->bucket;
@@ -37,6 +49,9 @@ Result<std::unique_ptr<objstore::S3Store>> open_s3(Env& env, const Config& confi
                                     " and " + kSecretKey +
                                     " in the environment, or s3_access_key and s3_secret_key in " +
                                     config.config_file());
+  if (s3.endpoint.starts_with("https://")) {
+    TRY_ASSIGN(s3.authorities, read_authorities(task, env, config));
+  }
   return objstore::S3Store::open(env, std::move(s3));
 }
 
@@ -48,13 +63,13 @@ Result<std::unique_ptr<objstore::ObjectStore>> open_object_store(Task& task, Env
     TRY_ASSIGN(auto folder, objstore::LocalStore::open(task, env.disk(), config.object_store_dir(), owner));
     return std::unique_ptr<objstore::ObjectStore>(std::move(folder));
   }
-  TRY_ASSIGN(auto s3, open_s3(env, config));
+  TRY_ASSIGN(auto s3, open_s3(task, env, config));
   return std::unique_ptr<objstore::ObjectStore>(std::move(s3));
 }
 
 Status check_object_store(Task& task, Env& env, const Config& config) {
   if (!config.s3) return {};
-  TRY_ASSIGN(auto s3, open_s3(env, config));
+  TRY_ASSIGN(auto s3, open_s3(task, env, config));
   Deadline deadline(task, kCheckTimeout);
   return s3->check(task);
 }

@@ -14,7 +14,7 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 def make_certificate(folder, name):
     """A certificate that signs itself, as argon.toml says how to make one."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "365", "-subj", f"/CN={name}",
-                    "-addext", "subjectAltName=DNS:localhost,DNS:*.db.test", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"],
+                    "-addext", "subjectAltName=DNS:localhost,DNS:*.db.test,IP:127.0.0.1", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"],
                    check=True, capture_output=True)
 
 

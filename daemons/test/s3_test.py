@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A cluster whose object store is s3rver (npm), an S3 server of somebody else's, over HTTP.
+"""A cluster whose object store is s3rver (npm), an S3 server of somebody else's.
 
-First the claims of core/objstore/contract, with parts, ranges, pages and deletion of many (but for two, see CLAIMS); then a cluster: SQL, a branch, restarts of all and of s3rver, the pageserver rebuilt on an empty disk, a timeline
+First the claims of core/objstore/contract over HTTP, with parts, ranges, pages and deletion of many (but for two, see CLAIMS); then a cluster over HTTPS: SQL, a branch, restarts of all and of s3rver, the pageserver rebuilt on an empty disk, a timeline
 deleted. s3rver ignores If-None-Match, so init must refuse it unless told otherwise.
 
 Needs the package registry (npm); exit status 77, skipped, without it. s3rver is given a folder and ended by its pid.
@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import cluster
+import proxy_tls
 
 S3RVER = "s3rver@3.7.1"
 KEYS = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
@@ -48,15 +49,21 @@ class S3rver:
         self.port = c.first_port + 39
         self.log = c.root / "s3rver.log"
         self.process = None
+        proxy_tls.make_certificate(c.root, "s3rver")
+        self.certificate, self.key = c.root / "s3rver.crt", c.root / "s3rver.key"
+        self.encrypted = False
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.encrypted else 'http'}://127.0.0.1:{self.port}"
 
-    def start(self):
+    def start(self, encrypted=None):
+        if encrypted is not None:
+            self.encrypted = encrypted
+        tls = ["--key", str(self.key), "--cert", str(self.certificate)] if self.encrypted else []
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([*NODE, str(self.program), "-d", str(self.folder), "-a", "127.0.0.1", "-p", str(self.port),
-                                             "--configure-bucket", BUCKET], stdout=log, stderr=log)
+                                             "--configure-bucket", BUCKET, *tls], stdout=log, stderr=log)
         for _ in range(600):
             if "listening" in self.log.read_text()[-4000:] or self.process.poll() is not None:
                 break
@@ -101,10 +108,13 @@ def refused(c, says, *words):
 
 
 def cluster_on(s3, c):
-    place = ["--object-store", f"s3://{BUCKET}/some/prefix", "--s3-endpoint", s3.endpoint]
+    believed = ["--s3-ca-file", str(s3.certificate)]
+    place = ["--object-store", f"s3://{BUCKET}/some/prefix", "--s3-endpoint", s3.endpoint, *believed]
     refused(c, "ignores If-None-Match", *place)
-    refused(c, "NoSuchBucket", "--object-store", "s3://no-such-bucket", "--s3-endpoint", s3.endpoint, "--s3-no-conditional-put")
-    refused(c, "https:// is not supported yet", *place[:3], "https://127.0.0.1:1", "--s3-no-conditional-put")
+    refused(c, "NoSuchBucket", "--object-store", "s3://no-such-bucket", "--s3-endpoint", s3.endpoint, *believed, "--s3-no-conditional-put")
+    refused(c, "self-signed certificate", *place[:4])
+    refused(c, "install the package ca-certificates", *place[:4], "--s3-ca-file", "not-there.crt")
+    refused(c, "there is none in PEM form", *place[:4], "--s3-ca-file", s3.key)
     refused(c, "needs --s3-endpoint", *place[:2])
     c.start(*place, "--s3-no-conditional-put")
     c.tenant_and_endpoint()
@@ -161,6 +171,8 @@ def main():
             try:
                 s3.start()
                 holds_claims(s3)
+                s3.kill()
+                s3.start(encrypted=True)
                 cluster_on(s3, c)
             finally:
                 c.argon("stop", "--mode", "immediate", check=False)

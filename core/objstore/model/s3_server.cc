@@ -9,6 +9,7 @@
 #include "core/fiber/scope.h"
 #include "core/http/codec.h"
 #include "core/objstore/s3_xml.h"
+#include "core/tls/stream.h"
 
 namespace argon::objstore {
 namespace {
@@ -94,23 +95,26 @@ Status S3Server::serve(Task& task, Listener& listener) {
       return accepted.error();
     }
     connections_++;
-    std::shared_ptr<Stream> stream = *std::move(accepted);
+    auto stream = std::make_shared<std::unique_ptr<Stream>>(*std::move(accepted));
     scope.spawn("s3", [this, stream](Task& t) -> Status {
-      ignore_result(serve_connection(t, *stream));
+      ignore_result(serve_connection(t, std::move(*stream)));
       return {};
     });
   }
 }
 
-Status S3Server::serve_connection(Task& task, Stream& stream) {
-  wire::BufferedReader in(stream);
+Status S3Server::serve_connection(Task& task, std::unique_ptr<Stream> stream) {
+  if (config_.tls) {
+    TRY_ASSIGN(stream, tls::TlsStream::accept(task, config_.tls, std::move(stream)));
+  }
+  wire::BufferedReader in(*stream);
   for (;;) {
     TRY_ASSIGN(auto received, http::read_request(task, in, {64 * 1024, config_.body_bytes}));
     if (!received) return {};
     bool head = received->request.method == "HEAD";
     Answered answer = handle(task, received->request);
     if (!answer) return {};
-    wire::BufferedWriter out(stream);
+    wire::BufferedWriter out(*stream);
     http::encode_response(out.buffer(), answer->response, received->keep_alive, head);
     if (answer->length) {  // of an object that is not sent
       std::string text(as_text(out.buffer()));

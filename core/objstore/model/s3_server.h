@@ -13,6 +13,7 @@
 #include "core/http/message.h"
 #include "core/objstore/object_store.h"
 #include "core/objstore/s3_signature.h"
+#include "core/tls/context.h"
 
 namespace argon::objstore {
 
@@ -23,6 +24,7 @@ struct S3ServerConfig {
   bool ignore_if_none_match = false;
   size_t page_max = kPageMax;  // objects of a listing; fewer than asked for are legal
   size_t body_bytes = 64u << 20;
+  std::shared_ptr<const tls::Context> tls = nullptr;  // a server's; null: http
 };
 
 class S3Server {
@@ -52,7 +54,7 @@ class S3Server {
   };
   using Answered = std::optional<Answer>;
 
-  Status serve_connection(Task& task, Stream& stream);
+  Status serve_connection(Task& task, std::unique_ptr<Stream> stream);
   Answered handle(Task& task, const http::Request& request);
   Answered on_bucket(Task& task, const http::Request& request);
   Answered on_object(Task& task, const http::Request& request, const std::string& key);
