@@ -8,6 +8,7 @@
 
 #include "daemons/main/commands.h"
 #include "daemons/main/files.h"
+#include "daemons/main/layer_map.h"
 #include "daemons/main/object_store.h"
 #include "daemons/main/ports.h"
 #include "daemons/main/tree.h"
@@ -175,6 +176,27 @@ TEST(Tree, IsDrawnWithBranchPoints) {
             "(L) ┃  ┣━ @0/30: deep [4]\n"
             "(L) ┃  ┗━ @0/40: deeper [5]\n"
             "(L) ┗━ @0/16F9A00: migration_check [2]\n");
+}
+
+TEST(LayerMap, PlacesAreInOrderAndEveryLayerIsDrawn) {
+  using namespace pageserver;
+  Key middle{0, 1663, 5, 16384, 0, 100};
+  KeyRange low{Key::min(), middle};
+  TimelineIndex index;
+  index.disk_consistent = Lsn(0x30);
+  index.gc_cutoff = Lsn(0x10);
+  index.layers = {{{LayerKind::Delta, KeyRange::all(), Lsn(0x21), Lsn(0x31), 1, Generation(1)}, 8192},
+                  {{LayerKind::Delta, low, Lsn(0x11), Lsn(0x21), 2, Generation(1)}, 8192},
+                  {{LayerKind::Image, KeyRange::all(), Lsn(0x10), Lsn(0x11), 3, Generation(1)}, 16384}};
+  std::string svg = draw_layer_map(index);
+  // Two steps upward, two to the right, and an image as a line on the first.
+  EXPECT_THAT(svg, HasSubstr(R"(<rect class="l0" x="140.0" y="60.0" width="1000.0" height="350.0">)"));
+  EXPECT_THAT(svg, HasSubstr(R"(<rect class="l1" x="140.0" y="410.0" width="500.0" height="350.0">)"));
+  EXPECT_THAT(svg, HasSubstr(R"(<rect class="image" x="140.0" y="757.0" width="1000.0" height="3.0">)"));
+  EXPECT_THAT(svg, HasSubstr("block 100 of 1663/5/16384"));
+  EXPECT_THAT(svg, HasSubstr("GC cutoff 0/10"));
+  index.layers.clear();
+  EXPECT_THAT(draw_layer_map(index), HasSubstr("0 layers"));
 }
 
 TEST(Tables, AlignTheirColumns) {

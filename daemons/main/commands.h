@@ -171,6 +171,15 @@ struct InspectPageOptions {
 // which is shown all the same; of a relation, what the pageserver answered.
 Status inspect_page(Task& task, Env& env, const Globals& globals, const InspectPageOptions& options);
 
+struct InspectLayersOptions {
+  std::string file;
+  std::string svg;
+  std::string tenant_id;
+  std::string branch_name = "main";
+};
+// A FILE needs no cluster, and the cluster need not run. Corrupt, Unsupported: of the index.
+Status inspect_layers(Task& task, Env& env, const Globals& globals, const InspectLayersOptions& options);
+
 // Reads all that the state folder keeps, and checks it. Corrupt where anything was found; a line for each.
 Status scrub(Task& task, Env& env, const Globals& globals);
 

@@ -46,6 +46,7 @@ struct Commands {
   InspectOptions inspect;
   InspectWalOptions inspect_wal;
   InspectPageOptions inspect_page;
+  InspectLayersOptions inspect_layers;
   uint64_t safekeeper_id = 0;
   std::function<int()> chosen;
 };
@@ -339,6 +340,19 @@ void add_inspect_page(CLI::App& inspect, Commands& all) {
   on(page, all, cli::inspect_page, options);
 }
 
+void add_inspect_layers(CLI::App& inspect, Commands& all) {
+  InspectLayersOptions& options = all.inspect_layers;
+  CLI::App* layers = inspect.add_subcommand("layers", "Show the layers of a timeline, and draw them");
+  layers->add_option(
+      "INDEX", options.file,
+      "A timeline's index: the pageserver's file, or an object (default: the pageserver's, of the "
+      "branch)");
+  layers->add_option("--branch-name", options.branch_name, "The timeline's name")->capture_default_str();
+  layers->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
+  layers->add_option("--svg", options.svg, "Draw them into this file: keys to the right, LSNs upward");
+  on(layers, all, cli::inspect_layers, options);
+}
+
 void add_inspect(CLI::App& app, Commands& all) {
   CLI::App* inspect = app.add_subcommand("inspect", "Show what a file of the cluster says, and check it");
   inspect->require_subcommand(0, 1);
@@ -346,6 +360,7 @@ void add_inspect(CLI::App& app, Commands& all) {
                       "safekeeper.control, a layer file, a timeline's index, pg_control");
   add_inspect_wal(*inspect, all);
   add_inspect_page(*inspect, all);
+  add_inspect_layers(*inspect, all);
   // Called also where a subcommand was chosen.
   inspect->callback([&all] {
     if (all.inspect.file.empty()) return;

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Back in time and to a small disk: a branch at a timestamp, detached, its ancestor deleted; garbage collection and its
-refusals; layers evicted from the pageserver's disk and read again; scrub at the end.
+refusals; layers evicted from the pageserver's disk and read again; scrub at the end; a picture of the layers that are left.
 """
 import json
 import re
 import time
 import urllib.request
+import xml.etree.ElementTree
 
 import cluster
 
@@ -97,12 +98,32 @@ def garbage(c):
     cluster.expect(done.returncode == 0, f"scrub:\n{done.stdout}{done.stderr}")
 
 
+def picture(c):
+    """Every layer of the index is drawn once, in the picture."""
+    file = c.root / "layers.svg"
+    told = c.argon_json("inspect", "layers", "--branch-name", "before", "--svg", file)
+    drawn = xml.etree.ElementTree.parse(file).getroot()
+    width, height = float(drawn.get("width")), float(drawn.get("height"))
+    titles = []
+    for one in drawn.iter("{http://www.w3.org/2000/svg}rect"):
+        x, y, w, h = (float(one.get(key)) for key in ("x", "y", "width", "height"))
+        cluster.expect(w > 0 and h > 0 and 0 <= x <= x + w <= width and 0 <= y <= y + h <= height, f"outside: {one.attrib}")
+        titles.append(one[0].text)
+    names = [layer["name"] for layer in told["layers"]]
+    cluster.expect(names and sorted(title.split(", ")[-1] for title in titles) == sorted(names), f"{names} are drawn as {titles}")
+    index = next(Pageserver(c).layers.rglob(f"{told['timeline_id']}/index"))
+    cluster.expect(sorted(layer["name"] for layer in c.argon_json("inspect", index)["layers"]) == sorted(names), "another list of layers")
+    table = c.argon("inspect", "layers", index).stdout
+    cluster.expect(f"{len(names)} layers, " in table, table)
+
+
 def walk(c):
     c.start()
     c.tenant_and_endpoint("main")
     back_in_time(c)
     small_disk(c)
     garbage(c)
+    picture(c)
 
 
 cluster.run("history", walk)

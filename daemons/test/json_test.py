@@ -178,6 +178,8 @@ def files_and_end(w):
     cluster.expect(w.good("inspect page", "--relation", "1663/5/1259")["kind"] == "heap", "inspect page")
     w.refused("inspect page", says="a page is of a FILE, or of a --relation")
     cluster.expect(w.good("inspect wal", segment, "--stats")["total"]["records"] > 0, "inspect wal")
+    cluster.expect(w.good("inspect layers")["layers"], "inspect layers")
+    w.refused("inspect layers", c.dir / "argon.toml", says="argon.toml")
     # A document that nobody could read is no success.
     with open("/dev/full", "w") as full:
         done = subprocess.run([c.argon_program, "--json", "--dir", c.dir, "tenant", "list"], stdout=full)

@@ -1,0 +1,19 @@
+// The picture of a timeline's layers, as SVG: keys to the right, LSNs upward.
+//
+// Both axes show where layers begin and end in their order, not at their distance: a table of a terabyte and
+// one of a page are told apart, and so are an hour of writes and a night of none.
+
+#pragma once
+
+#include <string>
+
+#include "core/pageserver/timeline_index.h"
+
+namespace argon::cli {
+
+// Of a delta layer over all keys, as they are written first.
+bool is_l0(const pageserver::LayerName& name);
+// An element with the class "l0", "l1" or "image" for each layer, and a title that says which it is.
+std::string draw_layer_map(const pageserver::TimelineIndex& index);
+
+}  // namespace argon::cli
