@@ -31,6 +31,11 @@ void Blob::append_zeros(uint64_t count) {
   blocks_.resize((size_ + kBlock - 1) / kBlock, kZeros);
 }
 
+void Blob::shrink_to_fit() {
+  blocks_.shrink_to_fit();
+  kept_.shrink_to_fit();
+}
+
 Bytes Blob::read(uint64_t offset, size_t length) const {
   CHECK(offset <= size_ && length <= size_ - offset);
   Bytes out(length);

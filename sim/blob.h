@@ -15,6 +15,8 @@ class Blob {
   uint64_t size() const { return size_; }
   void append(ByteView more);
   void append_zeros(uint64_t count);
+  // It will not grow further: gives back the room for that.
+  void shrink_to_fit();
   // REQUIRES: offset + length <= size().
   Bytes read(uint64_t offset, size_t length) const;
   Bytes bytes() const { return read(0, size_); }
