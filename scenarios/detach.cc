@@ -66,7 +66,13 @@ class Operators {
       cluster_.give_up(line);
       Status deleted = run_.world().run(
           cluster_.operators(),
-          [&](Task& task) {
+          [&](Task& task) -> Status {
+            // Branches that were asked for, and may have come all the same.
+            for (const TimelineId& id : cluster_.unanswered_branches()) {
+              safekeeper::DeletionRequest request = cluster_.deletion(id);
+              request.unknown_too = true;
+              TRY(safekeeper::delete_everywhere(task, request));
+            }
             return safekeeper::delete_everywhere(task, cluster_.deletion(line.id.timeline));
           },
           kEndLimit);

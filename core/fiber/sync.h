@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "core/fiber/wait_list.h"
@@ -73,9 +74,15 @@ class Watermark {
       waiter->wake();
     }
   }
-  // Ok once value() >= target.
+  // It will not grow any more: whoever waits for more, now or later, gets this error.
+  void close(Error why) {
+    closed_ = std::move(why);
+    for (auto& [target, waiter] : std::exchange(waiters_, {})) waiter->wake();
+  }
+  // Ok once value() >= target. Errors: close()'s, the task's.
   Status wait_for(Task& task, T target) {
     if (!(value_ < target)) return {};
+    if (closed_) return *closed_;
     struct Registered {
       ~Registered() {
         if (!waiter.woken()) map.erase(at);
@@ -86,11 +93,13 @@ class Watermark {
     };
     Waiter waiter(task);
     Registered registered{waiters_, waiter, waiters_.emplace(target, &waiter)};
-    return task.wait(waiter);
+    TRY(task.wait(waiter));
+    return value_ < target ? Status(*closed_) : Status();
   }
 
  private:
   T value_;
+  std::optional<Error> closed_;
   std::multimap<T, Waiter*> waiters_;
 };
 

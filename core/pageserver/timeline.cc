@@ -65,6 +65,11 @@ Status Timeline::live(Task& task, const Begin& begin) {
 
 void Timeline::retire() {
   retired_ = true;
+  // What is waited for will not come: nobody receives, flushes or uploads from here on.
+  Error gone(Code::Unavailable, "timeline " + to_string(id()) + " was deleted, or is loaded anew: ask again");
+  store_.last_record().close(gone);
+  flushed_.close(gone);
+  remote_consistent_.close(gone);
   if (life_ != nullptr) life_->cancel();
   for (const auto& [number, stream] : guests_) stream->close();
 }

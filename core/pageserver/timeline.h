@@ -80,8 +80,8 @@ class Timeline {
   // Runs what `begin` spawns into a scope, until that has ended or the timeline is retired.
   Status live(Task& task, const Begin& begin);
   bool lives() const { return life_ != nullptr; }
-  // It was deleted: its fibers and its guests' connections end, nothing is uploaded any more. Does not
-  // suspend.
+  // It was deleted, or is loaded anew: its fibers, its guests' connections and all waits for its LSNs
+  // (Unavailable) end, nothing is uploaded any more. Does not suspend.
   void retire();
   bool retired() const { return retired_; }
   // A connection that reads the timeline, for as long as this lives.

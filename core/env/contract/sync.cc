@@ -362,6 +362,25 @@ CONTRACT(Watermarks, AdvanceWakesThoseItReached) {
   return {};
 }
 
+CONTRACT(Watermarks, CloseEndsWaitsForMore) {
+  Watermark<Lsn> mark(Lsn(10));
+  Scope scope(task);
+  int ended = 0;
+  for (uint64_t target : {20u, 30u})
+    scope.spawn("waiter", [&, target](Task& t) -> Status {
+      Status waited = mark.wait_for(t, Lsn(target));
+      EXPECT_TRUE(waited.is(Code::Unavailable));
+      ended++;
+      return {};
+    });
+  TRY(task.sleep(1_ms));
+  mark.close(Error(Code::Unavailable, "nothing more comes"));
+  TRY(scope.join(task));
+  EXPECT_EQ(ended, 2);
+  EXPECT_TRUE(mark.wait_for(task, Lsn(11)).is(Code::Unavailable));
+  return mark.wait_for(task, Lsn(10));
+}
+
 CONTRACT(Watermarks, NeverGoBack) {
   Watermark<Lsn> mark(Lsn(10));
   mark.advance(Lsn(5));
