@@ -110,6 +110,37 @@ TEST_F(Deletion, ConnectionsEndAndTheComputeIsToldWhy) {
   EXPECT_EQ(names("/data/tenants/" + to_string(kMain.tenant) + "/timelines"), std::vector<std::string>());
 }
 
+// A creation that waits for WAL of its ancestor, while that is loaded anew.
+TEST_F(Deletion, WhoWaitsForWalDoesNotKeepATimelineFromBeingDetached) {
+  ASSERT_TRUE(branch().ok());
+  ASSERT_TRUE(
+      cluster_.call("PUT", "/v1/tenant/" + to_string(kMain.tenant) + "/config", {{"lsn_lease_length", "1s"}})
+          .ok());
+  cluster_.world_.run_for(3_s);
+  json body{{"new_timeline_id", std::string(32, '4')},
+            {"ancestor_timeline_id", to_string(kBranch.timeline)},
+            {"ancestor_start_lsn", "1/0"}};
+  Result<json> waited = Error(Code::Io, "not asked");
+  Duration took, wait_took;
+  Status done = cluster_.world_.run(*cluster_.client_, [&](Task& task) -> Status {
+    MonotonicTime begin = task.env().now();
+    Scope scope(task);
+    scope.spawn("wait", [&](Task& t) -> Status {
+      waited = http::fetch_json(t, kHttp, "POST", cluster_.timelines(), body);
+      wait_took = t.env().now() - begin;
+      return {};
+    });
+    TRY(task.sleep(200_ms));
+    TRY(http::fetch_json(task, kHttp, "PUT", target_of(kBranch) + "/detach_ancestor", nullptr));
+    took = task.env().now() - begin;
+    return scope.join(task);
+  });
+  ASSERT_TRUE(done.ok()) << done.error().to_string();
+  EXPECT_LT(took, 3_s);
+  EXPECT_LT(wait_took, 3_s);
+  EXPECT_TRUE(waited.is(Code::Unavailable)) << waited.error().to_string();
+}
+
 TEST_F(Deletion, ATenantGoesWithAllItsTimelines) {
   ASSERT_TRUE(branch().ok());
   std::string tenant = "/v1/tenant/" + to_string(kMain.tenant);
