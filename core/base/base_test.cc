@@ -152,5 +152,17 @@ TEST(Bytes, ZerosAreZerosUpToTheLastByte) {
   }
 }
 
+// The test vectors of RFC 4648, section 10.
+TEST(Base64, IsThatOfItsStandard) {
+  const char* vectors[][2] = {{"", ""},
+                              {"f", "Zg=="},
+                              {"fo", "Zm8="},
+                              {"foo", "Zm9v"},
+                              {"foob", "Zm9vYg=="},
+                              {"fooba", "Zm9vYmE="},
+                              {"foobar", "Zm9vYmFy"}};
+  for (const auto& [plain, encoded] : vectors) EXPECT_EQ(to_base64(as_bytes(plain)), encoded);
+}
+
 }  // namespace
 }  // namespace argon

@@ -72,6 +72,8 @@ std::string to_string(StrongNumber<Tag, Integer> n) {
   return std::to_string(n.value);
 }
 std::string to_hex(ByteView bytes);  // lower case
+// With "=" at its end (RFC 4648 section 4).
+std::string to_base64(ByteView bytes);
 template <typename Tag>
 std::string to_string(const Id128<Tag>& id) {
   return to_hex(id.bytes);

@@ -7,6 +7,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/base/ids.h"
 #include "core/http/message.h"
@@ -78,15 +79,9 @@ Digest256 sha256(ByteView bytes) {
 }
 
 std::string base64_md5(ByteView bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::array<uint8_t, 18> digest{};  // 16 bytes, and zeros up to a multiple of three
+  std::array<uint8_t, MD5_DIGEST_LENGTH> digest;
   MD5(bytes.data(), bytes.size(), digest.data());
-  std::string text;
-  for (size_t i = 0; i < digest.size(); i += 3) {
-    uint32_t three = static_cast<uint32_t>(digest[i] << 16 | digest[i + 1] << 8 | digest[i + 2]);
-    for (int shift : {18, 12, 6, 0}) text += kDigits[three >> shift & 63];
-  }
-  return text.replace(22, 2, "==");
+  return to_base64(digest);
 }
 
 std::string S3Request::target() const {
@@ -94,22 +89,14 @@ std::string S3Request::target() const {
 }
 
 std::string amz_date(WallTime time) {
-  constexpr int64_t kDay = 86'400;
-  int64_t seconds = time.ns / 1'000'000'000;
-  int64_t days = seconds / kDay - (seconds % kDay < 0 ? 1 : 0);
-  int64_t second = seconds - days * kDay;
-  // Days since 1970 to year, month and day: Howard Hinnant's civil_from_days.
-  int64_t shifted = days + 719'468;
-  int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
-  int64_t of_era = shifted - era * 146'097;
-  int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36'524 - of_era / 146'096) / 365;
-  int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  int64_t shifted_month = (5 * of_year + 2) / 153;
-  int64_t day = of_year - (153 * shifted_month + 2) / 5 + 1;
-  int64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", year, month, day, second / 3600, second / 60 % 60,
-                     second % 60);
+  std::chrono::sys_seconds second(
+      std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(time.ns)));
+  auto day = std::chrono::floor<std::chrono::days>(second);
+  std::chrono::year_month_day date(day);
+  std::chrono::hh_mm_ss clock(second - day);
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count());
 }
 
 std::string s3_authorization(const S3Request& request, const S3Credentials& credentials,
