@@ -59,6 +59,20 @@ Result<Ends> shake(Contract& test, Task& task, const Contexts& contexts, const s
   return ends;
 }
 
+struct Streams {
+  std::unique_ptr<TlsStream> client;
+  std::unique_ptr<TlsStream> server;
+};
+
+// Both ends of a handshake that went well.
+Result<Streams> connected(Contract& test, Task& task) {
+  TRY_ASSIGN(Contexts both, contexts(task.env()));
+  TRY_ASSIGN(Ends ends, shake(test, task, both));
+  TRY(ends.client);
+  TRY(ends.server);
+  return Streams{*std::move(ends.client), *std::move(ends.server)};
+}
+
 Bytes pattern(size_t size) {
   Bytes bytes(size);
   for (size_t i = 0; i < size; i++) bytes[i] = static_cast<uint8_t>(i * 7 + i / 255);
@@ -78,15 +92,12 @@ CONTRACT(Tls, BothSidesKnowWhatTheyAgreedOn) {
 }
 
 CONTRACT(Tls, ManyBytesPassBothWaysAtOnce) {
-  TRY_ASSIGN(Contexts both, contexts(env));
-  TRY_ASSIGN(Ends ends, shake(test, task, both));
-  TRY(ends.client);
-  TRY(ends.server);
+  TRY_ASSIGN(Streams ends, connected(test, task));
   Bytes sent = pattern(2'000'000);
   Scope scope(task);
   std::vector<Bytes> got(2);
   for (int side = 0; side < 2; side++) {
-    Stream* stream = side == 0 ? (*ends.client).get() : (*ends.server).get();
+    Stream* stream = side == 0 ? ends.client.get() : ends.server.get();
     scope.spawn("writer", [&sent, stream](Task& t) -> Status {
       TRY(write_all(t, *stream, sent));
       return stream->shutdown_write(t);
@@ -107,50 +118,41 @@ CONTRACT(Tls, ManyBytesPassBothWaysAtOnce) {
 }
 
 CONTRACT(Tls, TheEndOfOneDirectionLeavesTheOther) {
-  TRY_ASSIGN(Contexts both, contexts(env));
-  TRY_ASSIGN(Ends ends, shake(test, task, both));
-  TRY(ends.client);
-  TRY(ends.server);
-  TRY(write_all(task, **ends.client, as_bytes("last")));
-  TRY((*ends.client)->shutdown_write(task));
-  EXPECT_EQ(outcome((*ends.client)->write(task, as_bytes("x"))), "disconnected");
+  TRY_ASSIGN(Streams ends, connected(test, task));
+  TRY(write_all(task, *ends.client, as_bytes("last")));
+  TRY(ends.client->shutdown_write(task));
+  EXPECT_EQ(outcome(ends.client->write(task, as_bytes("x"))), "disconnected");
   Bytes got(4);
-  TRY(read_exact(task, **ends.server, got));
+  TRY(read_exact(task, *ends.server, got));
   for (int i = 0; i < 2; i++) {
-    TRY_ASSIGN(size_t end, (*ends.server)->read(task, got));
+    TRY_ASSIGN(size_t end, ends.server->read(task, got));
     EXPECT_EQ(end, 0u);
   }
-  TRY(write_all(task, **ends.server, as_bytes("late")));
-  TRY(read_exact(task, **ends.client, got));
+  TRY(write_all(task, *ends.server, as_bytes("late")));
+  TRY(read_exact(task, *ends.client, got));
   EXPECT_EQ(as_text(got), "late");
   return {};
 }
 
 CONTRACT(Tls, AStreamThatJustEndsIsNotBelieved) {
-  TRY_ASSIGN(Contexts both, contexts(env));
-  TRY_ASSIGN(Ends ends, shake(test, task, both));
-  TRY(ends.client);
-  TRY(ends.server);
-  TRY(write_all(task, **ends.client, as_bytes("half")));
-  ends.client->reset();
+  TRY_ASSIGN(Streams ends, connected(test, task));
+  TRY(write_all(task, *ends.client, as_bytes("half")));
+  ends.client.reset();
   Bytes got(4);
-  TRY(read_exact(task, **ends.server, got));
-  EXPECT_EQ(outcome((*ends.server)->read(task, got)), "disconnected");
+  TRY(read_exact(task, *ends.server, got));
+  EXPECT_EQ(outcome(ends.server->read(task, got)), "disconnected");
   return {};
 }
 
 CONTRACT(Tls, AReadThatTimesOutLosesNothing) {
-  TRY_ASSIGN(Contexts both, contexts(env));
-  TRY_ASSIGN(Ends ends, shake(test, task, both));
-  TRY(ends.client);
-  TRY(ends.server);
+  TRY_ASSIGN(Streams ends, connected(test, task));
   Bytes got(4);
   {
     Deadline soon(task, 5_ms);
-    EXPECT_EQ(outcome((*ends.server)->read(task, got)), "timed out");
+    EXPECT_EQ(outcome(ends.server->read(task, got)), "timed out");
   }
-  TRY(write_all(task, **ends.client, as_bytes("last")));
-  TRY(read_exact(task, **ends.server, got));
+  TRY(write_all(task, *ends.client, as_bytes("last")));
+  TRY(read_exact(task, *ends.server, got));
   EXPECT_EQ(as_text(got), "last");
   return {};
 }
@@ -158,22 +160,19 @@ CONTRACT(Tls, AReadThatTimesOutLosesNothing) {
 // Nobody reads: the writer's deadline ends the write in the middle of a record. What was given is then sent
 // by whoever writes next.
 CONTRACT(Tls, AWriteThatTimesOutLeavesTheRecordsWhole) {
-  TRY_ASSIGN(Contexts both, contexts(env));
-  TRY_ASSIGN(Ends ends, shake(test, task, both));
-  TRY(ends.client);
-  TRY(ends.server);
+  TRY_ASSIGN(Streams ends, connected(test, task));
   Bytes sent = pattern(64u << 20);
   Status full;
   {
     Deadline soon(task, 50_ms);
-    full = write_all(task, **ends.client, sent);
+    full = write_all(task, *ends.client, sent);
   }
   EXPECT_EQ(outcome(full), "timed out");
   Scope scope(task);
-  scope.spawn("end", [&](Task& t) { return (*ends.client)->shutdown_write(t); });
+  scope.spawn("end", [&](Task& t) { return ends.client->shutdown_write(t); });
   Bytes chunk(20'000), got;
   for (;;) {
-    TRY_ASSIGN(size_t n, (*ends.server)->read(task, chunk));
+    TRY_ASSIGN(size_t n, ends.server->read(task, chunk));
     if (n == 0) break;
     append(got, ByteView(chunk).first(n));
   }
