@@ -204,7 +204,7 @@ void Cluster::add_pageserver() {
   machine.boot([this, &machine, config](Task& task, Env& env) {
     if (run_.world().counters[faults::Kind::BitRot] == 0) check_local(machine);
     auto store = way_to(env, layers_);
-    return pageserver::run_pageserver(task, env, config, store.get());
+    return pageserver::run_pageserver(task, env, config, *store);
   });
 }
 
@@ -214,7 +214,7 @@ void Cluster::add_rival_pageserver(pageserver::PageserverConfig config) {
   sim::Machine& machine = run_.world().add_machine("pageserver-2");
   machine.boot([this, config](Task& task, Env& env) {
     auto store = way_to(env, layers_);
-    return pageserver::run_pageserver(task, env, config, store.get());
+    return pageserver::run_pageserver(task, env, config, *store);
   });
   machine.power_loss();
 }

@@ -4,6 +4,7 @@
 #include "core/compute/compute_state.h"
 #include "core/compute/proposer_driver.h"
 #include "core/env/io.h"
+#include "core/objstore/local_store.h"
 #include "core/pg/fabricated_checkpoint.h"
 #include "core/pg/made_datadir.h"
 #include "core/pg/record_makers.h"
@@ -45,7 +46,6 @@ safekeeper::SafekeeperConfig safekeeper_config(uint64_t id, Random& random) {
   config.advertise_wal = "safekeeper-" + std::to_string(id) + ":" + std::to_string(kWalPort);
   config.advertise_http = "safekeeper-" + std::to_string(id) + ":" + std::to_string(kHttpPort);
   config.broker = Address::tcp("broker", kBrokerPort);
-  config.object_store_dir = "/objects";
   config.save_interval = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(200, 30'000)));
   config.sleep_after = Duration::seconds(1);
   return config;
@@ -363,8 +363,9 @@ void elections(Run& run) {
     shared.disks.push_back({machine, NodeId(i), id});
     machine.boot([&shared, i, config = safekeeper_config(i, random)](Task& task, Env& env) -> Status {
       check_disk(shared, shared.disks[i - 1]);
-      TRY(make_dirs(task, env.disk(), "/objects"));
-      return safekeeper::run_safekeeper(task, env, config);
+      TRY_ASSIGN(auto store,
+                 objstore::LocalStore::open(task, env.disk(), "/objects", "sk" + std::to_string(i)));
+      return safekeeper::run_safekeeper(task, env, config, store.get());
     });
   }
   for (uint64_t i = 1; i <= 2; i++)

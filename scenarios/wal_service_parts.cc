@@ -5,6 +5,7 @@
 #include "core/base/checksum.h"
 #include "core/broker/broker.h"
 #include "core/http/client.h"
+#include "core/objstore/local_store.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/donor.h"
 #include "core/safekeeper/safekeeper.h"
@@ -30,7 +31,6 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   safekeeper::SafekeeperConfig config;
   config.id = NodeId(i);
   config.data_dir = "/data/wal";
-  config.object_store_dir = "/data/store";
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
   config.listen_http = Address::tcp("0.0.0.0", kHttpPort);
   config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
@@ -38,7 +38,8 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
   config.sleep_after = 1_s;
-  return safekeeper::run_safekeeper(task, env, config);
+  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), "/data/store", node_name(i)));
+  return safekeeper::run_safekeeper(task, env, config, store.get());
 }
 
 Status broker_main(Task& task, Env& env) {

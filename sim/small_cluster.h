@@ -11,6 +11,7 @@
 #include "core/compute/model/model_compute.h"
 #include "core/env/io.h"
 #include "core/http/client.h"
+#include "core/objstore/local_store.h"
 #include "core/pageserver/pageserver.h"
 #include "core/pg/made_datadir.h"
 #include "core/safekeeper/safekeeper.h"
@@ -159,7 +160,6 @@ class Cluster {
     }
     pageserver::PageserverConfig config;
     config.data_dir = "/data";
-    config.object_store_dir = "/store";
     config.listen_pg = Address::tcp("0.0.0.0", 64000);
     config.listen_http = Address::tcp("0.0.0.0", 9898);
     config.broker = Address::tcp("broker", 50051);
@@ -169,7 +169,8 @@ class Cluster {
     config.timeline.store.image_threshold = 2;
     config.timeline.compaction_period = 500_ms;
     config.timeline.checkpoint_timeout = 2_s;
-    return pageserver::run_pageserver(task, env, config);
+    TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), "/store", "pageserver"));
+    return pageserver::run_pageserver(task, env, config, *store);
   }
 };
 

@@ -21,7 +21,6 @@ struct PageserverConfig {
   Address listen_pg;              // page service
   Address listen_http;            // management and metrics
   std::optional<Address> broker;  // none: no WAL is received
-  std::string object_store_dir;   // the local folder that serves as object store, unless one is given
   uint64_t checkpoint_distance = 64u << 20;  // bytes of changes in memory before a layer is flushed
   TimelineOptions timeline;                  // but for the checkpoint distance
   EvictionOptions eviction;

@@ -2,7 +2,6 @@
 
 #include "core/env/io.h"
 #include "core/http/server.h"
-#include "core/objstore/local_store.h"
 #include "core/pageserver/management.h"
 
 namespace argon::pageserver {
@@ -51,20 +50,14 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
 
 }  // namespace
 
-Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore* store) {
+Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore& store) {
   Logger log(env.log());
   TRY(make_dirs(task, env.disk(), config.data_dir));
-  std::unique_ptr<objstore::ObjectStore> local;
-  if (store == nullptr) {
-    TRY_ASSIGN(local, objstore::LocalStore::open(task, env.disk(), config.object_store_dir,
-                                                 "pageserver-" + to_string(config.id)));
-    store = local.get();
-  }
   Metrics metrics;
   NodeCache nodes(config.index_blocks_cached);
   Semaphore uploads(config.uploads_at_once);
-  DeletionQueue deletions(env, *store, metrics);
-  Services services{env, *store, nodes, uploads, metrics, deletions, config.redo_process};
+  DeletionQueue deletions(env, store, metrics);
+  Services services{env, store, nodes, uploads, metrics, deletions, config.redo_process};
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));

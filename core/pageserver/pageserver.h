@@ -7,9 +7,8 @@
 namespace argon::pageserver {
 
 // Attaches what the object store lists, then serves pages and management until the task is cancelled
-// (an orderly stop flushes and uploads, within a bound). `store`: the object store; null: the local
-// folder of the configuration. Errors: what listening said, the object store's at the start.
-Status run_pageserver(Task& task, Env& env, const PageserverConfig& config,
-                      objstore::ObjectStore* store = nullptr);
+// (an orderly stop flushes and uploads, within a bound). Errors: what listening said, the object store's at
+// the start.
+Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore& store);
 
 }  // namespace argon::pageserver

@@ -22,8 +22,7 @@ struct SafekeeperConfig {
   std::string advertise_http;     // the same of listen_http
   std::optional<Address> broker;  // none: positions are not exchanged
   std::string availability_zone;
-  std::string object_store_dir;  // a local folder; empty and no store given: nothing is uploaded
-  bool allow_creation = true;    // by a proposer's greeting that asks for it
+  bool allow_creation = true;  // by a proposer's greeting that asks for it
 
   Duration broker_interval = Duration::seconds(1);  // between publications of positions
   Duration peer_timeout = Duration::seconds(5);     // a peer not heard of for so long is gone

@@ -1,6 +1,5 @@
 #include "core/safekeeper/safekeeper.h"
 
-#include "core/objstore/local_store.h"
 #include "core/safekeeper/broker_link.h"
 #include "core/safekeeper/http_api.h"
 #include "core/safekeeper/wal_service.h"
@@ -43,12 +42,6 @@ Status serve(Task& task, Env& env, const SafekeeperConfig& config, Timelines& ti
 Status run_safekeeper(Task& task, Env& env, const SafekeeperConfig& config, objstore::ObjectStore* store) {
   if (config.id == NodeId(0)) return Error(Code::Invalid, "a safekeeper needs an id that is not 0");
   Logger log(env.log());
-  std::unique_ptr<objstore::LocalStore> local;
-  if (store == nullptr && !config.object_store_dir.empty()) {
-    TRY_ASSIGN(local, objstore::LocalStore::open(task, env.disk(), config.object_store_dir,
-                                                 "sk" + to_string(config.id)));
-    store = local.get();
-  }
   Scope scope(task);
   Timelines timelines(env, scope, config, store);
   Status ended = timelines.load(task);

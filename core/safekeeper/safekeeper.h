@@ -12,8 +12,7 @@
 namespace argon::safekeeper {
 
 // Serves until the task is cancelled; then saves positions and stops in order. `store`: where WAL is
-// backed up; null: the folder config.object_store_dir, or nowhere where that is empty too. Errors: what kept
-// it from starting.
+// backed up, borrowed; null: nowhere. Errors: what kept it from starting.
 Status run_safekeeper(Task& task, Env& env, const SafekeeperConfig& config,
                       objstore::ObjectStore* store = nullptr);
 

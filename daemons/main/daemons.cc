@@ -140,7 +140,7 @@ int pageserver_main(const Globals& globals) {
       [&](Task& task, Env& env) -> Status {
         std::string owner = "pageserver-" + std::to_string(config->pageserver_id);
         TRY_ASSIGN(auto store, open_object_store(task, env, *config, owner));
-        return pageserver::run_pageserver(task, env, server, store.get());
+        return pageserver::run_pageserver(task, env, server, *store);
       });
 }
 
