@@ -1,5 +1,6 @@
 // The library: every scenario there is, in the order in which `argon-sim list` shows them.
 
+#include "scenarios/archive.h"
 #include "scenarios/bank.h"
 #include "scenarios/broker_loss.h"
 #include "scenarios/clock_trouble.h"
@@ -32,6 +33,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kDurableLog,
                                              kElections,
                                              kWalService,
+                                             kArchive,
                                              kBank,
                                              kLedger,
                                              kSingleKey,

@@ -97,12 +97,24 @@ TEST(KeptFormats, ATimelinesIndexOfBeforeGarbageCollection) {
   EXPECT_EQ(*read, index_of_then());
 }
 
-TEST(KeptFormats, ATimelinesIndex) {
+TimelineIndex index_with_history() {
   TimelineIndex index = index_of_then();
   index.gc_cutoff = Lsn(0x1580000);
   index.retained = {Lsn(0x1500100), Lsn(0x1540000)};
-  expect_same("index", encode_index(index), "v2");
+  return index;
+}
+
+TEST(KeptFormats, ATimelinesIndexOfBeforeArchiving) {
   auto read = decode_index(kept("index", "v2"), "kept");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, index_with_history());
+}
+
+TEST(KeptFormats, ATimelinesIndex) {
+  TimelineIndex index = index_with_history();
+  index.archived_at = WallTime{1'795'953'600'000'000'000};
+  expect_same("index", encode_index(index), "v3");
+  auto read = decode_index(kept("index", "v3"), "kept");
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   EXPECT_EQ(*read, index);
 }

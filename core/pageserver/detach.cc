@@ -71,11 +71,11 @@ void Timeline::add_held(Inheritance& inherited) {
   }
 }
 
-Result<Timeline::Detached> Timeline::detach(Task& task, const std::function<Status(Task&)>& before_switch) {
+Result<Timeline::Switched> Timeline::detach(Task& task, const std::function<Status(Task&)>& before_switch) {
   Lock compacting;
   TRY(compacting.acquire(task, compacting_));
   TRY_ASSIGN(Inheritance inherited, copy_history(task));
-  auto put = [&]() -> Result<Detached> {
+  auto put = [&]() -> Result<Switched> {
     TRY(before_switch(task));
     Lock uploading;
     TRY(uploading.acquire(task, uploading_));
@@ -91,9 +91,9 @@ Result<Timeline::Detached> Timeline::detach(Task& task, const std::function<Stat
     index.retained.assign(inherited.retained.begin(), inherited.retained.lower_bound(inherited.cutoff));
     TRY_ASSIGN(std::string key, remote_.put_detached(task, index, inherited.layers));
     task.env().probe("pageserver.detached"_probe);
-    return Detached{std::move(index), std::move(key)};
+    return Switched{std::move(index), std::move(key)};
   };
-  Result<Detached> detached = put();
+  Result<Switched> detached = put();
   if (!detached.ok()) store_.forget(inherited.layers);
   return detached;
 }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/timestamp.h"
 #include "core/pageserver/gc_routes.h"
 
 namespace argon::pageserver {
@@ -33,6 +34,7 @@ json describe(Timeline& timeline) {
   json out{{"tenant_id", to_string(index.id.tenant)},
            {"timeline_id", to_string(index.id.timeline)},
            {"state", "Active"},
+           {"is_archived", false},
            {"pg_version", index.server_version},
            {"system_id", std::to_string(index.system_id)},
            {"generation", index.generation.value},
@@ -48,6 +50,27 @@ json describe(Timeline& timeline) {
            {"layers", index.layers.size()},
            {"l0_layers", timeline.store().l0_count()}};
   describe_gc(out, timeline, index);
+  if (index.ancestor) {
+    out["ancestor_timeline_id"] = to_string(*index.ancestor);
+    out["ancestor_lsn"] = to_string(index.ancestor_lsn);
+  }
+  return out;
+}
+
+json describe(const Tenants::Archived& archived) {
+  const TimelineIndex& index = archived.index;
+  json out{{"tenant_id", to_string(index.id.tenant)},
+           {"timeline_id", to_string(index.id.timeline)},
+           {"state", "Offloaded"},
+           {"is_archived", true},
+           {"pg_version", index.server_version},
+           {"system_id", std::to_string(index.system_id)},
+           {"generation", index.generation.value},
+           {"disk_consistent_lsn", to_string(index.disk_consistent)},
+           {"current_physical_size", archived.bytes},
+           {"resident_physical_size", 0},
+           {"layers", archived.layers}};
+  if (index.archived_at) out["archived_at"] = timestamp_text(*index.archived_at);
   if (index.ancestor) {
     out["ancestor_timeline_id"] = to_string(*index.ancestor);
     out["ancestor_lsn"] = to_string(index.ancestor_lsn);
@@ -113,8 +136,21 @@ class Routes {
     for (const auto& [timeline_id, timeline] : tenant->timelines) out.push_back(describe(*timeline));
     return http::json_response(out);
   }
+  Result<http::Response> list_all_timelines(const http::Request& request) const {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(const Tenants::Tenant* tenant, tenants_.find(id));
+    json out{{"timelines", json::array()}, {"offloaded", json::array()}};
+    for (const auto& [timeline_id, timeline] : tenant->timelines)
+      out["timelines"].push_back(describe(*timeline));
+    for (const auto& [archived_id, archived] : tenants_.archived())
+      if (archived_id.tenant == id) out["offloaded"].push_back(describe(archived));
+    return http::json_response(out);
+  }
   Result<http::Response> show_timeline(Task& task, const http::Request& request) const {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    auto archived = tenants_.archived().find(id);
+    if (archived != tenants_.archived().end() && !archived->second.returning)
+      return http::json_response(describe(archived->second));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
     json out = describe(*timeline);
     if (request.query.contains("logical_size")) {
@@ -166,6 +202,18 @@ class Routes {
     TRY_ASSIGN(TenantTimelineId id, id_of(request));
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.detach_ancestor(task, id));
     return http::json_response(describe(*timeline));
+  }
+  Result<http::Response> configure_archival(Task& task, const http::Request& request) const {
+    TRY_ASSIGN(TenantTimelineId id, id_of(request));
+    TRY_ASSIGN(json body, request.json());
+    TRY_ASSIGN(std::string state, text_field(body, "state"));
+    if (state == "Archived")
+      TRY(tenants_.archive(task, id));
+    else if (state == "Unarchived")
+      TRY(tenants_.unarchive(task, id));
+    else
+      return Error(Code::Invalid, "field 'state' must be \"Archived\" or \"Unarchived\"");
+    return show_timeline(task, request);
   }
   Result<http::Response> evict(Task& task, const http::Request& request) const {
     TRY_ASSIGN(json body, request.json());
@@ -251,6 +299,10 @@ void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, cons
              [routes](Task& task, const Request& r) { return routes->compact(task, r); });
   router.add("PUT", timeline + "/detach_ancestor",
              [routes](Task& task, const Request& r) { return routes->detach_ancestor(task, r); });
+  router.add("PUT", timeline + "/archival_config",
+             [routes](Task& task, const Request& r) { return routes->configure_archival(task, r); });
+  router.add("GET", "/v1/tenant/:tenant/timeline_and_offloaded",
+             [routes](Task&, const Request& r) { return routes->list_all_timelines(r); });
   router.add("PUT", "/v1/disk_usage_eviction/run",
              [routes](Task& task, const Request& r) { return routes->evict(task, r); });
   add_gc_routes(router, tenants);

@@ -136,6 +136,13 @@ Result<TimelineIndex> get_index(Task& task, ObjectStore& store, const std::strin
   return index;
 }
 
+Result<std::string> put_index(Task& task, ObjectStore& store, const TimelineIndex& index) {
+  std::string key = objstore::timeline_prefix(index.id) +
+                    fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
+  TRY(store.put(task, key, encode_index(index), PutMode::Replace));
+  return key;
+}
+
 std::string config_key(const TenantId& tenant, Generation generation, uint64_t sequence) {
   return objstore::tenant_prefix(tenant) + fmt::format("config-{:08x}-{:016x}", generation.value, sequence);
 }
@@ -160,7 +167,8 @@ void Remote::set_present(const TimelineIndex& index, const std::string& key) {
 }
 
 bool Remote::behind(const LayerStore& layers) const {
-  if (index_key_.empty() || unconfirmed_ || layers.disk_consistent() != uploaded_.disk_consistent)
+  if (index_key_.empty() || unconfirmed_ || unsettled_ ||
+      layers.disk_consistent() != uploaded_.disk_consistent)
     return true;
   TimelineIndex index = layers.index();
   if (index.generation != uploaded_.generation || index.gc_cutoff != uploaded_.gc_cutoff ||
@@ -184,13 +192,6 @@ Status Remote::upload_layer(Task& task, LayerFile& layer) {
   return store_.put(task, key_of(layer.name()), *bytes, PutMode::Replace);
 }
 
-Result<std::string> Remote::put_index(Task& task, const TimelineIndex& index) {
-  std::string key = objstore::timeline_prefix(id_) +
-                    fmt::format("{}{:08x}-{:016x}", kIndexPrefix, index.generation.value, index.sequence);
-  TRY(store_.put(task, key, encode_index(index), PutMode::Replace));
-  return key;
-}
-
 Result<std::string> Remote::put_detached(Task& task, TimelineIndex& index,
                                          const std::vector<LayerStore::LayerPtr>& copies) {
   for (const LayerStore::LayerPtr& copy : copies) {
@@ -198,7 +199,14 @@ Result<std::string> Remote::put_detached(Task& task, TimelineIndex& index,
     index.layers.push_back({copy->name(), copy->size()});
   }
   std::ranges::sort(index.layers);
-  TRY_ASSIGN(std::string key, put_index(task, index));
+  TRY_ASSIGN(std::string key, put_index(task, store_, index));
+  TRY(check_generation(task, store_, id_.tenant, index.generation));
+  return key;
+}
+
+Result<std::string> Remote::put_archived(Task& task, const TimelineIndex& index) {
+  unsettled_ = true;
+  TRY_ASSIGN(std::string key, put_index(task, store_, index));
   TRY(check_generation(task, store_, id_.tenant, index.generation));
   return key;
 }
@@ -213,7 +221,7 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
     TRY(upload_layer(task, *file));
     present_.insert(file->name());
   }
-  TRY_ASSIGN(std::string key, put_index(task, index));
+  TRY_ASSIGN(std::string key, put_index(task, store_, index));
   for (const LayerStore::LayerPtr& file : files) file->set_uploaded(fetch());
   std::vector<std::string> garbage;
   if (!index_key_.empty()) garbage.push_back(index_key_);
@@ -232,6 +240,7 @@ Result<TimelineIndex> Remote::upload(Task& task, LayerStore& layers) {
   unconfirmed_ = true;
   TRY(check_generation(task, store_, id_.tenant, index.generation));
   unconfirmed_ = false;
+  unsettled_ = false;
   return index;
 }
 

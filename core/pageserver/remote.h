@@ -50,6 +50,8 @@ Result<Generation> claim_generation(Task& task, objstore::ObjectStore& store, co
                                     Generation above);
 Result<TimelineIndex> get_index(Task& task, objstore::ObjectStore& store, const std::string& key,
                                 const TenantTimelineId& id);
+// Returns its key. Suspends.
+Result<std::string> put_index(Task& task, objstore::ObjectStore& store, const TimelineIndex& index);
 
 // The configuration's place, and what is there. Suspends.
 std::string config_key(const TenantId& tenant, Generation generation, uint64_t sequence);
@@ -75,6 +77,11 @@ class Remote {
   // names, which is durable. Returns its key. REQUIRES: no upload is going on. Errors as of upload().
   Result<std::string> put_detached(Task& task, TimelineIndex& index,
                                    const std::vector<LayerStore::LayerPtr>& copies);
+  // Puts an index that differs from `index`, the newest uploaded, in that the timeline is archived. Returns
+  // its key. After an error it may be there, or come: until an upload() it is unsettled(). REQUIRES: no
+  // upload is going on. Errors as of upload().
+  Result<std::string> put_archived(Task& task, const TimelineIndex& index);
+  bool unsettled() const { return unsettled_; }
   // The newest index that is known to be in the object store; all it names is there. Corrupt: none, as of a
   // timeline whose creation did not end.
   Result<TimelineIndex> uploaded_index(Task& task);
@@ -92,7 +99,6 @@ class Remote {
 
  private:
   Status upload_layer(Task& task, LayerFile& layer);
-  Result<std::string> put_index(Task& task, const TimelineIndex& index);
   std::string key_of(const LayerName& name) const;
 
   objstore::ObjectStore& store_;
@@ -104,6 +110,7 @@ class Remote {
   std::string index_key_;
   TimelineIndex uploaded_;    // as index_key_ says, without its layers
   bool unconfirmed_ = false;  // it is not known whether our generation was the newest after the last upload
+  bool unsettled_ = false;    // an index that says otherwise may be there
   bool orphans_found_ = false;
 };
 

@@ -54,6 +54,9 @@ Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) cons
     return Error(Code::Unavailable, "timeline " + to_string(id) + " is not loaded yet; the log says why");
   if (auto damaged = damaged_.find(id); damaged != damaged_.end())
     return damaged->second.with("timeline " + to_string(id) + " cannot be loaded");
+  if (archived_.contains(id))
+    return Error(Code::Stale,
+                 "timeline " + to_string(id) + " is archived; `argon timeline unarchive` brings it back");
   if (timeline == tenant->timelines.end())
     return Error(Code::NotFound,
                  "timeline " + to_string(id.timeline) + " of tenant " + to_string(id.tenant) +
@@ -154,6 +157,11 @@ Status Tenants::delete_claimed(Task& task, const TenantId& tenant, Generation ge
   return {};
 }
 
+bool Tenants::pending() const {
+  return !pending_.empty() || !pending_configs_.empty() ||
+         std::ranges::any_of(archived_, [](const auto& one) { return one.second.files_left; });
+}
+
 // Each round loads those whose ancestor is loaded; it ends when a round loads none.
 Status Tenants::attach_pending(Task& task) {
   Lock lock;
@@ -178,6 +186,8 @@ Status Tenants::attach_pending(Task& task) {
       });
     TRY(scope.join(task));
   }
+  TRY(clear_archived(task));
+  hold_for_archived();
   note_loaded();
   return {};
 }
@@ -219,6 +229,11 @@ Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const st
     services_.env.probe("pageserver.branch-of-a-deleted-timeline"_probe);
     unmarked_.insert({id.tenant, id.timeline});
     deletions_.wake();
+  }
+  bool archived = index.archived_at || (index.ancestor && is_archived({id.tenant, *index.ancestor}));
+  if (archived && !archived_.contains(id)) {
+    note_archived(index, key, false);
+    return {};
   }
   if (index.ancestor && !tenant.timelines.contains(*index.ancestor))
     return Error(Code::NotFound, "its ancestor " + to_string(*index.ancestor) + " is not loaded");
@@ -281,6 +296,7 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
     outgoing_.erase(outgoing);
   }
   tenant.timelines[id.timeline] = timeline;
+  archived_.erase(id);
   timeline->log().info("attached at {}, generation {}", to_string(index.disk_consistent), generation.value);
   started_(timeline);
   return {};

@@ -1,5 +1,5 @@
-// Tenants: all timelines of a pageserver, and their life: attach at start, create, branch, delete
-// (deletion.h; tenants_deletion.cc).
+// Tenants: all timelines of a pageserver, and their life: attach at start, create, branch, detach
+// (tenants_detach.cc), archive and back (tenants_archive.cc), delete (deletion.h; tenants_deletion.cc).
 //
 // The object store says what exists; the local disk is a cache of it that may be empty, or older. A
 // timeline exists once its first index is in the object store, and create() and branch() return only
@@ -38,7 +38,7 @@ class Tenants {
   Status attach_all(Task& task);
   // Tries those again. Error: Cancelled.
   Status attach_pending(Task& task);
-  bool pending() const { return !pending_.empty() || !pending_configs_.empty(); }
+  bool pending() const;
 
   // Idempotent. Errors: AlreadyExists (it was deleted); those of the object store.
   Status create_tenant(Task& task, const TenantId& tenant);
@@ -61,6 +61,28 @@ class Tenants {
   // NotFound; Unavailable says what to wait for; MaybeApplied: the next start may find it done.
   Result<std::shared_ptr<Timeline>> detach_ancestor(Task& task, const TenantTimelineId& id);
 
+  // Offloads a timeline: it stays in the object store, costs nothing here, is not served (Stale says so), and
+  // takes part in no GC. Its connections end, and leases. Its branches must have been archived before.
+  // Durable when it returns. Idempotent. Errors: NotFound; Stale names branches that are in the way;
+  // Unavailable; MaybeApplied: the next start may find it done.
+  Status archive(Task& task, const TenantTimelineId& id);
+  // The way back: loaded when it returns. Stale: its ancestor is archived. Other errors as of archive(): it
+  // stays as it was, or is there later.
+  Result<std::shared_ptr<Timeline>> unarchive(Task& task, const TenantTimelineId& id);
+  struct Archived {
+    TimelineIndex index;  // without its layers
+    uint64_t bytes = 0;   // of all of them
+    size_t layers = 0;
+    std::string key;        // of its index
+    uint64_t sequence = 0;  // of the last index that was put, or may have been
+    bool settled = false;   // no index that comes late can say otherwise
+    LsnHolds::Hold hold;    // in the first ancestor that is not archived, if it reads from there
+    bool files_left = true;
+    // It is going to be loaded.
+    bool returning = false;
+  };
+  const std::map<TenantTimelineId, Archived>& archived() const { return archived_; }
+
   // Ok: it is deleted for good, and nobody is served any more, while files and objects go (run_deletions()).
   // Errors: NotFound (there is none, or it was deleted and nothing is left of it); Stale, with their ids: a
   // timeline with branches, or with one that may be; Unavailable: nothing was done. After other errors it may
@@ -70,8 +92,8 @@ class Tenants {
   // Goes on with deletions until the task is cancelled.
   Status run_deletions(Task& task);
 
-  // NotFound names the tenant or timeline; Unavailable: it exists, but is not loaded; Corrupt, Unsupported:
-  // it exists, but cannot be.
+  // NotFound names the tenant or timeline; Unavailable: it exists, but is not loaded; Stale: it is archived;
+  // Corrupt, Unsupported: it exists, but cannot be loaded.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
@@ -114,6 +136,16 @@ class Tenants {
   Result<bool> is_branch_of(Task& task, const TenantTimelineId& pending, const TimelineId& ancestor);
   std::vector<std::shared_ptr<Timeline>> take_out(const DeletionTarget& target);
   Status may_load_anew(Task& task, const std::shared_ptr<Timeline>& timeline);
+  Result<std::shared_ptr<Timeline>> load_now(Task& task, const TenantTimelineId& id);
+  bool is_archived(const TenantTimelineId& id) const;
+  void note_archived(const TimelineIndex& index, const std::string& key, bool settled);
+  Status put_archived_at(Task& task, Archived& archived, std::optional<WallTime> at);
+  // Holds for archived timelines what they read of others, as these are now. Does not suspend.
+  void hold_for_archived();
+  LsnHolds::Hold hold_for(const TimelineIndex& index);
+  Status clear_archived(Task& task);
+  std::vector<TimelineId> archived_branches_of(const TenantTimelineId& id) const;
+  static std::string names_of(const std::vector<TimelineId>& timelines);  // "ID, ID"
   void load_anew(const std::shared_ptr<Timeline>& timeline, const std::string& key);
   void release_outgoing();
   // To be loaded anew, and somebody uses it as it was.
@@ -129,6 +161,7 @@ class Tenants {
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   std::map<TenantId, std::string> pending_configs_;  // to be read yet; their keys
   std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded
+  std::map<TenantTimelineId, Archived> archived_;
   // To be loaded anew once nobody uses what was loaded before.
   struct Outgoing {
     std::shared_ptr<Timeline> timeline;  // null: nobody does

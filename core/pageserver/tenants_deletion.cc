@@ -45,17 +45,23 @@ Result<std::vector<TimelineId>> Tenants::branches_of(Task& task, const TenantTim
   return branches;
 }
 
+std::string Tenants::names_of(const std::vector<TimelineId>& timelines) {
+  std::string names;
+  for (const TimelineId& timeline : timelines) names += (names.empty() ? "" : ", ") + to_string(timeline);
+  return names;
+}
+
 Status Tenants::may_remove(Task& task, const DeletionTarget& target) {
   TRY(find(target.tenant));
   if (!target.timeline) return {};
   TenantTimelineId id{target.tenant, *target.timeline};
   if (auto found = find(id); found.is(Code::NotFound) && !undecided_.contains(id)) return found.error();
   TRY_ASSIGN(std::vector<TimelineId> branches, branches_of(task, id));
+  for (const TimelineId& archived : archived_branches_of(id))
+    if (std::ranges::find(branches, archived) == branches.end()) branches.push_back(archived);
   if (branches.empty()) return {};
-  std::string names;
-  for (const TimelineId& branch : branches) names += (names.empty() ? "" : ", ") + to_string(branch);
-  return Error(Code::Stale,
-               to_string(target) + " has branches, or may have: " + names + "; delete them first");
+  return Error(Code::Stale, to_string(target) + " has branches, or may have: " + names_of(branches) +
+                                "; delete them first");
 }
 
 std::vector<std::shared_ptr<Timeline>> Tenants::take_out(const DeletionTarget& target) {
@@ -75,6 +81,7 @@ std::vector<std::shared_ptr<Timeline>> Tenants::take_out(const DeletionTarget& t
   std::erase_if(outgoing_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(pending_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(damaged_, [&](const auto& one) { return concerns(one.first); });
+  std::erase_if(archived_, [&](const auto& one) { return concerns(one.first); });
   std::erase_if(unmarked_, [&](const DeletionTarget& one) {
     return one.timeline ? concerns({one.tenant, *one.timeline}) : one == target;
   });

@@ -33,6 +33,10 @@ Result<std::shared_ptr<Timeline>> Tenants::detach_ancestor(Task& task, const Ten
                            to_string(detached->index.start_lsn));
     }
   }
+  return load_now(task, id);
+}
+
+Result<std::shared_ptr<Timeline>> Tenants::load_now(Task& task, const TenantTimelineId& id) {
   while (pending_.contains(id)) {
     TRY(attach_pending(task));
     if (pending_.contains(id)) TRY(task.sleep(kLookAgain));
@@ -67,6 +71,7 @@ void Tenants::load_anew(const std::shared_ptr<Timeline>& timeline, const std::st
     one->retire();
     at = timelines.erase(at);
   }
+  hold_for_archived();
   note_loaded();
 }
 

@@ -167,6 +167,16 @@ Status Timeline::upload(Task& task) {
   return {};
 }
 
+Result<Timeline::Switched> Timeline::archive(Task& task, WallTime at) {
+  Lock lock;
+  TRY(lock.acquire(task, uploading_));
+  TRY_ASSIGN(TimelineIndex index, remote_.upload(task, store_));
+  index.sequence = store_.next_index().sequence;
+  index.archived_at = at;
+  TRY_ASSIGN(std::string key, remote_.put_archived(task, index));
+  return Switched{std::move(index), std::move(key)};
+}
+
 Status Timeline::rebuild(Task& task, const ReadWal& read_wal) {
   Lock compacting;
   TRY(compacting.acquire(task, compacting_));

@@ -139,7 +139,9 @@ class Timeline {
   // Uploads what is not in the object store yet, once.
   Status upload(Task& task);
   // No index that comes late can take the place of this timeline any more.
-  Status settle(Task& task) { return remote_consistent().valid() ? Status() : upload(task); }
+  Status settle(Task& task) {
+    return remote_consistent().valid() && !remote_.unsettled() ? Status() : upload(task);
+  }
   // The same for whoever has the history at lsn, this timeline or an ancestor.
   Status settle_at(Task& task, Lsn lsn) { return holder_of(lsn).settle(task); }
 
@@ -147,11 +149,14 @@ class Timeline {
   // one's key in the object store. This object is not to be used any more then: it is to be loaded anew from
   // there. Calls before_switch once the copies are made; what it locks stays so until this returns. Errors:
   // Unavailable says what it waits for. After any error nothing has changed for this life.
-  struct Detached {
+  struct Switched {
     TimelineIndex index;
     std::string key;
   };
-  Result<Detached> detach(Task& task, const std::function<Status(Task&)>& before_switch);
+  Result<Switched> detach(Task& task, const std::function<Status(Task&)>& before_switch);
+  // Its index that says that it is archived since `at`. This object is not to be used any more then. After an
+  // error it goes on, and the next upload says that it is not.
+  Result<Switched> archive(Task& task, WallTime at);
 
   // A layer was damaged on the disk before it was uploaded. What the object store does not have is then made
   // anew from WAL, which safekeepers hold from remote_consistent() on.

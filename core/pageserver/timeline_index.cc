@@ -10,8 +10,9 @@ namespace argon::pageserver {
 namespace {
 
 constexpr std::string_view kIndexMagic = "ARGINDEX";
-constexpr uint32_t kVersion = 2;
-constexpr uint32_t kWithoutRetained = 1;  // the version before
+constexpr uint32_t kVersion = 3;
+constexpr uint32_t kRetainedSince = 2;
+constexpr uint32_t kOldest = 1;
 constexpr size_t kHeader = 16;
 constexpr size_t kLayerBytes = 1 + 2 * kKeyBytes + 8 + 8 + 8 + 4 + 8;
 
@@ -56,6 +57,7 @@ Bytes encode_index(const TimelineIndex& index) {
   out.le(index.prev_record.value).le(index.gc_cutoff.value).le(index.system_id);
   out.le(static_cast<uint32_t>(index.retained.size()));
   for (Lsn lsn : index.retained) out.le(lsn.value);
+  out.le(static_cast<uint64_t>(index.archived_at ? index.archived_at->ns : 0));
   out.le(static_cast<uint32_t>(index.layers.size()));
   for (const TimelineIndex::Layer& layer : index.layers) {
     out.u8(static_cast<uint8_t>(layer.name.kind));
@@ -75,11 +77,10 @@ Result<TimelineIndex> decode_index(ByteView bytes, std::string_view where) {
   if (bytes.size() < kHeader || as_text(bytes.first(8)) != kIndexMagic)
     return corrupt("not an index (wrong magic)");
   auto version = load_le<uint32_t>(bytes.data() + 8);
-  if (version != kVersion && version != kWithoutRetained)
+  if (version < kOldest || version > kVersion)
     return Error(Code::Unsupported, "index " + std::string(where) + " is of version " +
                                         std::to_string(version) + "; this build reads versions " +
-                                        std::to_string(kWithoutRetained) + " and " +
-                                        std::to_string(kVersion));
+                                        std::to_string(kOldest) + " to " + std::to_string(kVersion));
   if (load_le<uint32_t>(bytes.data() + 12) != crc32c(bytes.subspan(kHeader)))
     return corrupt("wrong checksum, or cut short");
   Reader in(bytes.subspan(kHeader));
@@ -99,7 +100,11 @@ Result<TimelineIndex> decode_index(ByteView bytes, std::string_view where) {
   index.prev_record = Lsn(in.le<uint64_t>());
   index.gc_cutoff = Lsn(in.le<uint64_t>());
   index.system_id = in.le<uint64_t>();
-  if (version >= kVersion) TRY(get_retained(in, index).with("index " + std::string(where)));
+  if (version >= kRetainedSince) TRY(get_retained(in, index).with("index " + std::string(where)));
+  if (version >= kVersion) {
+    auto archived_at = static_cast<int64_t>(in.le<uint64_t>());
+    if (archived_at != 0) index.archived_at = WallTime{archived_at};
+  }
   auto count = in.le<uint32_t>();
   if (in.failed() || in.remaining() != uint64_t{count} * kLayerBytes)
     return corrupt("wrong number of layers");

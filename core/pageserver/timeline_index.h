@@ -4,11 +4,12 @@
 // object store, hold the same bytes. (generation, sequence) orders all indexes of a timeline: the
 // greatest is the truth. Integers are little-endian, keys as in key.h:
 //
-//   magic "ARGINDEX" · u32 version 2 · u32 CRC-32C of all that follows ·
+//   magic "ARGINDEX" · u32 version 3 · u32 CRC-32C of all that follows ·
 //   tenant 16 · timeline 16 · u32 generation · u64 sequence · u32 server version (major) ·
 //   u8 has ancestor · ancestor 16 · u64 ancestor LSN · u64 start LSN · u64 disk-consistent LSN ·
 //   u64 start of the record before it · u64 GC cutoff LSN · u64 system id ·
-//   u32 LSNs retained below the cutoff · each u64 (version 1 has none of these two) · u32 layers, each:
+//   u32 LSNs retained below the cutoff · each u64 (version 1 has none of these two) ·
+//   u64 when it was archived, in ns since 1970, 0: it is not (from version 3 on) · u32 layers, each:
 //   u8 kind · first key 18 · end key 18 · u64 first LSN · u64 end LSN · u64 file id · u32 generation ·
 //   u64 size in bytes
 
@@ -18,6 +19,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/base/time.h"
 #include "core/pageserver/layer_format.h"
 
 namespace argon::pageserver {
@@ -41,6 +43,8 @@ struct TimelineIndex {
   Lsn gc_cutoff;        // below it history may be gone, but at the LSNs that were retained
   uint64_t system_id = 0;
   std::vector<Lsn> retained;  // below gc_cutoff, can be read all the same; ascending
+  // The timeline is kept, but not served (Tenants::archive). Of an index in the object store only.
+  std::optional<WallTime> archived_at;
   std::vector<Layer> layers;  // sorted by name
 
   // Where WAL of its own begins.

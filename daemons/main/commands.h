@@ -81,6 +81,9 @@ Status timeline_timestamp_of_lsn(Task& task, Env& env, const Globals& globals,
 // A round of garbage collection at the pageserver. Unavailable says what it waits for.
 Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 Status timeline_detach_ancestor(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+// Stale: an endpoint of it runs.
+Status timeline_archive(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
+Status timeline_unarchive(Task& task, Env& env, const Globals& globals, const TimelineOptions& options);
 
 // Moves a timeline to other safekeepers, while its endpoints go on. Started again, it goes on where it was
 // ended.

@@ -49,8 +49,7 @@ Status check_no_endpoints(Session& session, const std::vector<Endpoint>& endpoin
 
 // The pageserver refuses it too, but by then endpoints would be gone.
 Status check_no_branches(Task& task, Session& session, const TenantTimelineId& id, const std::string& name) {
-  TRY_ASSIGN(nlohmann::json timelines,
-             session.pageserver(task, "GET", "/v1/tenant/" + to_string(id.tenant) + "/timeline"));
+  TRY_ASSIGN(nlohmann::json timelines, session.timelines(task, id.tenant));
   std::vector<std::string> branches;
   for (const nlohmann::json& one : timelines) {
     if (!one.is_object() || one.value("ancestor_timeline_id", "") != to_string(id.timeline)) continue;

@@ -111,6 +111,9 @@ Status prepare_storage(Task& task, Session& session, Endpoint& endpoint) {
   TRY_ASSIGN(nlohmann::json details, session.pageserver(task, "GET",
                                                         "/v1/tenant/" + to_string(endpoint.id.tenant) +
                                                             "/timeline/" + to_string(endpoint.id.timeline)));
+  if (details.is_object() && details.value("is_archived", false))
+    return Error(Code::Stale, "the timeline of endpoint " + endpoint.name +
+                                  " is archived; bring it back by `argon timeline unarchive`");
   std::string system_id = details.is_object() ? details.value("system_id", "") : "";
   TRY_ASSIGN(endpoint.system_id,
              parse_u64(system_id).with("the pageserver's details of " + to_string(endpoint.id)));

@@ -168,7 +168,13 @@ void add_history(CLI::App& timeline, Commands& all) {
       "detach-ancestor",
       "Make a branch a root: it keeps what it reads from its ancestors, which may be deleted then. Its "
       "endpoints connect again. May be ended and run again");
-  for (CLI::App* sub : {lsn, time, gc, detach}) {
+  CLI::App* archive = timeline.add_subcommand(
+      "archive",
+      "Keep a timeline in the object store only: it takes no room and no work at the pageserver, and cannot "
+      "be "
+      "used until it is back. Its endpoints must be stopped, its branches archived before");
+  CLI::App* unarchive = timeline.add_subcommand("unarchive", "Bring an archived timeline back");
+  for (CLI::App* sub : {lsn, time, gc, detach, archive, unarchive}) {
     sub->add_option("--branch-name", all.timeline.branch_name, "The timeline's name (default: main)");
     sub->add_option("--tenant-id", all.timeline.tenant_id, "32 hex digits (default: the default tenant)");
   }
@@ -176,6 +182,8 @@ void add_history(CLI::App& timeline, Commands& all) {
   on(time, all, timeline_timestamp_of_lsn, all.timeline);
   on(gc, all, timeline_gc, all.timeline);
   on(detach, all, timeline_detach_ancestor, all.timeline);
+  on(archive, all, timeline_archive, all.timeline);
+  on(unarchive, all, timeline_unarchive, all.timeline);
 }
 
 void add_timeline(CLI::App& app, Commands& all) {

@@ -85,6 +85,18 @@ Result<nlohmann::json> Session::pageserver(Task& task, const std::string& method
   return std::move(answer).with("pageserver");
 }
 
+Result<nlohmann::json> Session::timelines(Task& task, const TenantId& tenant) {
+  TRY_ASSIGN(nlohmann::json answer,
+             pageserver(task, "GET", "/v1/tenant/" + to_string(tenant) + "/timeline_and_offloaded"));
+  nlohmann::json all = nlohmann::json::array();
+  for (const char* part : {"timelines", "offloaded"}) {
+    if (!answer.is_object() || !answer.contains(part) || !answer[part].is_array())
+      return Error(Code::Corrupt, std::string("the pageserver's answer has no list '") + part + "'");
+    all.insert(all.end(), answer[part].begin(), answer[part].end());
+  }
+  return all;
+}
+
 std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {

@@ -52,6 +52,8 @@ class Session {
   Result<nlohmann::json> pageserver(Task& task, const std::string& method, const std::string& path,
                                     const nlohmann::json& body = nullptr,
                                     Duration timeout = Duration::seconds(30));
+  // What it says of each timeline of a tenant, archived ones too: a list.
+  Result<nlohmann::json> timelines(Task& task, const TenantId& tenant);
 
  private:
   Env* env_ = nullptr;

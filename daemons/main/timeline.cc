@@ -1,4 +1,4 @@
-// timeline list, create, branch.
+// timeline list, create, branch, and what is asked of one that is there.
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@ using namespace literals;
 
 constexpr Duration kAskTimeout = 2_s;
 constexpr Duration kCopyTimeout = 3600_s;
+constexpr Duration kArchiveTimeout = 120_s;
 
 Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
   if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
@@ -111,6 +112,17 @@ Result<TenantTimelineId> named(Session& session, const TimelineOptions& options)
   return TenantTimelineId{tenant, timeline};
 }
 
+Status set_archival(Task& task, Session& session, const Globals& globals, const TenantTimelineId& id,
+                    const char* state, const char* said) {
+  TRY_ASSIGN(nlohmann::json now, session.pageserver(task, "PUT", path_of(id) + "/archival_config",
+                                                    {{"state", state}}, kArchiveTimeout));
+  if (globals.json)
+    globals.answer(now);
+  else
+    session.say(fmt::format("timeline '{}' {}", to_string(id.timeline), said));
+  return {};
+}
+
 }  // namespace
 
 Status timeline_lsn_by_timestamp(Task& task, Env& env, const Globals& globals,
@@ -167,18 +179,37 @@ Status timeline_detach_ancestor(Task& task, Env& env, const Globals& globals,
   return {};
 }
 
+Status timeline_archive(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
+  for (const Endpoint& endpoint : endpoints)
+    if (endpoint.id == id && endpoint_status(session.config(), endpoint) == "running")
+      return Error(Code::Stale, "endpoint '" + endpoint.name + "' of timeline '" + to_string(id.timeline) +
+                                    "' runs; stop it first");
+  return set_archival(task, session, globals, id, "Archived", "is archived");
+}
+
+Status timeline_unarchive(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(TenantTimelineId id, named(session, options));
+  return set_archival(task, session, globals, id, "Unarchived", "is back");
+}
+
 Status timeline_list(Task& task, Env& env, const Globals& globals, const TimelineOptions& options) {
   TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
   TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
-  TRY_ASSIGN(nlohmann::json answer,
-             session.pageserver(task, "GET", "/v1/tenant/" + to_string(tenant) + "/timeline"));
-  if (!answer.is_array()) return Error(Code::Corrupt, "the pageserver's list of timelines is not a list");
+  TRY_ASSIGN(nlohmann::json answer, session.timelines(task, tenant));
   std::vector<TreeNode> nodes;
   for (const nlohmann::json& one : answer) {
-    TreeNode node{
-        text_of(one, "timeline_id"), text_of(one, "ancestor_timeline_id"), text_of(one, "ancestor_lsn"), {}};
+    TreeNode node{text_of(one, "timeline_id"),
+                  text_of(one, "ancestor_timeline_id"),
+                  text_of(one, "ancestor_lsn"),
+                  {},
+                  false};
     Result<TimelineId> id = parse_timeline_id(node.id);
     if (id.ok()) node.name = session.state().branch_name(tenant, *id);
+    node.archived = one.value("is_archived", false);
     nodes.push_back(std::move(node));
   }
   if (globals.json) {

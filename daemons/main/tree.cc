@@ -11,7 +11,8 @@ namespace {
 using Children = std::map<std::string, std::vector<const TreeNode*>>;
 
 std::string label(const TreeNode& node) {
-  return (node.name.empty() ? "(no name)" : node.name) + " [" + node.id + "]\n";
+  return (node.name.empty() ? "(no name)" : node.name) + " [" + node.id + "]" +
+         (node.archived ? " archived" : "") + "\n";
 }
 
 void draw_below(const Children& children, const std::string& id, const std::string& padding,

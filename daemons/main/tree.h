@@ -12,6 +12,7 @@ struct TreeNode {
   std::string ancestor;  // its id; empty for a root
   std::string lsn;       // of the branch point
   std::string name;      // empty: it has none
+  bool archived = false;
 };
 
 // Roots and children by name. "(L) main [id]", and below it "(L) ┗━ @0/16F9A00: branch [id]". A node

@@ -153,6 +153,11 @@ def history_verbs(w):
     w.good("timeline detach-ancestor", "--branch-name", "b")
     cluster.expect("ancestor_timeline_id" not in w.good("timeline detach-ancestor", "--branch-name", "b"), "detach-ancestor")
     w.refused("timeline detach-ancestor", "--branch-name", "none", says="none")
+    cluster.expect(w.good("timeline archive", "--branch-name", "b")["is_archived"], "timeline archive")
+    cluster.expect({t["branch_name"]: t["is_archived"] for t in w.good("timeline list")}["b"], "list of archived timelines")
+    cluster.expect(not w.good("timeline unarchive", "--branch-name", "b")["is_archived"], "timeline unarchive")
+    w.refused("timeline archive", "--branch-name", "none", says="none")
+    w.refused("timeline unarchive", "--branch-name", "none", says="none")
 
 
 def endpoint_verbs(w):
