@@ -430,5 +430,50 @@ TEST(Pageserver, BadInputUnknownTimelinesAndMalformedRequestsAreErrors) {
   EXPECT_TRUE(cluster.call("GET", cluster.main_target(), nullptr).ok());
 }
 
+// A snapshot where the PITR window begins, and the WAL since then; a branch costs what it changes.
+TEST(Pageserver, SyntheticSizeIsOfHistoryAndNotOfLayers) {
+  Cluster cluster(41);
+  ASSERT_TRUE(cluster.create_main().ok());
+  const std::string tenant = "/v1/tenant/" + to_string(kMain.tenant);
+  auto size = [&] {
+    auto answer = cluster.call("GET", tenant + "/synthetic_size", nullptr);
+    EXPECT_TRUE(answer.ok());
+    return answer.ok() ? *answer : json();
+  };
+  auto lsn = [](const json& point) { return parse_lsn(point.at("lsn").get<std::string>())->value; };
+  auto shown = cluster.call("GET", cluster.main_target() + "?logical_size", nullptr);
+  ASSERT_TRUE(shown.ok());
+  json before = size();
+  EXPECT_EQ(before.at("size"), shown->at("current_logical_size"));
+  ASSERT_EQ(before.at("points").size(), 1u);
+
+  cluster.start_compute();
+  cluster.world_.run_for(5_s);
+  cluster.compute_->end_supervision();
+  cluster.compute_->power_loss();
+  cluster.world_.run_for(5_s);
+  json written = size();
+  ASSERT_EQ(written.at("points").size(), 2u);
+  uint64_t wal = lsn(written["points"][1]) - lsn(written["points"][0]);
+  EXPECT_GT(wal, 0u);
+  EXPECT_EQ(written.at("size").get<uint64_t>(), before.at("size").get<uint64_t>() + wal);
+  ASSERT_TRUE(cluster
+                  .call("POST", cluster.timelines(),
+                        {{"new_timeline_id", std::string(32, '5')},
+                         {"ancestor_timeline_id", to_string(kMain.timeline)}})
+                  .ok());
+  EXPECT_EQ(size().at("size"), written.at("size"));
+
+  ASSERT_TRUE(cluster.call("PUT", cluster.main_target() + "/checkpoint", nullptr).ok());
+  json short_history{{"pitr_interval", "0s"}, {"gc_horizon", 0}};
+  ASSERT_TRUE(cluster.call("PUT", cluster.main_target() + "/do_gc", short_history).ok());
+  json collected = size();
+  json root = collected.at("points").at(0);
+  EXPECT_EQ(root.at("kept_as"), "snapshot");
+  EXPECT_GT(lsn(root), lsn(written["points"][0]));
+  EXPECT_EQ(collected.at("size").get<uint64_t>(),
+            root.at("logical_size").get<uint64_t>() + lsn(collected["points"].back()) - lsn(root));
+}
+
 }  // namespace
 }  // namespace argon::sim

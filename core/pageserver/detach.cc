@@ -17,11 +17,6 @@ constexpr Duration kAncestorWait = Duration::seconds(60);
 
 }  // namespace
 
-// What the history of an ancestor's own is above.
-Lsn Timeline::branch_point() const {
-  return ancestor_ ? store_.ancestor_lsn() : Lsn();
-}
-
 // A reader of ours may hold LSNs in an ancestor, and after a start it may not have said so yet.
 Status Timeline::may_detach() const {
   for (const Timeline* timeline = this; timeline != nullptr; timeline = timeline->ancestor_.get())

@@ -50,6 +50,8 @@ class LsnHolds {
   }
   // Held or leased, below `below`, ascending. Forgets leases that are over.
   std::vector<Lsn> held(MonotonicTime now, Lsn below);
+  // Leased, ascending. Forgets leases that are over.
+  std::vector<Lsn> leased(MonotonicTime now);
   size_t leases() const { return leases_.size(); }
 
  private:

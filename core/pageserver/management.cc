@@ -4,6 +4,7 @@
 
 #include "core/base/timestamp.h"
 #include "core/pageserver/gc_routes.h"
+#include "core/pageserver/tenant_size.h"
 
 namespace argon::pageserver {
 
@@ -78,13 +79,24 @@ json describe(const Tenants::Archived& archived) {
   return out;
 }
 
-// Bytes of all relations at the timeline's end; the catalog is searched for it.
-Result<uint64_t> logical_size(Task& task, Timeline& timeline) {
-  TRY_ASSIGN(LsnHolds::Hold at, timeline.hold(timeline.last_record()));
-  TRY_ASSIGN(Catalog::Sizes sizes, timeline.catalog().relations(task, relation_sizes(), at.lsn()));
-  uint64_t bytes = 0;
-  for (const auto& [rel, blocks] : sizes) bytes += uint64_t{blocks} * pg::kBlockSize;
-  return bytes;
+const char* text_of(KeptAs kept) {
+  return kept == KeptAs::Snapshot ? "snapshot" : kept == KeptAs::Wal ? "wal" : "nothing";
+}
+
+json describe(const TenantId& id, const TenantSize& of) {
+  json points = json::array();
+  for (size_t i = 0; i < of.points.size(); i++) {
+    json point{{"timeline_id", to_string(of.places[i].timeline)},
+               {"lsn", to_string(of.places[i].lsn)},
+               {"kind", of.places[i].kind},
+               {"kept_as", text_of(of.size.kept[i])},
+               {"needed", of.points[i].needed},
+               {"in_window", of.points[i].window}};
+    if (of.points[i].parent) point["parent"] = *of.points[i].parent;
+    if (!of.points[i].window) point["logical_size"] = of.points[i].logical_size;
+    points.push_back(point);
+  }
+  return {{"id", to_string(id)}, {"size", of.size.bytes}, {"points", points}};
 }
 
 class Routes {
@@ -125,6 +137,11 @@ class Routes {
     TRY(tenants_.configure(task, id, config));
     return show_config(request);
   }
+  Result<http::Response> synthetic_size(Task& task, const http::Request& request) {
+    TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+    TRY_ASSIGN(TenantSize size, sizes_.size_of(task, id));
+    return http::json_response(describe(id, size));
+  }
   Result<http::Response> create_tenant(Task& task, const TenantId& id) const {
     TRY(tenants_.create_tenant(task, id));
     return http::json_response(to_string(id), 201);
@@ -154,7 +171,7 @@ class Routes {
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
     json out = describe(*timeline);
     if (request.query.contains("logical_size")) {
-      TRY_ASSIGN(uint64_t bytes, logical_size(task, *timeline));
+      TRY_ASSIGN(uint64_t bytes, logical_size(task, *timeline, timeline->last_record()));
       out["current_logical_size"] = bytes;
     }
     return http::json_response(out);
@@ -245,6 +262,7 @@ class Routes {
   }
 
   Tenants& tenants_;
+  TenantSizes sizes_{tenants_};
   Eviction& eviction_;
   NodeId id_;
 };
@@ -277,6 +295,8 @@ void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, cons
              [routes](Task& task, const Request& r) { return routes->configure(task, r); });
   router.add("GET", "/v1/tenant/:tenant",
              [routes](Task&, const Request& r) { return routes->show_tenant(r); });
+  router.add("GET", "/v1/tenant/:tenant/synthetic_size",
+             [routes](Task& task, const Request& r) { return routes->synthetic_size(task, r); });
   router.add("GET", "/v1/tenant/:tenant/timeline",
              [routes](Task&, const Request& r) { return routes->list_timelines(r); });
   router.add("POST", "/v1/tenant/:tenant/timeline",

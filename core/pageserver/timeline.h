@@ -122,6 +122,10 @@ class Timeline {
   // Ok where a round may begin now.
   Status gc_allowed() const;
   size_t leases() const { return holds_.leases(); }
+  // LSNs under a lease; one of what is read from an ancestor is under that one's.
+  std::vector<Lsn> leased() { return holds_.leased(env_.now()); }
+  // What the history of an ancestor's own is above; 0: there is none.
+  Lsn branch_point() const { return ancestor_ ? store_.ancestor_lsn() : Lsn(); }
 
   // The last commit that is readable at `time`, and the other way round (PostgreSQL's time).
   Result<LsnAtTime> lsn_at(Task& task, int64_t time);
@@ -191,7 +195,6 @@ class Timeline {
     std::set<Lsn> retained;
   };
   Status may_detach() const;
-  Lsn branch_point() const;
   Status flush_up_to(Task& task, Lsn lsn);
   Result<Inheritance> copy_history(Task& task);
   void add_held(Inheritance& inherited);
