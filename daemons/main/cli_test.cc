@@ -6,12 +6,17 @@
 
 #include <filesystem>
 
+#include "core/env/io.h"
+#include "core/objstore/local_store.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/files.h"
 #include "daemons/main/layer_map.h"
 #include "daemons/main/object_store.h"
 #include "daemons/main/ports.h"
+#include "daemons/main/store_disk.h"
 #include "daemons/main/tree.h"
+#include "daemons/posix/log_file.h"
+#include "daemons/posix/posix_env.h"
 
 namespace argon::cli {
 namespace {
@@ -162,6 +167,34 @@ TEST_F(CliFiles, EndpointsAreReadBack) {
   EXPECT_THAT(load_endpoint(config_, "f").error().message(),
               HasSubstr("there is no endpoint 'f' (there are: e)"));
   EXPECT_FALSE(load_endpoint(config_, "../e").ok());
+}
+
+// More objects than a page of a list has, in a folder that is passed over at once.
+TEST_F(CliFiles, AnObjectStoreIsSeenAsFilesThatAreOnlyRead) {
+  posix::LogFile log("cli_test", "", LogLevel::Warn, posix::read_wall_clock);
+  posix::PosixEnv env(log, posix::PosixOptions());
+  Status done = env.run("test", [&](Task& task) -> Status {
+    TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), dir_ + "/store", "test"));
+    for (size_t i = 0; i < objstore::kPageMax + 2; i++)
+      TRY(store->put(task, "a/b/" + std::to_string(i), ByteView()));
+    TRY(store->put(task, "a/b-c", as_bytes("text")));
+    TRY(store->put(task, "a/z/1", as_bytes("other")));
+    StoreDisk disk(*store, "s3://bucket");
+    TRY_ASSIGN(std::vector<DirEntry> entries, disk.list(task, "s3://bucket/a"));
+    EXPECT_EQ(entries, (std::vector<DirEntry>{{"b", true}, {"b-c", false}, {"z", true}}));
+    TRY_ASSIGN(std::vector<DirEntry> many, disk.list(task, "s3://bucket/a/b"));
+    EXPECT_EQ(many.size(), objstore::kPageMax + 2);
+    EXPECT_TRUE(disk.list(task, "s3://bucket/b").is(Code::NotFound));
+    TRY_ASSIGN(Bytes text, read_file(task, disk, "s3://bucket/a/b-c"));
+    EXPECT_EQ(as_text(text), "text");
+    TRY_ASSIGN(FileInfo folder, disk.stat(task, "s3://bucket/a/z"));
+    EXPECT_TRUE(folder.is_directory);
+    EXPECT_TRUE(read_file(task, disk, "s3://other/a/b-c").is(Code::Invalid));
+    EXPECT_TRUE(disk.unlink(task, "s3://bucket/a/b-c").is(Code::Unsupported));
+    EXPECT_TRUE(disk.open(task, "s3://bucket/a/b-c", OpenMode::ReadWrite).is(Code::Unsupported));
+    return {};
+  });
+  EXPECT_TRUE(done.ok()) << done.error().to_string();
 }
 
 TEST(Tree, IsDrawnWithBranchPoints) {

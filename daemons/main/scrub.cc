@@ -6,6 +6,8 @@
 #include "core/objstore/keys.h"
 #include "core/pg/control_file.h"
 #include "daemons/main/commands.h"
+#include "daemons/main/object_store.h"
+#include "daemons/main/store_disk.h"
 
 namespace argon::cli {
 
@@ -74,9 +76,9 @@ Result<std::map<TenantTimelineId, std::string>> timelines_below(Task& task, Disk
 namespace {
 
 // Names whose timelines are not there, endpoints that cannot be read.
-Status scrub_names(Task& task, Disk& disk, Session& session, const Deleted& deleted, ScrubReport& report) {
+Status scrub_names(Task& task, const StoreFolder& store, Session& session, const Deleted& deleted,
+                   ScrubReport& report) {
   report.part("names");
-  std::string store = session.config().object_store_dir() + "/objects/";
   for (const auto& [tenant, entry] : session.state().tenants)
     for (const auto& [name, timeline] : entry.branches) {
       TenantTimelineId id{tenant, timeline};
@@ -87,7 +89,11 @@ Status scrub_names(Task& task, Disk& disk, Session& session, const Deleted& dele
         report.finding(session.config().path("state.json"), id, {error, {}, {}});
         continue;
       }
-      if (disk.stat(task, store + objstore::timeline_prefix(id)).ok()) continue;
+      std::string folder = store.objects + "/" + objstore::timeline_prefix(id);
+      folder.pop_back();
+      auto there = store.disk.stat(task, folder);
+      if (there.is(Code::Cancelled)) return there.error();
+      if (there.ok()) continue;
       Error error(Code::NotFound, "branch '" + name + "' is of a timeline that is not in the object store");
       report.finding(session.config().path("state.json"), id, {error, {}, {}});
     }
@@ -112,38 +118,41 @@ Status scrub_templates(Task& task, Disk& disk, const Config& config, ScrubReport
   return {};
 }
 
-}  // namespace
-
-Status scrub(Task& task, Env& env, const Globals& globals) {
-  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+Status scrub_in(Task& task, Env& env, const Globals& globals, Session& session, const StoreFolder& store) {
   const Config& config = session.config();
-  if (config.s3)
-    return Error(
-        Code::Unsupported,
-        "`argon scrub` reads an object store that is a folder, and this cluster's is " + config.s3->bucket +
-            " at " + config.s3->endpoint +
-            ". Stop the cluster, copy what lies below the prefix into FOLDER/objects (keys are paths), and "
-            "scrub with path = \"FOLDER\" in [object_store]");
   ScrubReport report(session);
   ScrubbedTimelines known;
-  TRY_ASSIGN(Deleted deleted, read_marks(task, env.disk(), config.object_store_dir()));
-  TRY(scrub_object_store(task, env.disk(), config.object_store_dir(), deleted, report, known));
-  TRY(scrub_stored_wal(task, env.disk(), config.object_store_dir(), known, report));
-  TRY(scrub_pageserver(task, env.disk(), config.pageserver_dir() + "/data", known, report));
+  TRY_ASSIGN(Deleted deleted, read_marks(task, store));
+  TRY(scrub_object_store(task, store, deleted, report, known));
+  TRY(scrub_stored_wal(task, store, known, report));
+  TRY(scrub_pageserver(task, env.disk(), config.pageserver_dir() + "/data", store, known, report));
   KeptWals wals;
   for (const SafekeeperNode& node : config.safekeepers) {
     report.part("safekeeper " + std::to_string(node.id));
     TRY(scrub_safekeeper(task, env.disk(), node.id, config.safekeeper_dir(node.id) + "/data", known, deleted,
                          report, wals));
   }
-  scrub_leftovers(config, deleted, report);
+  TRY(scrub_leftovers(task, env.disk(), config, store, deleted, report));
   TRY(scrub_wal_chains(task, env.disk(), wals, report));
   TRY(scrub_templates(task, env.disk(), config, report));
-  TRY(scrub_names(task, env.disk(), session, deleted, report));
+  TRY(scrub_names(task, store, session, deleted, report));
   session.say("scrub: " + report.summary());
   if (globals.json) globals.answer(report.json());
   if (report.findings() == 0) return {};
   return Error(Code::Corrupt, fmt::format("{} findings", report.findings()));
+}
+
+}  // namespace
+
+Status scrub(Task& task, Env& env, const Globals& globals) {
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
+  const Config& config = session.config();
+  if (!config.s3)
+    return scrub_in(task, env, globals, session, {env.disk(), config.object_store_dir() + "/objects"});
+  TRY_ASSIGN(std::unique_ptr<objstore::ObjectStore> bucket, open_object_store(task, env, config, "scrub"));
+  std::string root = "s3://" + config.s3->bucket + (config.s3->prefix.empty() ? "" : "/" + config.s3->prefix);
+  StoreDisk seen(*bucket, root);
+  return scrub_in(task, env, globals, session, {seen, root});
 }
 
 }  // namespace argon::cli

@@ -1,5 +1,5 @@
-// Scrub: everything that a state folder keeps, read from the disk and checked. Nothing is written, no daemon
-// is asked.
+// Scrub: everything that a state folder and the object store keep, read and checked. Nothing is written, no
+// daemon is asked.
 //
 // The cluster may run meanwhile: what is replaced while it is read (an index, layers that left it, WAL that
 // is trimmed) is looked at again, so that a finding is never the cluster's own doing. What only a running
@@ -52,6 +52,12 @@ class ScrubReport {
   nlohmann::json findings_ = nlohmann::json::array();
 };
 
+// The object store: files of a folder, or a bucket that is seen so (store_disk.h).
+struct StoreFolder {
+  Disk& disk;
+  std::string objects;  // the object "a/b" is objects/a/b
+};
+
 // What the object store says of a timeline, as far as it could be read.
 struct ScrubbedTimeline {
   std::string folder;
@@ -62,19 +68,20 @@ using ScrubbedTimelines = std::map<TenantTimelineId, ScrubbedTimeline>;
 
 // Timelines and tenants that are marked as deleted (core/pageserver/deletion.h).
 using Deleted = std::set<safekeeper::Tombstone>;
-Result<Deleted> read_marks(Task& task, Disk& disk, const std::string& store);
+Result<Deleted> read_marks(Task& task, const StoreFolder& store);
 bool is_deleted(const Deleted& deleted, const TenantTimelineId& id);
-// What is left of them, anywhere.
-void scrub_leftovers(const Config& config, const Deleted& deleted, ScrubReport& report);
+// What is left of them, anywhere. Error: Cancelled.
+Status scrub_leftovers(Task& task, Disk& disk, const Config& config, const StoreFolder& store,
+                       const Deleted& deleted, ScrubReport& report);
 
 // The object store's indexes and layers. Errors: Cancelled.
-Status scrub_object_store(Task& task, Disk& disk, const std::string& store, const Deleted& deleted,
-                          ScrubReport& report, ScrubbedTimelines& out);
+Status scrub_object_store(Task& task, const StoreFolder& store, const Deleted& deleted, ScrubReport& report,
+                          ScrubbedTimelines& out);
 // A pageserver's disk, beside what the object store has.
-Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
-                        ScrubReport& report);
+Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const StoreFolder& store,
+                        const ScrubbedTimelines& known, ScrubReport& report);
 // WAL in the object store: each record, in segments and partial segments.
-Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const ScrubbedTimelines& known,
+Status scrub_stored_wal(Task& task, const StoreFolder& store, const ScrubbedTimelines& known,
                         ScrubReport& report);
 // What a safekeeper has of a timeline, where it is whole.
 struct KeptWal {

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
+#include "core/env/io.h"
 #include "core/objstore/keys.h"
 #include "core/pageserver/deletion.h"
 #include "core/safekeeper/tombstone.h"
@@ -12,20 +11,28 @@
 namespace argon::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Files below the path that have another name; the first of them, and how many there are.
 struct Left {
   std::string first;
   size_t files = 0;
 };
-Left left_below(const std::string& path, std::string_view besides) {
-  Left left;
-  std::error_code ignored;  // what goes meanwhile is not left
-  for (fs::recursive_directory_iterator at(path, ignored), end; at != end; at.increment(ignored)) {
-    if (!at->is_regular_file(ignored) || at->path().filename().string().starts_with(besides)) continue;
-    if (left.files++ == 0 || at->path().string() < left.first) left.first = at->path().string();
+Status note_left(Task& task, Disk& disk, const std::string& path, std::string_view besides, Left& left) {
+  auto entries = disk.list(task, path);
+  if (entries.is(Code::Cancelled)) return entries.error();
+  if (!entries.ok()) return {};  // what goes meanwhile is not left
+  for (const DirEntry& entry : *entries) {
+    std::string below = join_path(path, entry.name);
+    if (entry.is_directory)
+      TRY(note_left(task, disk, below, besides, left));
+    else if (!entry.name.starts_with(besides) && left.files++ == 0)
+      left.first = below;
   }
+  return {};
+}
+
+Result<Left> left_below(Task& task, Disk& disk, const std::string& path, std::string_view besides) {
+  Left left;
+  TRY(note_left(task, disk, path, besides, left));
   return left;
 }
 
@@ -47,21 +54,24 @@ std::string below(const std::string& root, const safekeeper::Tombstone& what, co
   return what.timeline ? path + between + to_string(*what.timeline) : path;
 }
 
-void check_safekeeper(const std::string& data, const safekeeper::Tombstone& what, ScrubReport& report) {
+Status check_safekeeper(Task& task, Disk& disk, const std::string& data, const safekeeper::Tombstone& what,
+                        ScrubReport& report) {
   std::string folder = below(data, what, "/");
-  std::error_code ignored;
-  bool told = fs::exists(folder + "/" + std::string(safekeeper::kTombstoneName), ignored);
-  report_left(left_below(folder, safekeeper::kTombstoneName), what,
+  bool told = disk.stat(task, join_path(folder, safekeeper::kTombstoneName)).ok();
+  TRY_ASSIGN(Left left, left_below(task, disk, folder, safekeeper::kTombstoneName));
+  report_left(left, what,
               told ? "the safekeeper removes them when it runs"
                    : "this safekeeper has not heard of it; run the deletion again",
               report);
+  return {};
 }
 
 }  // namespace
 
-Result<Deleted> read_marks(Task& task, Disk& disk, const std::string& store) {
+Result<Deleted> read_marks(Task& task, const StoreFolder& store) {
   Deleted deleted;
-  std::string root = store + "/objects/tenants";
+  Disk& disk = store.disk;
+  std::string root = store.objects + "/tenants";
   auto tenants = disk.list(task, root);
   if (tenants.is(Code::NotFound)) return deleted;
   TRY(tenants);
@@ -95,21 +105,27 @@ bool is_deleted(const Deleted& deleted, const TenantTimelineId& id) {
   return deleted.contains({id.tenant, id.timeline}) || deleted.contains({id.tenant, {}});
 }
 
-void scrub_leftovers(const Config& config, const Deleted& deleted, ScrubReport& report) {
+Status scrub_leftovers(Task& task, Disk& disk, const Config& config, const StoreFolder& store,
+                       const Deleted& deleted, ScrubReport& report) {
   report.part("what was deleted");
-  std::string objects = config.object_store_dir() + "/objects";
   const char* by_pageserver = "the pageserver removes them when it runs";
+  const char* by_safekeepers = "safekeepers remove them when they have heard of it; run the deletion again";
+  std::string local = config.pageserver_dir() + "/data/tenants";
   for (const safekeeper::Tombstone& what : deleted) {
+    auto check = [&](Disk& of, const std::string& path, std::string_view besides, const char* how) -> Status {
+      TRY_ASSIGN(Left left, left_below(task, of, path, besides));
+      report_left(left, what, how, report);
+      return {};
+    };
     // The mark stays; those of a tenant's timelines go with it, but are no harm.
-    report_left(left_below(below(objects + "/tenants", what, "/timelines/"), "deleted-"), what, by_pageserver,
-                report);
-    report_left(left_below(below(objects + "/wal", what, "/"), "/"), what,
-                "safekeepers remove them when they have heard of it; run the deletion again", report);
-    report_left(left_below(below(config.pageserver_dir() + "/data/tenants", what, "/timelines/"), "/"), what,
-                by_pageserver, report);
+    std::string objects = below(store.objects + "/tenants", what, "/timelines/");
+    TRY(check(store.disk, objects, "deleted-", by_pageserver));
+    TRY(check(store.disk, below(store.objects + "/wal", what, "/"), "/", by_safekeepers));
+    TRY(check(disk, below(local, what, "/timelines/"), "/", by_pageserver));
     for (const SafekeeperNode& node : config.safekeepers)
-      check_safekeeper(config.safekeeper_dir(node.id) + "/data", what, report);
+      TRY(check_safekeeper(task, disk, config.safekeeper_dir(node.id) + "/data", what, report));
   }
+  return {};
 }
 
 }  // namespace argon::cli

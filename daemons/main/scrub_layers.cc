@@ -134,9 +134,9 @@ class StoredTimeline {
 
 class LocalTimeline {
  public:
-  LocalTimeline(Disk& disk, const TenantTimelineId& id, std::string folder, const ScrubbedTimeline& stored,
-                ScrubReport& report)
-      : disk_(disk), id_(id), folder_(std::move(folder)), stored_(stored), report_(report) {}
+  LocalTimeline(Disk& disk, const TenantTimelineId& id, std::string folder, const StoreFolder& store,
+                const ScrubbedTimeline& stored, ScrubReport& report)
+      : disk_(disk), id_(id), folder_(std::move(folder)), store_(store), stored_(stored), report_(report) {}
 
   Status run(Task& task) {
     std::string path = join_path(folder_, "index");
@@ -179,7 +179,7 @@ class LocalTimeline {
     if (digest.is(Code::Cancelled)) return digest.error();
     if (digest.is(Code::NotFound)) {
       // Layers come from the object store on demand.
-      auto there = disk_.stat(task, join_path(stored_.folder, to_string(layer.name)));
+      auto there = store_.disk.stat(task, join_path(stored_.folder, to_string(layer.name)));
       if (there.ok()) return {};
       fault =
           Fault{Error(Code::NotFound, "the index names it, but it is neither here nor in the object store"),
@@ -203,6 +203,7 @@ class LocalTimeline {
   Disk& disk_;
   TenantTimelineId id_;
   std::string folder_;
+  const StoreFolder& store_;
   const ScrubbedTimeline& stored_;
   ScrubReport& report_;
   std::set<LayerName> whole_;
@@ -227,13 +228,13 @@ void check_ancestor(const std::map<TenantTimelineId, std::string>& folders, cons
 
 }  // namespace
 
-Status scrub_object_store(Task& task, Disk& disk, const std::string& store, const Deleted& deleted,
-                          ScrubReport& report, ScrubbedTimelines& out) {
+Status scrub_object_store(Task& task, const StoreFolder& store, const Deleted& deleted, ScrubReport& report,
+                          ScrubbedTimelines& out) {
   report.part("object store, layers");
-  TRY_ASSIGN(auto timelines, timelines_below(task, disk, store + "/objects/tenants", "timelines/"));
+  TRY_ASSIGN(auto timelines, timelines_below(task, store.disk, store.objects + "/tenants", "timelines/"));
   std::erase_if(timelines, [&](const auto& one) { return is_deleted(deleted, one.first); });
   for (const auto& [id, folder] : timelines) {
-    StoredTimeline timeline(disk, id, folder, report);
+    StoredTimeline timeline(store.disk, id, folder, report);
     TRY_ASSIGN(std::optional<ScrubbedTimeline> scrubbed, timeline.run(task));
     if (scrubbed) out.emplace(id, std::move(*scrubbed));
   }
@@ -241,15 +242,15 @@ Status scrub_object_store(Task& task, Disk& disk, const std::string& store, cons
   return {};
 }
 
-Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const ScrubbedTimelines& known,
-                        ScrubReport& report) {
+Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const StoreFolder& store,
+                        const ScrubbedTimelines& known, ScrubReport& report) {
   report.part("pageserver");
   TRY_ASSIGN(auto timelines, timelines_below(task, disk, data + "/tenants", "timelines/"));
   for (const auto& [id, folder] : timelines) {
     // A creation that never ended leaves a folder; without an index in the object store it is no timeline.
     auto stored = known.find(id);
     if (stored == known.end()) continue;
-    LocalTimeline timeline(disk, id, folder, stored->second, report);
+    LocalTimeline timeline(disk, id, folder, store, stored->second, report);
     TRY(timeline.run(task));
   }
   return {};

@@ -240,16 +240,16 @@ class SafekeeperTimeline {
 
 }  // namespace
 
-Status scrub_stored_wal(Task& task, Disk& disk, const std::string& store, const ScrubbedTimelines& known,
+Status scrub_stored_wal(Task& task, const StoreFolder& store, const ScrubbedTimelines& known,
                         ScrubReport& report) {
   report.part("object store, WAL");
-  TRY_ASSIGN(auto timelines, timelines_below(task, disk, store + "/objects/wal", ""));
+  TRY_ASSIGN(auto timelines, timelines_below(task, store.disk, store.objects + "/wal", ""));
   for (const auto& [id, folder] : timelines) {
     // Where its WAL begins stands in the index only; that it is damaged was said.
     auto timeline = known.find(id);
     if (timeline == known.end()) continue;
-    TRY(scrub_stored_segments(task, disk, folder, id, timeline->second.index, report));
-    TRY(scrub_partial_segments(task, disk, folder, id, timeline->second.index, report));
+    TRY(scrub_stored_segments(task, store.disk, folder, id, timeline->second.index, report));
+    TRY(scrub_partial_segments(task, store.disk, folder, id, timeline->second.index, report));
   }
   return {};
 }

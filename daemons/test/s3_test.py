@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A cluster whose object store is s3rver (npm), an S3 server of somebody else's.
 
-First the claims of core/objstore/contract over HTTP, with parts, ranges, pages and deletion of many (but for two, see CLAIMS); then a cluster over HTTPS: SQL, a branch, restarts of all and of s3rver, the pageserver rebuilt on an empty disk, a timeline
+First the claims of core/objstore/contract over HTTP, with parts, ranges, pages and deletion of many (but for two, see CLAIMS); then a cluster over HTTPS: SQL, a branch, restarts of all and of s3rver, the pageserver rebuilt on an empty disk, scrub, a timeline
 deleted. s3rver ignores If-None-Match, so init must refuse it unless told otherwise.
 
 Needs the package registry (npm); exit status 77, skipped, without it. s3rver is given a folder and ended by its pid.
@@ -139,9 +139,19 @@ def cluster_on(s3, c):
         c.argon("endpoint", "start", name)
         found = c.sql(name, "select count(*) from t where m = md5(g::text) or g = 0")
         cluster.expect(found == rows, f"{name} has {found} of {rows} rows")
-    done = c.argon("scrub", check=False)
-    cluster.expect(done.returncode == 1 and "reads an object store that is a folder" in done.stderr, f"scrub: {done.stderr}")
+    scrub(s3, c)
     delete_branch(s3, c)
+
+
+def scrub(s3, c):
+    cluster.expect(c.argon_json("scrub")["findings"] == [], "scrub of a whole cluster")
+    layer = next(key for key in s3.keys("some/prefix/tenants/") if "__" in key)
+    file = s3.folder / BUCKET / (layer + "._S3rver_object")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    done = c.argon("scrub", check=False)
+    cluster.expect(done.returncode == 1 and f"file s3://{BUCKET}/{layer}: " in done.stdout, f"scrub of a flipped bit:\n{done.stdout}{done.stderr}")
+    file.write_bytes(whole)
 
 
 def delete_branch(s3, c):
