@@ -226,13 +226,25 @@ class Operators {
   bool stopped_ = false;
 };
 
+// What is below it is read through a timeline that may be archived.
+void branch_at_a_beginning(Cluster& cluster) {
+  Run& run = cluster.run();
+  if (cluster.lines().size() >= 1 + run.limited("branches", kMostLines - 1)) return;
+  Line& parent = *cluster.lines()[run.random().below(cluster.lines().size())];
+  if (parent.parent == nullptr) return;
+  Line* made = cluster.branch_at_its_beginning(parent, Duration::seconds(10));
+  if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
+}
+
 void step(Cluster& cluster, Operators& operators) {
-  uint64_t what = cluster.run().random().below(12);
+  uint64_t what = cluster.run().random().below(13);
   if (what < 6)
     operators.change_one();
   else if (what < 8)
     maybe_branch(cluster, kMostLines);
   else if (what < 9)
+    branch_at_a_beginning(cluster);
+  else if (what < 10)
     operators.delete_what_has_branches();
   else
     ask_for_work(cluster);
@@ -254,7 +266,7 @@ void archive_body(Run& run) {
   run.heal();
   operators.finish();
   // Computes of what was archived begin only now.
-  run.run_for(Duration::seconds(10));
+  run.run_for(Duration::seconds(30));
   run.demand("archived timelines", operators.times_archived(), 1);
   if (!run.failed()) check_end(cluster);
 }

@@ -361,6 +361,11 @@ Line* Cluster::branch(Line& parent, Duration limit) {
   return made;
 }
 
+Line* Cluster::branch_at_its_beginning(Line& parent, Duration limit) {
+  bool gone = false;
+  return branch_at(parent, parent.branch_point, limit, gone);
+}
+
 Line* Cluster::branch_at(Line& parent, Lsn at, Duration limit, bool& gone) {
   Random& random = run_.random();
   TimelineId id = random_timeline_id(random);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t kMaxIndexBytes = 256u << 20;
 constexpr std::string_view kTemporary = ".tmp";
+constexpr std::string_view kIndexName = "index";
 
 bool by_name(const LayerStore::LayerPtr& a, const LayerStore::LayerPtr& b) {
   return a->name() < b->name();
@@ -28,8 +29,15 @@ LayerStore::LayerStore(Env& env, TenantTimelineId id, std::string folder, const 
 
 // ---- Opening
 
+Status LayerStore::remove_folder(Task& task, Disk& disk, const std::string& folder) {
+  Status removed = disk.unlink(task, join_path(folder, kIndexName));
+  if (removed.ok()) removed = disk.sync_dir(task, folder);
+  if (!removed.ok() && !removed.is(Code::NotFound)) return removed;
+  return remove_tree(task, disk, folder);
+}
+
 Result<TimelineIndex> LayerStore::read_index(Task& task, Disk& disk, const std::string& folder) {
-  std::string path = join_path(folder, "index");
+  std::string path = join_path(folder, kIndexName);
   TRY_ASSIGN(Bytes bytes, read_file(task, disk, path, kMaxIndexBytes));
   return decode_index(bytes, path);
 }
@@ -57,7 +65,7 @@ Status LayerStore::open(Task& task, const TimelineIndex& index) {
   for (const DirEntry& file : files) {
     if (auto layer = wanted.find(file.name); layer != wanted.end()) {
       layer->second->set_resident();
-    } else if (file.name != "index" && !file.is_directory) {
+    } else if (file.name != kIndexName && !file.is_directory) {
       env_.probe("pageserver.stray-file-removed"_probe);
       TRY(env_.disk().unlink(task, join_path(folder_, file.name)));
     }
@@ -121,7 +129,7 @@ Status LayerStore::write_index(Task& task) {
   TRY(lock.acquire(task, index_writing_));
   index_stale_ = true;
   Bytes bytes = encode_index(next_index());
-  TRY(write_file_durably(task, env_.disk(), join_path(folder_, "index"), bytes));
+  TRY(write_file_durably(task, env_.disk(), join_path(folder_, kIndexName), bytes));
   index_stale_ = false;
   return {};
 }

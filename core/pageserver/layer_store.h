@@ -64,6 +64,9 @@ class LayerStore {
   Status create(Task& task, const TimelineIndex& index);
   // The index file of a folder. NotFound where there is none.
   static Result<TimelineIndex> read_index(Task& task, Disk& disk, const std::string& folder);
+  // Removes a timeline's folder, the index first and durably: it never names what is not there. Ok where
+  // there is none.
+  static Status remove_folder(Task& task, Disk& disk, const std::string& folder);
   // Opens what create() made, or an earlier life left, with the given index; removes files it does
   // not name.
   Status open(Task& task, const TimelineIndex& index);

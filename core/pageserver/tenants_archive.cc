@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "core/env/io.h"
 #include "core/env/points.h"
 #include "core/pageserver/tenants.h"
 
@@ -143,7 +142,7 @@ Result<std::shared_ptr<Timeline>> Tenants::unarchive(Task& task, const TenantTim
 Status Tenants::clear_archived(Task& task) {
   for (auto& [id, archived] : archived_) {
     if (!archived.files_left || archived.returning || still_in_use(id)) continue;
-    Status cleared = remove_tree(task, services_.env.disk(), folder_of(id));
+    Status cleared = LayerStore::remove_folder(task, services_.env.disk(), folder_of(id));
     if (cleared.is(Code::Cancelled)) return cleared;
     archived.files_left = !cleared.ok();
     if (!cleared.ok())
