@@ -37,12 +37,14 @@ void _PG_init(void) {
   shadow_prepare();
   argon_swap_smgr_table();
   argon_install_size_functions();
+  argon_hide_own_slot();
   next_shmem_request = shmem_request_hook;
   shmem_request_hook = on_shmem_request;
   next_shmem_startup = shmem_startup_hook;
   shmem_startup_hook = on_shmem_startup;
   argon_install_guard();
   argon_install_commit_hold();
+  argon_install_decode_hold();
   argon_install_backpressure();
   argon_install_utility_hook();
   argon_register_wal_worker();

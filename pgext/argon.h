@@ -46,6 +46,8 @@ extern char* argon_file_cache_path;
 void argon_define_settings(void);
 // Settings that correctness depends on are pinned above what a user can change.
 void argon_pin_settings(void);
+// A setting of the server's. FATAL where it has none of that name.
+struct config_generic* argon_find_setting(const char* name);
 
 // Counters, shown by argon_counters(). Names are in counters.c, in this order.
 typedef enum ArgonCounter {
@@ -83,6 +85,7 @@ typedef struct ArgonShared {
   pg_atomic_uint64 ps_disk_lsn;
   pg_atomic_uint64 ps_remote_lsn;
   pg_atomic_uint32 fenced;            // another proposer took over: nothing may be acknowledged
+  pg_atomic_uint32 shipping_ended;    // the server stops, and the worker that ships WAL has ended
   pg_atomic_uint32 local_generation;  // moves when an init fork is made
   pg_atomic_uint32 stored_pages;      // pages kept in local files now
   pg_atomic_uint64 counters[ARGON_COUNTERS];
@@ -112,11 +115,13 @@ void argon_swap_smgr_table(void);
 // smgr.c
 void argon_check_swap(void);
 
-// commit_hold.c, backpressure.c, guard.c, ddl_hook.c, wal_worker.c, size_functions.c
+// commit_hold.c, decode_hold.c, backpressure.c, guard.c, ddl_hook.c, wal_worker.c, size_functions.c,
+// own_slot.c
 void argon_install_commit_hold(void);
 void argon_hold_commit(void);
 void argon_release_commit(void);
 void argon_after_prepared(void);  // the second net for COMMIT PREPARED and the like
+void argon_install_decode_hold(void);
 void argon_install_backpressure(void);
 void argon_slow_down(void);  // may wait, but never under a lightweight lock
 void argon_install_guard(void);
@@ -125,6 +130,10 @@ void argon_claim_data_directory(void);
 void argon_install_utility_hook(void);
 void argon_register_wal_worker(void);
 void argon_install_size_functions(void);
+
+// The slot that keeps WAL for the quorum (own_slot.c).
+#define ARGON_SLOT "argon"
+void argon_hide_own_slot(void);
 
 // An LSN up to which WAL can be flushed: the insert position, taken back to the end of the last
 // page where it stands behind the header of a page that nothing was written to.

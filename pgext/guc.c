@@ -142,7 +142,7 @@ static bool check_synchronous_commit(int* value, void** extra, GucSource source)
   return true;
 }
 
-static struct config_generic* find_setting(const char* name) {
+struct config_generic* argon_find_setting(const char* name) {
   struct config_generic** all = get_guc_variables();
   int n = GetNumConfigOptions();
 
@@ -156,7 +156,7 @@ static void pin(const char* name, const char* value) {
 }
 
 void argon_pin_settings(void) {
-  struct config_enum* commit = (struct config_enum*)find_setting("synchronous_commit");
+  struct config_enum* commit = (struct config_enum*)argon_find_setting("synchronous_commit");
 
   if (commit->gen.vartype != PGC_ENUM)
     ereport(FATAL, (errmsg("argon: synchronous_commit is not of the type PostgreSQL 15 gives it")));

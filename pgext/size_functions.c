@@ -2,15 +2,13 @@
 // server began has no stub file yet, so these functions, found by name in the server's table of
 // built-in functions, first see to the stubs and then do what they always did. pg_database_size
 // answers with the pageserver's figure where that is larger than what lies here.
-#include "smgr_row.h"
+#include "fmgr_table.h"
 
 #include "access/relation.h"
 #include "commands/dbcommands.h"
-#include "fmgr.h"
 #include "last_written_lsn.h"
 #include "page_client.h"
 #include "utils/builtins.h"
-#include "utils/fmgrtab.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -84,26 +82,10 @@ static Datum database_size_name(PG_FUNCTION_ARGS) {
 }
 
 void argon_install_size_functions(void) {
-  static const struct {
-    const char* name;
-    PGFunction* server;
-    PGFunction ours;
-  } all[] = {{"pg_relation_size", &server_relation_size, relation_size},
-             {"pg_table_size", &server_table_size, table_size},
-             {"pg_indexes_size", &server_indexes_size, indexes_size},
-             {"pg_total_relation_size", &server_total_size, total_size},
-             {"pg_database_size_oid", &server_database_size_oid, database_size_oid},
-             {"pg_database_size_name", &server_database_size_name, database_size_name}};
-  int found = 0;
-
-  for (int i = 0; i < fmgr_nbuiltins; i++)
-    for (size_t k = 0; k < lengthof(all); k++)
-      if (strcmp(fmgr_builtins[i].funcName, all[k].name) == 0) {
-        *all[k].server = fmgr_builtins[i].func;
-        argon_overwrite_protected((void*)&fmgr_builtins[i].func, &all[k].ours, sizeof(PGFunction));
-        found++;
-      }
-  if (found != lengthof(all))
-    ereport(FATAL, (errmsg("argon: %d of the %zu size functions were found in this build of PostgreSQL",
-                           found, lengthof(all))));
+  server_relation_size = argon_replace_builtin("pg_relation_size", relation_size);
+  server_table_size = argon_replace_builtin("pg_table_size", table_size);
+  server_indexes_size = argon_replace_builtin("pg_indexes_size", indexes_size);
+  server_total_size = argon_replace_builtin("pg_total_relation_size", total_size);
+  server_database_size_oid = argon_replace_builtin("pg_database_size_oid", database_size_oid);
+  server_database_size_name = argon_replace_builtin("pg_database_size_name", database_size_name);
 }

@@ -30,7 +30,7 @@ extern ArgonSmgrRow argon_md;
 extern const ArgonSmgrRow argon_smgr_row;
 
 // Makes memory that the loader protected after relocation writable, copies, protects it again.
-// FATAL if the kernel refuses. Shared with size_functions.c.
+// FATAL if the kernel refuses. Shared with fmgr_table.c.
 void argon_overwrite_protected(void* at, const void* bytes, size_t n);
 
 #endif

@@ -33,7 +33,6 @@
 #include "utils/wait_event.h"
 #include "wal_ship.h"
 
-#define SLOT_NAME "argon"
 #define HELLO_MS 5000
 #define KEEPALIVE_MS 1000
 #define FIRST_BACK_OFF_MS 50
@@ -46,11 +45,11 @@ static int back_off_ms = FIRST_BACK_OFF_MS;
 
 // The slot keeps WAL that the quorum does not have. The base backup may have brought it.
 static void hold_slot(void) {
-  if (SearchNamedReplicationSlot(SLOT_NAME, true) != NULL) {
-    ReplicationSlotAcquire(SLOT_NAME, true);
+  if (SearchNamedReplicationSlot(ARGON_SLOT, true) != NULL) {
+    ReplicationSlotAcquire(ARGON_SLOT, true);
     return;
   }
-  ReplicationSlotCreate(SLOT_NAME, false, RS_PERSISTENT, false);
+  ReplicationSlotCreate(ARGON_SLOT, false, RS_PERSISTENT, false);
   SpinLockAcquire(&MyReplicationSlot->mutex);
   MyReplicationSlot->data.restart_lsn = argon_start_lsn;
   SpinLockRelease(&MyReplicationSlot->mutex);
@@ -214,6 +213,7 @@ void argon_wal_worker_main(Datum arg) {
     wait_for_work();
   }
   wal_ship_close(&shipper);
+  pg_atomic_write_u32(&argon_shared->shipping_ended, 1);
   proc_exit(0);
 }
 

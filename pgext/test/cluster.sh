@@ -584,6 +584,76 @@ case_walsenders() {
   equal 'a logical walsender' "$("$bindir/psql" "$to replication=database dbname=postgres" -XAtqc 'select 7')" 7
 }
 
+# Two safekeepers stand still: what is committed here cannot be had by logical decoding, of either kind.
+case_decode_hold() {
+  begin -c wal_level=logical
+  sql -c 'create table d (i int)' -c "select pg_create_logical_replication_slot(name, 'test_decoding') from unnest(array['by_sql', 'by_walsender']) name" >/dev/null
+  local two n
+  for n in 1 2; do two="${two:-} $(cat "$state/safekeepers/sk$n/safekeeper.pid")"; done
+  stopped=$two
+  kill -STOP $two
+  sql -c 'insert into d values (42)' >/dev/null &
+  local writer=$! receiver="$work/received" changes="select data from pg_logical_slot_peek_changes('by_sql', null, null)"
+  until_true "select count(*) = 1 from pg_stat_activity where wait_event = 'SyncRep'"
+  "$bindir/pg_recvlogical" -h 127.0.0.1 -p "$port" -U cloud_admin -d postgres -S by_walsender --start --no-loop -f - >"$receiver" &
+  local reader=$!
+  until_true "select active from pg_replication_slots where slot_name = 'by_walsender'"
+  refused 'canceling statement due to statement timeout' sql -c 'set statement_timeout = 2000' -c "$changes"
+  equal 'what a walsender sent' "$(grep -c 42 "$receiver")" 0
+  kill -CONT $two
+  wait $writer
+  equal 'the change, by SQL' "$(ask "$changes" | grep -c 42)" 1
+  for n in $(seq 100); do
+    ! grep -q 'COMMIT' "$receiver" || break
+    sleep 0.1
+  done
+  equal 'the change, by a walsender' "$(grep -c 42 "$receiver")" 1
+  # What is left to decode does not keep the server from stopping, quorum or not.
+  kill -STOP $two
+  sql -c 'set synchronous_commit = off' -c 'insert into d values (43)'
+  argon endpoint stop "$endpoint" >/dev/null 2>&1 &
+  local stopper=$!
+  wait $reader || true
+  kill -CONT $two
+  wait $stopper
+  equal 'what no quorum had' "$(grep -c 43 "$receiver")" 0
+  start_endpoint
+  equal 'after a new start' "$(ask 'select * from d')" '42
+43'
+}
+
+# The endpoint's own replication slot: the user has as many as were asked for, and sees no others.
+case_own_slot() {
+  begin -c max_replication_slots=2
+  local slots='select slot_name, slot_type from pg_replication_slots order by 1'
+  equal 'slots of the user, before' "$(ask "$slots")" ''
+  equal 'the setting' "$(ask 'show max_replication_slots')" 2
+  ask "select pg_create_physical_replication_slot('one'), pg_create_physical_replication_slot('two')" >/dev/null
+  equal 'slots of the user' "$(ask "$slots")" 'one|physical
+two|physical'
+  refused 'all replication slots are in use' sql -c "select pg_create_physical_replication_slot('three')"
+  equal 'by a cursor that goes back' "$(sql <<'END'
+begin;
+declare c scroll cursor for select slot_name from pg_replication_slots order by 1;
+fetch last c;
+fetch first c;
+commit;
+END
+)" 'two
+one'
+  # A reload compares the setting with what was given, not with what it became.
+  local loaded
+  loaded=$(ask 'select pg_conf_load_time()')
+  echo "max_replication_slots = 2" >>"$state/endpoints/$endpoint/pgdata/postgresql.conf"
+  ask 'select pg_reload_conf()' >/dev/null
+  until_true "select pg_conf_load_time() > '$loaded'"
+  equal 'waits for a restart' "$(ask "select pending_restart, setting from pg_settings where name = 'max_replication_slots'")" 'f|2'
+  if grep 'max_replication_slots.*cannot be changed' "$state/endpoints/$endpoint/postgres.log"; then fail 'the reload complains'; fi
+  # It works all the same: commits are acknowledged, and it pins WAL.
+  ask 'create table t as select 1 a' >/dev/null
+  refused 'replication slot "argon" is active' sql -c "select pg_drop_replication_slot('argon')"
+}
+
 # The pageserver stands still: reads wait, can be cancelled, and are right afterwards.
 case_held_back() {
   begin
