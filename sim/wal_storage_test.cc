@@ -358,6 +358,24 @@ TEST(WalStorage, RefusesBytesThatAreNotWal) {
                }).ok());
 }
 
+TEST(WalStorage, WalThatEndsWithItsSegmentIsFoundAndStays) {
+  Disked d;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 3, storage, writer));
+                 writer.append_switch();
+                 TRY(storage->write(task, writer.begin(), writer.bytes()));
+                 TRY(storage->flush(task));
+                 EXPECT_EQ(storage->record_end(), Lsn(0x2000000));
+                 TRY_ASSIGN(size_t none, storage->remove_below(task, Lsn(0x2000000)));
+                 EXPECT_EQ(none, 0u);
+                 TRY_ASSIGN(auto again, open(task, disk, with_wal(Lsn(0x2000000))));
+                 EXPECT_EQ(again->end().flush, Lsn(0x2000000));
+                 return {};
+               }).ok());
+}
+
 TEST(WalStorage, SegmentsGoOnlyBelowTheHorizon) {
   Disked d;
   EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {

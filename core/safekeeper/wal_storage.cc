@@ -94,8 +94,9 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state, Ls
 Result<Lsn> WalStorage::scan(Task& task, Lsn commit, bool again) {
   Lsn from = commit;
   if (commit > local_start_) {
-    from = std::max(segment_begin(last_segment_below(commit)),
-                    pg::page_start(Lsn(commit.value - std::min(commit.value, kScanBack))));
+    from = segment_begin(last_segment_below(commit));
+    // A segment that is full may end with zeros behind a switch record, where nothing can be decoded.
+    if (pg::segment_offset(commit) > kScanBack) from = pg::page_start(commit - kScanBack);
     from = std::max(from, local_start_);
   }
   pg::WalStreamDecoder decoder(from, pg::WalIdentity{system_id_});
@@ -323,7 +324,8 @@ Result<size_t> WalStorage::remove_below(Task& task, Lsn horizon) {
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
   size_t removed = 0;
   for (uint64_t segment : segments) {
-    if (segment_begin(segment + 1) > horizon || segment_begin(segment + 1) > written_) break;
+    // The last one stays, also where it is full: a start finds there where WAL ends.
+    if (segment_begin(segment + 1) > horizon || segment_begin(segment + 1) >= written_) break;
     TRY(disk_.unlink(task, path(segment)));
     oldest_ = std::max(oldest_, segment_begin(segment + 1));
     ++removed;
