@@ -137,6 +137,7 @@ std::unique_ptr<objstore::ObjectStore> Cluster::way_to(Env& env, sim::Bucket& bu
 
 void Cluster::add_safekeeper(uint64_t number, bool member) {
   Random random = run_.random().fork("safekeeper " + std::to_string(number));
+  Random eviction = random.fork("eviction");
   std::string name = "safekeeper-" + std::to_string(number);
   safekeeper::SafekeeperConfig config;
   config.id = NodeId(number);
@@ -151,13 +152,14 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   config.partial_upload_pause = milliseconds(random, 500, 20'000);
   config.manage_interval = milliseconds(random, 100, 2000);
   config.sleep_after = kSleepAfter;
+  config.evict_after = milliseconds(eviction, 500, 60'000);
   consensus::Member self{NodeId(number), name, kWalPort};
   all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
   if (member) members_.members.push_back(self);
   sim::Machine& machine = add(name);
   machine.boot([this, &machine, config](Task& task, Env& env) {
     for (const auto& line : lines_) {
-      Status kept = check_claims({machine, config.id, line->id});
+      Status kept = check_claims({machine, config.id, line->id, wal_backups_.front().get()});
       if (!kept.ok()) run_.fail("told is durable", machine.name() + ": " + kept.error().message());
     }
     // The safekeepers of a cluster share one bucket.

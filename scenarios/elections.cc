@@ -48,6 +48,8 @@ safekeeper::SafekeeperConfig safekeeper_config(uint64_t id, Random& random) {
   config.broker = Address::tcp("broker", kBrokerPort);
   config.save_interval = Duration::milliseconds(static_cast<int64_t>(random.log_uniform(200, 30'000)));
   config.sleep_after = Duration::seconds(1);
+  // Each has an object store of its own, without what the others upload.
+  config.evict_after = Duration();
   return config;
 }
 

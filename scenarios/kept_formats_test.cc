@@ -64,10 +64,17 @@ TEST(KeptFormats, ASafekeepersControlFile) {
   safekeeper::TimelineControl second = control_of_then();
   second.closed_at = Lsn(0x1600240);
   second.chain = {{Lsn(0x1500028), 0x1122334455667788}};
-  expect_same("safekeeper.control", safekeeper::encode_control(second), "v2");
   read = safekeeper::decode_control(kept("safekeeper.control", "v2"));
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   EXPECT_EQ(*read, second);
+
+  safekeeper::TimelineControl third = second;
+  third.closed_at = third.acceptor.commit;
+  third.evicted = safekeeper::EvictedTail{"wal/one.partial", 0x600200, 0x11223344};
+  expect_same("safekeeper.control", safekeeper::encode_control(third), "v3");
+  read = safekeeper::decode_control(kept("safekeeper.control", "v3"));
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, third);
 }
 
 using namespace pageserver;

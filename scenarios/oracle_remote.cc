@@ -17,6 +17,17 @@ constexpr Duration kInterval = Duration::milliseconds(500);
 
 // Of one line. The newest index is read again only when the bucket has changed.
 class RemoteCheck {
+  struct Safekeeper {
+    SafekeeperDisk disk;
+    std::string claim;
+    std::string control_path;
+    // That the following was read from; each change makes a new one.
+    std::weak_ptr<const sim::Inode> control = {};
+    Lsn backup = {};
+    std::optional<safekeeper::TimelineControl> evicted = {};
+    const sim::Blob* tail = nullptr;  // the object that was found to be its last segment
+  };
+
  public:
   RemoteCheck(Cluster& cluster, const Line& line)
       : cluster_(cluster),
@@ -25,9 +36,8 @@ class RemoteCheck {
         remote_claim_(pageserver::remote_claim_key(line.id)) {
     for (sim::Machine* machine : cluster.safekeepers()) {
       NodeId id(safekeepers_.size() + 1);
-      safekeepers_.push_back({SafekeeperDisk{*machine, id, line.id},
-                              safekeeper::claim_key(id, line.id, "backup"),
-                              SafekeeperDisk{*machine, id, line.id}.control_path()});
+      SafekeeperDisk disk{*machine, id, line.id, &cluster.wal_backup()};
+      safekeepers_.push_back({disk, safekeeper::claim_key(id, line.id, "backup"), disk.control_path()});
     }
   }
 
@@ -40,8 +50,11 @@ class RemoteCheck {
       if (file == nullptr || file != safekeeper.control.lock()) {
         auto control = safekeeper.disk.control();
         safekeeper.backup = control.ok() ? control->backup : Lsn();
+        safekeeper.evicted = control.ok() && control->evicted ? std::optional(*control) : std::nullopt;
         safekeeper.control = file;
+        safekeeper.tail = nullptr;
       }
+      TRY(check_evicted(safekeeper));
       TRY(check_backup(safekeeper.disk.machine, safekeeper.backup));
     }
     return check_wal();
@@ -98,6 +111,16 @@ class RemoteCheck {
     return {};
   }
 
+  // Its bytes are looked at once for each object.
+  Status check_evicted(Safekeeper& safekeeper) {
+    if (!safekeeper.evicted) return {};
+    const sim::Blob* there = cluster_.wal_backup().find(safekeeper.evicted->evicted->key);
+    if (there != nullptr && there == safekeeper.tail) return {};
+    safekeeper.tail = there;
+    TRY(safekeeper.disk.evicted_tail(*safekeeper.evicted).with(safekeeper.disk.machine.name()));
+    return {};
+  }
+
   bool in_store(uint64_t segment) {
     const sim::Blob* there =
         cluster_.wal_backup().find(objstore::wal_prefix(line_.id) + pg::segment_file_name(segment));
@@ -115,6 +138,14 @@ class RemoteCheck {
     return {};
   }
 
+  // On its disk, or as what it has instead, which was looked at.
+  bool keeps(const Safekeeper& safekeeper, uint64_t segment) {
+    if (safekeeper.evicted)
+      return pg::segment_number(safekeeper::last_segment_start(safekeeper.evicted->closed_at)) == segment;
+    return safekeeper.disk.machine.storage().find(safekeeper.disk.folder() + "/" +
+                                                  pg::segment_file_name(segment)) != nullptr;
+  }
+
   Status check_wal() {
     Lsn acknowledged = line_.reference->last_acknowledged();
     if (!index_end_.valid() || acknowledged <= std::max(index_end_, line_.branch_point)) return {};
@@ -122,9 +153,7 @@ class RemoteCheck {
     for (uint64_t segment = pg::segment_number(from); segment <= pg::segment_number(acknowledged - 1);
          segment++) {
       bool there = in_store(segment);
-      for (sim::Machine* machine : cluster_.safekeepers())
-        there = there || machine->storage().find(cluster_.wal_folder(line_) + "/" +
-                                                 pg::segment_file_name(segment)) != nullptr;
+      for (const Safekeeper& safekeeper : safekeepers_) there = there || keeps(safekeeper, segment);
       if (!there)
         return Error(Code::Corrupt, "segment " + pg::segment_file_name(segment) +
                                         " is nowhere; layers end at " + to_string(index_end_) +
@@ -132,14 +161,6 @@ class RemoteCheck {
     }
     return {};
   }
-
-  struct Safekeeper {
-    SafekeeperDisk disk;
-    std::string claim;
-    std::string control_path;
-    std::weak_ptr<const sim::Inode> control = {};  // that `backup` was read from; each change makes a new one
-    Lsn backup = {};
-  };
 
   Cluster& cluster_;
   const Line& line_;

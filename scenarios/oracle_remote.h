@@ -4,6 +4,8 @@
 // - The newest index of a timeline reaches what the pageserver told safekeepers (Env::durable_claim), and
 //   every layer it names is there, as long as it says.
 // - The segments a safekeeper counts as backed up (its control file) are there, whole.
+// - What an evicted timeline has there instead of segments on its safekeeper's disk (its control file) is
+//   there, as long as that says, and the same bytes.
 // - From where the newest index ends to the last acknowledged commit, each segment is in the object store or
 // on
 //   a safekeeper's disk.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/checksum.h"
 #include "core/pg/wal_page.h"
 #include "core/pg/wal_stream.h"
 #include "core/safekeeper/timeline.h"
@@ -42,15 +43,41 @@ Result<consensus::AcceptorState> SafekeeperDisk::state() const {
   return whole.acceptor;
 }
 
+Result<Bytes> SafekeeperDisk::evicted_tail(const safekeeper::TimelineControl& control) const {
+  const safekeeper::EvictedTail& tail = *control.evicted;
+  const sim::Blob* blob = store == nullptr ? nullptr : store->find(tail.key);
+  if (blob == nullptr)
+    return Error(Code::Corrupt, "evicted up to " + to_string(control.closed_at) + "; " + tail.key +
+                                    " is not in the object store");
+  Bytes bytes = blob->bytes();
+  if (bytes.size() == tail.size && crc32c(bytes) == tail.crc) return bytes;
+  return Error(Code::Corrupt, tail.key + " is not what it was when the timeline was evicted");
+}
+
 Bytes SafekeeperDisk::wal(Lsn from, Lsn to) const {
+  Lsn tail_begin = Lsn(UINT64_MAX);
+  Bytes tail;
+  auto known = control();
+  if (known.ok() && known->evicted) {
+    tail_begin = safekeeper::last_segment_start(known->closed_at);
+    if (auto found = evicted_tail(*known); found.ok()) tail = *std::move(found);
+  }
   Bytes all;
   while (from < to) {
-    auto file = machine.storage().find(folder() + "/" + pg::segment_file_name(pg::segment_number(from)));
-    if (file == nullptr) break;
     size_t wanted = std::min<size_t>(to - from, pg::kWalSegmentSize - pg::segment_offset(from));
     size_t before = all.size();
     all.resize(before + wanted);
-    size_t got = file->read(pg::segment_offset(from), ByteSpan(all).subspan(before));
+    ByteSpan into = ByteSpan(all).subspan(before);
+    size_t got = 0;
+    if (pg::segment_start(from) == tail_begin) {
+      size_t offset = pg::segment_offset(from);
+      got = offset < tail.size() ? std::min(wanted, tail.size() - offset) : 0;
+      std::copy_n(tail.begin() + static_cast<ptrdiff_t>(std::min(offset, tail.size())), got, into.begin());
+    } else if (auto file =
+                   machine.storage().find(folder() + "/" + pg::segment_file_name(pg::segment_number(from)));
+               file != nullptr) {
+      got = file->read(pg::segment_offset(from), into);
+    }
     all.resize(before + got);
     if (got < wanted) break;
     from += got;
@@ -61,9 +88,11 @@ Bytes SafekeeperDisk::wal(Lsn from, Lsn to) const {
 Lsn SafekeeperDisk::end_of_wal(const consensus::AcceptorState& state) const {
   if (!state.local_start.valid()) return {};
   Lsn from = state.local_start;
-  if (state.commit > from)
-    from = std::max({from, pg::segment_start(state.commit - 1),
-                     pg::page_start(Lsn(state.commit.value - std::min(state.commit.value, kBack)))});
+  if (state.commit > from) {
+    from = std::max(from, pg::segment_start(state.commit - 1));
+    // A segment that is full may end with zeros behind a switch record.
+    if (pg::segment_offset(state.commit) > kBack) from = std::max(from, pg::page_start(state.commit - kBack));
+  }
   pg::WalStreamDecoder decoder(from);
   for (Lsn at = from;; at += kChunk) {
     Bytes chunk = wal(at, at + kChunk);

@@ -1,4 +1,6 @@
-// Oracles on one safekeeper's disk, as a start would find it at this moment.
+// Oracles on one safekeeper's disk, as a start would find it at this moment. The last segment of a timeline
+// that is evicted is looked for in the object store, and counts only if it is the object that the control file
+// says, byte for byte by its checksum.
 //
 // Claims: what it told a proposer, its term and how far it has flushed, is there (Env::durable_claim).
 // Log matching, where all that was ever written is known (WalHistory): every byte before the end of valid
@@ -8,13 +10,14 @@
 // neither on the disk as it is nor after a power loss at its worst: what a former proposer wrote there may
 // decode as a true successor of what the next one writes (DESIGN §7).
 //
-// Reads the simulated disk directly: no suspension, no event.
+// Reads the simulated disk and bucket directly: no suspension, no event.
 
 #pragma once
 
 #include "core/base/ids.h"
 #include "core/safekeeper/control_file.h"
 #include "scenarios/oracle_wal_history.h"
+#include "sim/bucket.h"
 #include "sim/machine.h"
 
 namespace argon::scenarios {
@@ -23,6 +26,7 @@ struct SafekeeperDisk {
   sim::Machine& machine;
   NodeId node;
   TenantTimelineId id;
+  const sim::Bucket* store = nullptr;  // its object store; null: it has none
 
   // "/data/TENANT/TIMELINE": where scenarios let safekeepers keep a timeline.
   std::string folder() const;
@@ -36,6 +40,8 @@ struct SafekeeperDisk {
   Lsn end_of_wal(const consensus::AcceptorState& state) const;
   // The bytes of [from, to), as many as there are.
   Bytes wal(Lsn from, Lsn to) const;
+  // The last segment's WAL where it is evicted. Corrupt: the object is not there, or another than it was.
+  Result<Bytes> evicted_tail(const safekeeper::TimelineControl& control) const;
   // Empty where all segments hold zeros only at and beyond `end`, and do so after any power loss.
   std::string left_beyond(Lsn end) const;
 };

@@ -1,7 +1,7 @@
 // Oracle 2 at the end: a majority of safekeepers has the same bytes up to the last acknowledged commit.
 //
-// Looks at segment files on the disks, from outside; segments that were removed because the object store
-// has them are left out on all.
+// Looks at segment files on the disks, from outside. A segment that is not on a disk is read from the object
+// store, where it must be then.
 
 #pragma once
 

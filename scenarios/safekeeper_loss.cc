@@ -23,7 +23,9 @@ bool may_go(Cluster& cluster, sim::Machine& lost, NodeId id) {
     if (&other == &lost) continue;
     if (!other.up()) return false;
     for (const auto& line : cluster.lines())
-      if (!covers({other, NodeId(i + 1), line->id}, {lost, id, line->id})) return false;
+      if (!covers({other, NodeId(i + 1), line->id, &cluster.wal_backup()},
+                  {lost, id, line->id, &cluster.wal_backup()}))
+        return false;
   }
   return true;
 }

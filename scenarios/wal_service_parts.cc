@@ -5,7 +5,6 @@
 #include "core/base/checksum.h"
 #include "core/broker/broker.h"
 #include "core/http/client.h"
-#include "core/objstore/local_store.h"
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/donor.h"
 #include "core/safekeeper/safekeeper.h"
@@ -21,13 +20,14 @@ constexpr uint64_t kSafekeepers = 3;
 constexpr uint16_t kWalPort = 5454;
 constexpr uint16_t kHttpPort = 7676;
 constexpr uint64_t kSystemId = 4711;
+constexpr Duration kStoreLatency = Duration::milliseconds(5);
 constexpr Lsn kReadFrom = pg::segment_start(WalLedger::kStart);
 
 std::string node_name(uint64_t i) {
   return "sk" + std::to_string(i);
 }
 
-Status safekeeper_main(Task& task, Env& env, uint64_t i) {
+Status safekeeper_main(Task& task, Env& env, uint64_t i, sim::Bucket& bucket, Duration evict_after) {
   safekeeper::SafekeeperConfig config;
   config.id = NodeId(i);
   config.data_dir = "/data/wal";
@@ -38,8 +38,9 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i) {
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
   config.sleep_after = 1_s;
-  TRY_ASSIGN(auto store, objstore::LocalStore::open(task, env.disk(), "/data/store", node_name(i)));
-  return safekeeper::run_safekeeper(task, env, config, store.get());
+  config.evict_after = evict_after;
+  sim::BucketStore store(bucket, kStoreLatency);
+  return safekeeper::run_safekeeper(task, env, config, &store);
 }
 
 Status broker_main(Task& task, Env& env) {
@@ -78,11 +79,15 @@ TenantTimelineId WalCluster::timeline_id() {
   return id;
 }
 
-WalCluster::WalCluster(sim::World& world) {
+WalCluster::WalCluster(sim::World& world) : store_(std::make_shared<sim::Bucket>()) {
   world.add_machine("broker").boot(broker_main);
   for (uint64_t i = 1; i <= kSafekeepers; ++i) {
     safekeepers_.push_back(&world.add_machine(node_name(i)));
-    safekeepers_.back()->boot([i](Task& task, Env& env) { return safekeeper_main(task, env, i); });
+    Duration evict_after = Duration::milliseconds(
+        static_cast<int64_t>(world.stream("evict after " + std::to_string(i)).log_uniform(300, 10'000)));
+    safekeepers_.back()->boot([i, evict_after, bucket = store_](Task& task, Env& env) {
+      return safekeeper_main(task, env, i, *bucket, evict_after);
+    });
   }
   for (const auto& machine : world.machines()) machine->supervise(500_ms);
   compute_ = &world.add_machine("compute");

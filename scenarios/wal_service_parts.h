@@ -1,15 +1,17 @@
-// The WAL service alone: a broker, three safekeepers, and a compute that writes records and remembers what
+// The WAL service alone: a broker, three safekeepers with an object store, and a compute that writes records and remembers what
 // was acknowledged. For the scenario `wal-service` and for tests that want the same in a plain world.
 
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "core/compute/proposer_driver.h"
 #include "core/pg/wal_builder.h"
+#include "sim/bucket.h"
 #include "sim/machine.h"
 
 namespace argon::scenarios {
@@ -51,6 +53,7 @@ class WalCluster {
   WalLedger& ledger() { return ledger_; }
   sim::Machine& compute() { return *compute_; }
   const std::vector<sim::Machine*>& safekeepers() const { return safekeepers_; }
+  const sim::Bucket& store() const { return *store_; }
   // A term ends by itself after about so long; never if 0.
   void set_term_length(Duration mean) { term_length_ = mean; }
   static TenantTimelineId timeline_id();
@@ -74,6 +77,7 @@ class WalCluster {
   Duration term_length_;
   sim::Machine* compute_ = nullptr;
   std::vector<sim::Machine*> safekeepers_;
+  std::shared_ptr<sim::Bucket> store_;  // all safekeepers'; their machines share it, and may outlive this
 };
 
 }  // namespace argon::scenarios

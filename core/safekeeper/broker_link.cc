@@ -134,6 +134,11 @@ Status BrokerLink::receive_loop(Task& task, broker::BrokerClient& client) {
       if ((*timeline)->asleep()) {
         if (!(*timeline)->wakes_for(peer)) continue;
         env_.probe("safekeeper.woken-by-a-peer"_probe);
+        // Others' news do not wait for the object store.
+        if ((*timeline)->evicted()) {
+          (*timeline)->return_soon();
+          continue;
+        }
         timeline = timelines_.use(task, info.id);
         if (timeline.is(Code::Cancelled)) return timeline.error();
         if (!timeline.ok()) continue;

@@ -34,6 +34,9 @@ struct SafekeeperConfig {
   Duration idle_timeout = Duration::seconds(30);          // a proposer not heard of for so long is gone
   Duration sleep_after =
       Duration::seconds(60);  // a timeline that nobody has used for so long gives up memory
+  // One that nobody has used for so long gives up its WAL on the disk, where all of it is in the object
+  // store (eviction.cc); 0: never.
+  Duration evict_after = Duration::seconds(900);
   size_t connections_max = 1000;
 };
 

@@ -6,6 +6,7 @@
 #include "core/base/checksum.h"
 #include "core/base/codec.h"
 #include "core/env/io.h"
+#include "core/pg/wal_page.h"
 
 namespace argon::safekeeper {
 namespace {
@@ -110,6 +111,31 @@ WalChain get_chain(Reader& r) {
   return chain;
 }
 
+void put_evicted(Writer& w, const std::optional<EvictedTail>& evicted) {
+  w.le(static_cast<uint8_t>(evicted ? 1 : 0));
+  if (!evicted) return;
+  put_text(w, evicted->key);
+  w.le(evicted->size).le(evicted->crc);
+}
+
+std::optional<EvictedTail> get_evicted(Reader& r) {
+  if (r.le<uint8_t>() == 0) return {};
+  EvictedTail tail;
+  tail.key = get_text(r);
+  tail.size = r.le<uint64_t>();
+  tail.crc = r.le<uint32_t>();
+  return tail;
+}
+
+Status validate_evicted(const TimelineControl& control) {
+  if (!control.evicted) return {};
+  Lsn end = control.closed_at;
+  if (!end.valid() || end != control.acceptor.commit || control.evicted->key.empty() ||
+      control.evicted->size != end - last_segment_start(end))
+    return Error(Code::Corrupt, "evicted, but not with all that is committed");
+  return {};
+}
+
 Status validate(const TimelineControl& control) {
   const consensus::AcceptorState& s = control.acceptor;
   TRY(s.configuration.validate());
@@ -124,10 +150,14 @@ Status validate(const TimelineControl& control) {
     return Error(Code::Corrupt, "closed below what is committed");
   if (std::ranges::adjacent_find(control.chain, std::greater_equal(), &ChainLink::at) != control.chain.end())
     return Error(Code::Corrupt, "the hash chain is out of order");
-  return {};
+  return validate_evicted(control);
 }
 
 }  // namespace
+
+Lsn last_segment_start(Lsn end) {
+  return pg::segment_start(end - 1);
+}
 
 Bytes encode_control(const TimelineControl& control) {
   Bytes body;
@@ -139,6 +169,7 @@ Bytes encode_control(const TimelineControl& control) {
   put_partial(w, control.partial_previous);
   w.le(control.closed_at.value);
   put_chain(w, control.chain);
+  put_evicted(w, control.evicted);
   Bytes file;
   Writer f(file);
   f.le(kMagic).le(kControlVersion).le(static_cast<uint32_t>(body.size())).bytes(body);
@@ -174,6 +205,7 @@ Result<TimelineControl> decode_control(ByteView file) {
     control.closed_at = Lsn(r.le<uint64_t>());
     control.chain = get_chain(r);
   }
+  if (version >= 3) control.evicted = get_evicted(r);
   if (!r.finished()) return Error(Code::Corrupt, "the body has another length than its fields");
   TRY(validate(control));
   return control;

@@ -36,6 +36,11 @@ TimelineControl some_control(uint64_t seed) {
   Lsn link = s.timeline_start;
   for (uint64_t n = random.below(4); n > 0; n--, link += 1 + random.below(1u << 24))
     control.chain.push_back({link, random.next()});
+  if (control.closed_at.valid() && random.chance({1, 2})) {
+    control.closed_at = s.commit;
+    control.evicted =
+        EvictedTail{"wal/x.partial", s.commit - last_segment_start(s.commit), static_cast<uint32_t>(random.next())};
+  }
   if (random.chance({1, 2})) control.partial = {"wal/x.partial", Lsn(random.next()), s.term};
   return control;
 }
@@ -65,7 +70,7 @@ TEST(ControlFile, SaysWhichVersionItCannotRead) {
   store_le(file.data() + file.size() - 4, crc32c(ByteView(file).first(file.size() - 4)));
   auto decoded = decode_control(file);
   EXPECT_TRUE(decoded.is(Code::Unsupported));
-  EXPECT_EQ(decoded.error().message(), "version 99, this build reads up to 2");
+  EXPECT_EQ(decoded.error().message(), "version 99, this build reads up to 3");
 }
 
 TEST(ControlFile, RefusesWhatContradictsItself) {
@@ -81,6 +86,19 @@ TEST(ControlFile, RefusesWhatContradictsItself) {
   EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
   control = some_control(2);
   control.chain = {{Lsn(2), 7}, {Lsn(2), 7}};
+  EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
+  control = some_control(2);
+  ASSERT_TRUE(control.acceptor.local_start.valid());
+  control.closed_at = control.acceptor.commit;
+  uint64_t size = control.closed_at - last_segment_start(control.closed_at);
+  control.evicted = EvictedTail{"wal/x.partial", size, 7};
+  EXPECT_TRUE(decode_control(encode_control(control)).ok());
+  control.evicted->size++;
+  EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
+  control.evicted = EvictedTail{"", size, 7};
+  EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
+  control.evicted = EvictedTail{"wal/x.partial", size, 7};
+  control.closed_at = Lsn();
   EXPECT_TRUE(decode_control(encode_control(control)).is(Code::Corrupt));
 }
 

@@ -49,6 +49,7 @@ json describe(const SafekeeperConfig& config, Timeline& timeline, MonotonicTime 
                     {"system_id", state.server.system_id},
                     {"wal_seg_size", state.server.wal_segment_size}};
   out["asleep"] = timeline.asleep();
+  out["evicted"] = timeline.evicted();
   if (!timeline.asleep()) {
     out["flush_lsn"] = to_string(timeline.acceptor().flush());
     out["write_lsn"] = to_string(timeline.acceptor().write());
@@ -231,6 +232,8 @@ class Api {
         .set(static_cast<int64_t>(timelines_.broken().size()));
     metrics_.gauge("argon_safekeeper_timelines_unknown", "Timelines whose WAL is still to be looked at.")
         .set(static_cast<int64_t>(timelines_.unknown()));
+    metrics_.gauge("argon_safekeeper_timelines_evicted", "Timelines whose WAL is in the object store alone.")
+        .set(static_cast<int64_t>(timelines_.evicted()));
     return http::text_response(metrics_.to_text());
   }
 
@@ -249,6 +252,11 @@ class Api {
     set("damaged_reads", "Reads and uploads refused since WAL was changed on this disk.",
         timeline.damaged_reads());
     set("asleep", "1 while nobody uses the timeline.", timeline.asleep() ? 1 : 0);
+    set("evicted", "1 while its WAL is in the object store alone.", timeline.evicted() ? 1 : 0);
+    set("evictions", "Times its WAL went from this disk, since the start.", timeline.evictions());
+    set("returns", "Times its WAL came back from the object store, since the start.", timeline.returns());
+    set("return_failures", "Times its WAL could not be had from the object store.",
+        timeline.failed_returns());
     if (!timeline.failure().ok() || !timeline.known()) return;
     const consensus::AcceptorState& state = timeline.state();
     set("flush_lsn", "End of the last whole record on disk.", timeline.position().position.flush.value);

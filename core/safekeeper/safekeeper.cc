@@ -33,6 +33,8 @@ Status serve(Task& task, Env& env, const SafekeeperConfig& config, Timelines& ti
   scope.spawn("safekeeper.http", [&](Task& t) { return http::serve(t, *http_listener, router); });
   scope.spawn("safekeeper.manage", [&](Task& t) { return manage_loop(t, config, timelines); });
   scope.spawn("safekeeper.look", [&](Task& t) { return timelines.look_at_unknown(t); });
+  if (config.evict_after > Duration())
+    scope.spawn("safekeeper.evict", [&](Task& t) { return timelines.evict_idle(t); });
   if (config.broker) scope.spawn("safekeeper.broker", [&](Task& t) { return broker.run(t); });
   return scope.join(task);
 }

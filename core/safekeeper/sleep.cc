@@ -50,8 +50,13 @@ std::shared_ptr<Timeline> Timeline::in_use(std::shared_ptr<Timeline> timeline) {
 
 Status Timeline::wake(Task& task) {
   Lock lock;
-  TRY(lock.acquire(task, mutex_));
-  if (!asleep()) return {};
+  for (;;) {
+    TRY(bring_back(task));
+    TRY(lock.acquire(task, mutex_));
+    if (!asleep()) return {};
+    if (!evicted()) break;
+    lock.release();  // evicted while the lock was waited for; not again while it is in use
+  }
   Uninterruptible whole(task);
   led_at_ = used_at_ = env_.now();
   Status loaded = load(task);
@@ -65,6 +70,11 @@ Status Timeline::wake(Task& task) {
 bool Timeline::wakes_for(const PeerInfo& peer) {
   if (!known_) return false;
   Lsn commit = control_.acceptor.commit;
+  if (evicted()) {
+    // Positions alone are no reason to bring WAL back; whoever tells them does so again.
+    backup_ = std::max(backup_, peer.backup);
+    remote_consistent_ = std::max(remote_consistent_, peer.remote_consistent);
+  }
   asked_ = asked_ || peer.report.position < durable_.position || peer.commit < commit;
   bool undecided = commit < durable_.position.flush && peer.report.position == durable_.position;
   return undecided || peer.commit > commit || peer.report.position > durable_.position ||
@@ -96,14 +106,13 @@ Status Timeline::sleep(Task& task) {
 }
 
 Status Timeline::close(Task& task) {
+  if (!acceptor_) return {};
   Uninterruptible whole(task);
   TimelineControl before = control_;
-  if (acceptor_) {
-    control_.acceptor = acceptor_->state();
-    if (acceptor_->has_wal() && !acceptor_->unflushed()) {
-      TRY(drop_unfinished_record(task));
-      control_.closed_at = acceptor_->flush();
-    }
+  control_.acceptor = acceptor_->state();
+  if (acceptor_->has_wal() && !acceptor_->unflushed()) {
+    TRY(drop_unfinished_record(task));
+    control_.closed_at = acceptor_->flush();
   }
   bool same =
       control_ == before && backup_ <= control_.backup && remote_consistent_ <= control_.remote_consistent;

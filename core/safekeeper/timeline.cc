@@ -42,6 +42,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
       control_(std::move(control)),
+      leftovers_(control_.evicted.has_value()),
       used_at_(env.now()),
       led_at_(env.now()),
       saved_at_(env.now()),
@@ -64,6 +65,8 @@ Status Timeline::stop(Task& task, bool save_positions) {
 
 Status Timeline::load(Task& task) {
   TRY_ASSIGN(control_, read_control(task, env_.disk(), directory_));
+  // Segments that are here do not count.
+  if (evicted()) return Error(Code::Unavailable, "it is evicted");
   TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
              WalStorage::open(task, env_.disk(), directory_, control_.acceptor, control_.closed_at, log_));
   acceptor_.emplace(config_.id, control_.acceptor, storage->end());
@@ -432,6 +435,7 @@ Status Timeline::bury(Task& task, const consensus::Configuration& configuration)
   tombstone.acceptor.history = {};
   tombstone.acceptor.local_start = tombstone.acceptor.commit = tombstone.closed_at = Lsn();
   tombstone.chain.clear();
+  tombstone.evicted.reset();
   retired_ = true;
   env_.durable_claim(flush_claim_, 0);
   if (Status written = write_control(task, env_.disk(), directory_, tombstone); !written.ok()) {

@@ -82,7 +82,8 @@ class Timeline {
   // ---- sleep
   // The same timeline, which does not go to sleep while what is returned is held.
   static std::shared_ptr<Timeline> in_use(std::shared_ptr<Timeline> timeline);
-  // Opens its WAL where it is asleep. What goes wrong then is failure(). Errors: Cancelled, TimedOut.
+  // Opens its WAL where it is asleep. What goes wrong then is failure(). Errors: Cancelled, TimedOut;
+  // Unavailable where it is evicted and cannot be had from the object store now: ask again.
   Status wake(Task& task);
   bool asleep() const { return !acceptor_ && failure_.ok(); }
   // What position() says has been seen to be on the disk, by this process or by one that closed it since.
@@ -93,6 +94,19 @@ class Timeline {
   Status sleep(Task& task);
   // The same, and nobody has for a while.
   Status sleep_if_idle(Task& task);
+
+  // ---- eviction (eviction.cc)
+  // Its WAL is in the object store alone.
+  bool evicted() const { return control_.evicted.has_value(); }
+  // Evicts it where nobody has used it for a while, and all of its WAL is in the object store.
+  Status evict_if_idle(Task& task);
+  // It would be evicted, but that something is still to be uploaded: wake it.
+  bool wants_upload() const;
+  // Begins to bring WAL back where it is evicted; wake() waits for that.
+  void return_soon();
+  uint64_t evictions() const { return evictions_; }
+  uint64_t returns() const { return returns_; }
+  uint64_t failed_returns() const { return failed_returns_; }
 
   // ---- proposers. REQUIRES, here and for readers: it is in_use() and was awoken.
   void attach(ProposerLink& link);
@@ -198,6 +212,23 @@ class Timeline {
   Status drop_unfinished_record(Task& task);
   Status reopen(Task& task);
 
+  // eviction.cc
+  std::optional<std::string> stored_tail() const;
+  bool may_evict() const;
+  bool unused_for(Duration time) const;
+  Status evict(Task& task);
+  Result<uint32_t> prove_tail(Task& task, const TimelineControl& control);
+  Status compare_stored(Task& task, const EvictedTail& tail);
+  Status see_older_stored(Task& task, Lsn below);
+  Status upload_tail_again(Task& task, const TimelineControl& before, const Error& why);
+  Status replace_control(Task& task, TimelineControl control);
+  Status clear_leftovers(Task& task);
+  Status remove_segments(Task& task);
+  std::string segment_path(Lsn begin) const;
+  Status bring_back(Task& task);
+  Status return_wal(Task& task);
+  Status fetch_tail(Task& task, const TimelineControl& then, const std::string& temporary);
+
   // chain_upkeep.cc
   void begin_chain();
   bool chain_lags() const;
@@ -211,6 +242,7 @@ class Timeline {
 
   // upload.cc
   bool has_from_the_start(Lsn segment) const;
+  std::string partial_key(Lsn segment, Term term, Lsn flush) const;
   bool is_uploaded() const;
   bool is_uploader() const;
   Status upload_full_segments(Task& task);
@@ -252,6 +284,14 @@ class Timeline {
   bool catching_up_ = false;
   bool managing_ = false;
   int users_ = 0;
+  bool leftovers_;          // evicted, and segments may be here that count for nothing
+  bool returning_ = false;  // a fiber brings WAL back
+  WaitList returned_;       // notified when that has ended,
+  uint64_t returns_ended_ = 0;
+  Status return_failure_;  // and how
+  uint64_t evictions_ = 0;
+  uint64_t returns_ = 0;
+  uint64_t failed_returns_ = 0;
   MonotonicTime used_at_;  // when the last of them went
   MonotonicTime led_at_;   // when a proposer was last seen to be elected here; before, when it was awoken
   Lsn remote_consistent_;

@@ -88,6 +88,26 @@ size_t Timelines::unknown() const {
       timelines_, [](const auto& entry) { return entry.second->failure().ok() && !entry.second->known(); }));
 }
 
+Status Timelines::evict_idle(Task& task) {
+  for (;;) {
+    TRY(task.sleep(config_.manage_interval));
+    for (const TenantTimelineId& id : ids()) {
+      auto found = timelines_.find(id);
+      if (found == timelines_.end() || task.cancelled()) continue;
+      std::shared_ptr<Timeline> timeline = found->second;
+      // Awake it is uploaded, and falls asleep again. What goes wrong is the timeline's failure().
+      if (timeline->wants_upload()) ignore_result(use(task, id));
+      if (Status done = timeline->evict_if_idle(task); !done.ok() && !done.is(Code::Cancelled))
+        log_.warn("evict timeline {}: {}", to_string(id), done.error().to_string());
+    }
+  }
+}
+
+size_t Timelines::evicted() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(timelines_, [](const auto& entry) { return entry.second->evicted(); }));
+}
+
 Result<std::shared_ptr<Timeline>> Timelines::use(Task& task, const TenantTimelineId& id) {
   TRY_ASSIGN(std::shared_ptr<Timeline> found, find(id));
   std::shared_ptr<Timeline> used = Timeline::in_use(std::move(found));

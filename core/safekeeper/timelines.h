@@ -29,6 +29,10 @@ class Timelines {
   // Opens, one after the other, those of which nothing may be told before. Their number is unknown().
   Status look_at_unknown(Task& task);
   size_t unknown() const;
+  // Evicts those that nobody uses (SafekeeperConfig::evict_after), one after the other, for as long as the
+  // task goes on.
+  Status evict_idle(Task& task);
+  size_t evicted() const;
   // It may be asleep, or fall asleep. NotFound; Stale where it was here, or was deleted; or why it cannot be
   // opened.
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id);

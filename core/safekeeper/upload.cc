@@ -2,8 +2,10 @@
 //
 // Objects: wal/TENANT/TIMELINE/SEGMENT for each segment all of whose bytes are committed, put in order by one
 // elected safekeeper (two at once do no harm: committed bytes are the same everywhere), and
-// SEGMENT_TERM_FLUSH_skID.partial, the last segment's beginning, by each safekeeper for itself. The
-// control file names a partial object before it is put, so that none is ever forgotten there.
+// SEGMENT_TERM_FLUSH_skID_ATTEMPT.partial, the last segment's beginning, by each safekeeper for itself. The
+// control file names a partial object before it is put, so that none is ever forgotten there. No name is used
+// twice: a removal that is carried out late must not take an object that an evicted timeline relies on
+// (eviction.cc).
 
 #include <algorithm>
 
@@ -17,6 +19,7 @@ namespace argon::safekeeper {
 namespace {
 
 constexpr size_t kProofChunk = 64 * 1024;
+constexpr size_t kAttemptBytes = 4;
 constexpr int kSegmentsAtOnce = 4;  // per look; the next look goes on
 
 std::string hex16(uint64_t value) {
@@ -63,8 +66,16 @@ class WalSource final : public objstore::Source {
 
 // All of the segment's WAL is here, not only what came after this node joined.
 bool Timeline::has_from_the_start(Lsn segment) const {
-  const consensus::AcceptorState& state = acceptor_->state();
-  return state.local_start <= segment || state.local_start == state.timeline_start;
+  const consensus::AcceptorState& s = state();
+  return s.local_start <= segment || s.local_start == s.timeline_start;
+}
+
+std::string Timeline::partial_key(Lsn segment, Term term, Lsn flush) const {
+  Bytes attempt(kAttemptBytes);
+  env_.random("safekeeper.partial").fill(attempt);
+  return objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(segment)) + "_" +
+         to_string(term) + "_" + hex16(flush.value) + "_sk" + to_string(config_.id) + "_" + to_hex(attempt) +
+         ".partial";
 }
 
 // Nothing is left to be uploaded, neither from here nor by a peer.
@@ -152,10 +163,7 @@ Status Timeline::upload_partial(Task& task) {
   if (from == flush || acceptor_->unflushed() || !has_from_the_start(from)) return {};
   TRY(drop_previous_partial(task));
   uint64_t epoch = storage_->epoch();
-  PartialUpload next{objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(from)) + "_" +
-                         to_string(term) + "_" + hex16(flush.value) + "_sk" + to_string(config_.id) +
-                         ".partial",
-                     flush, term};
+  PartialUpload next{partial_key(from, term, flush), flush, term};
   control_.partial_previous = next;
   TRY(save(task));
   TRY(upload_range(task, next.key, from, flush));

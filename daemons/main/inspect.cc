@@ -24,6 +24,9 @@ Result<json> safekeeper_control(ByteView file) {
   json chain = json::array();
   for (const safekeeper::ChainLink& link : control.chain)
     chain.push_back({{"lsn", to_string(link.at)}, {"hash", std::to_string(link.hash)}});
+  json evicted;
+  if (control.evicted)
+    evicted = {{"object", control.evicted->key}, {"size", control.evicted->size}, {"crc32c", control.evicted->crc}};
   return json{{"format", "safekeeper control file"},
               {"tenant_id", to_string(control.id.tenant)},
               {"timeline_id", to_string(control.id.timeline)},
@@ -38,6 +41,8 @@ Result<json> safekeeper_control(ByteView file) {
               {"backup_lsn", to_string(control.backup)},
               {"remote_consistent_lsn", to_string(control.remote_consistent)},
               {"closed_at_lsn", to_string(control.closed_at)},
+              {"partial_object", control.partial.key},
+              {"evicted", evicted},
               {"wal_chain", chain}};
 }
 
