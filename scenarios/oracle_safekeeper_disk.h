@@ -1,6 +1,6 @@
 // Oracles on one safekeeper's disk, as a start would find it at this moment. The last segment of a timeline
-// that is evicted is looked for in the object store, and counts only if it is the object that the control file
-// says, byte for byte by its checksum.
+// that is evicted is looked for in the object store, and counts only if it is the object that the control
+// file says, byte for byte by its checksum.
 //
 // Claims: what it told a proposer, its term and how far it has flushed, is there (Env::durable_claim).
 // Log matching, where all that was ever written is known (WalHistory): every byte before the end of valid

@@ -59,7 +59,7 @@ Status compare_chains(const std::vector<SafekeeperDisk>& disks) {
 void check_wal_chains(Cluster& cluster) {
   for (const auto& line : cluster.lines()) {
     std::vector<SafekeeperDisk> disks;
-    for (sim::Machine* machine : cluster.safekeepers()) 
+    for (sim::Machine* machine : cluster.safekeepers())
       disks.push_back({*machine, NodeId(0), line->id, &cluster.wal_backup()});
     if (Status same = compare_chains(disks); !same.ok())
       cluster.run().fail("hash chains are the same", line->name + ": " + same.error().message());

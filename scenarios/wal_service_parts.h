@@ -1,5 +1,6 @@
-// The WAL service alone: a broker, three safekeepers with an object store, and a compute that writes records and remembers what
-// was acknowledged. For the scenario `wal-service` and for tests that want the same in a plain world.
+// The WAL service alone: a broker, three safekeepers with an object store, and a compute that writes records
+// and remembers what was acknowledged. For the scenario `wal-service` and for tests that want the same in a
+// plain world.
 
 #pragma once
 

@@ -220,8 +220,8 @@ TEST_F(SafekeeperEviction, WithoutItsObjectItSaysSoAndDoesNotVote) {
   Bytes longer = whole;
   longer.resize(whole.size() + 8);
   Term term = term_;
-  for (const std::optional<Bytes>& bytes : {std::optional<Bytes>(), std::optional(damaged),
-                                            std::optional(shorter), std::optional(longer)}) {
+  for (const std::optional<Bytes>& bytes :
+       {std::optional<Bytes>(), std::optional(damaged), std::optional(shorter), std::optional(longer)}) {
     ASSERT_TRUE(change(key, bytes).ok());
     auto read = digest();
     ASSERT_FALSE(read.ok());
@@ -264,8 +264,7 @@ TEST_F(SafekeeperEviction, DamagedWalIsNotGivenUp) {
   world_.run_for(100_s);
   sk_.power_loss();
   sk_.boot([](Task& task, Env& env) -> Status {
-    TRY_ASSIGN(auto file,
-               env.disk().open(task, kFolder + "/000000010000000000000001", OpenMode::ReadWrite));
+    TRY_ASSIGN(auto file, env.disk().open(task, kFolder + "/000000010000000000000001", OpenMode::ReadWrite));
     Bytes wrong(1, 0x55);
     TRY(write_all_at(task, *file, 8000, wrong));
     return file->fdatasync(task);

@@ -38,8 +38,8 @@ TimelineControl some_control(uint64_t seed) {
     control.chain.push_back({link, random.next()});
   if (control.closed_at.valid() && random.chance({1, 2})) {
     control.closed_at = s.commit;
-    control.evicted =
-        EvictedTail{"wal/x.partial", s.commit - last_segment_start(s.commit), static_cast<uint32_t>(random.next())};
+    control.evicted = EvictedTail{"wal/x.partial", s.commit - last_segment_start(s.commit),
+                                  static_cast<uint32_t>(random.next())};
   }
   if (random.chance({1, 2})) control.partial = {"wal/x.partial", Lsn(random.next()), s.term};
   return control;

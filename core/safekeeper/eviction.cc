@@ -164,12 +164,10 @@ Result<uint32_t> Timeline::prove_tail(Task& task, const TimelineControl& control
 
 Status Timeline::compare_stored(Task& task, const EvictedTail& tail) {
   uint32_t crc = 0;
-  TRY(read_object(task, *store_, tail.key, tail.size,
-                  [&](Task&, uint64_t, ByteView bytes) -> Status {
-                    crc = crc32c_extend(crc, bytes);
-                    return {};
-                  })
-          .with("read " + tail.key));
+  TRY(read_object(task, *store_, tail.key, tail.size, [&](Task&, uint64_t, ByteView bytes) -> Status {
+        crc = crc32c_extend(crc, bytes);
+        return {};
+      }).with("read " + tail.key));
   if (crc != tail.crc) return Error(Code::Corrupt, tail.key + " is not what is on this disk");
   return {};
 }
@@ -184,7 +182,8 @@ Status Timeline::see_older_stored(Task& task, Lsn below) {
     Deadline deadline(task, kStoreTimeout);
     TRY_ASSIGN(objstore::ObjectInfo there, store_->head(task, key).with("look for " + key));
     if (there.size != pg::kWalSegmentSize)
-      return Error(Code::Corrupt, key + " is not a whole segment: it has " + std::to_string(there.size) + " bytes");
+      return Error(Code::Corrupt,
+                   key + " is not a whole segment: it has " + std::to_string(there.size) + " bytes");
   }
   return {};
 }
@@ -258,9 +257,9 @@ void Timeline::return_soon() {
       failed_returns_++;
       env_.probe("safekeeper.return-failed"_probe);
       log_.warn("WAL does not come back, will try again when it is asked for: {}", done.error().to_string());
-      done = Error(Code::Unavailable,
-                   "timeline " + to_string(id()) + " was evicted to the object store, and its WAL cannot be " +
-                       "had from there now: " + done.error().message());
+      done = Error(Code::Unavailable, "timeline " + to_string(id()) +
+                                          " was evicted to the object store, and its WAL cannot be " +
+                                          "had from there now: " + done.error().message());
     }
     return_failure_ = std::move(done);
     returned_.notify_all();
@@ -277,7 +276,8 @@ Status Timeline::return_wal(Task& task) {
   TRY(failure_);
   TimelineControl then = control_;
   const std::string& key = then.evicted->key;
-  if (store_ == nullptr) return Error(Code::Invalid, "this safekeeper has no object store, where " + key + " is");
+  if (store_ == nullptr)
+    return Error(Code::Invalid, "this safekeeper has no object store, where " + key + " is");
   Lsn begin = last_segment_start(then.closed_at);
   std::string temporary = segment_path(begin) + std::string(kReturning);
   Status fetched = fetch_tail(task, then, temporary).with(key);
@@ -320,7 +320,8 @@ Status Timeline::fetch_tail(Task& task, const TimelineControl& then, const std::
                     return write_with_holes(t, *file, offset, bytes);
                   }));
   TRY(check.finish());
-  if (check.crc() != tail.crc) return Error(Code::Corrupt, "its checksum is not that of the WAL that was here");
+  if (check.crc() != tail.crc)
+    return Error(Code::Corrupt, "its checksum is not that of the WAL that was here");
   return file->fdatasync(task);
 }
 

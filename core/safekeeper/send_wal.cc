@@ -72,8 +72,9 @@ Status WalService::serve_postgres(Task& task, wire::BufferedReader& in, Stream& 
   for (;;) {
     TRY_ASSIGN(std::optional<std::string> query, server.read_query(task));
     if (!query) return {};
-    // Each time: it may have been removed, or have fallen asleep, while the connection was idle.
-    auto timeline = timelines_.use(task, *id);
+    // Each time: it may have been removed while the connection was idle. Asleep it does for positions, and
+    // for a reader that has everything.
+    auto timeline = timelines_.hold(task, *id);
     Status done = timeline.ok() ? answer_query(task, server, **timeline, *query) : Status(timeline.error());
     if (done.is(Code::Disconnected) || done.is(Code::Cancelled)) return done;
     if (!done.ok()) server.put_error(done.error());
@@ -87,15 +88,16 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
   TRY_ASSIGN(auto replication, wire::parse_start_replication(query));
   if (!timeline.failure().ok()) return timeline.failure();
   if (replication) return replicate(task, server, timeline, *replication);
-  const consensus::Acceptor& acceptor = timeline.acceptor();
+  const consensus::AcceptorState& state = timeline.state();
   if (is_command(query, "IDENTIFY_SYSTEM")) {
     put_single_row(server, {{"systemid"}, {"timeline", kInt4}, {"xlogpos"}, {"dbname"}},
-                   {{std::to_string(acceptor.state().server.system_id), std::to_string(pg::kTimelineId),
-                     to_string(acceptor.commit()), std::nullopt}},
+                   {{std::to_string(state.server.system_id), std::to_string(pg::kTimelineId),
+                     to_string(state.commit), std::nullopt}},
                    "IDENTIFY_SYSTEM");
   } else if (is_command(query, "TIMELINE_STATUS")) {
     put_single_row(server, {{"flush_lsn"}, {"commit_lsn"}},
-                   {{to_string(acceptor.flush()), to_string(acceptor.commit())}}, "TIMELINE_STATUS");
+                   {{to_string(timeline.position().position.flush), to_string(state.commit)}},
+                   "TIMELINE_STATUS");
   } else if (is_command(query, "SHOW WAL_SEGMENT_SIZE")) {
     put_single_row(server, {{"wal_segment_size"}}, {{"16MB"}}, "SHOW");
   } else if (is_command(query, "SHOW DATA_DIRECTORY_MODE")) {
@@ -116,6 +118,10 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
 Status WalService::replicate(Task& task, wire::PgServer& server, Timeline& timeline,
                              const wire::StartReplication& command) {
   if (!command.start.valid()) return Error(Code::Invalid, "START_REPLICATION from 0/0");
+  if (command.term) {
+    TRY(timeline.wake(task));
+    TRY(timeline.failure());
+  }
   uint64_t reader = timeline.add_reader();
   timeline.reader(reader).sent = command.start;
   server.put_copy_both_response();
@@ -151,13 +157,15 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
                              : UINT64_MAX;
   for (;;) {
     if (!timeline.failure().ok()) return timeline.failure();
-    const consensus::Acceptor& acceptor = timeline.acceptor();
-    if (command.term && acceptor.term() != *command.term)
-      return Error(Code::Stale, "the safekeeper is in term " + to_string(acceptor.term()) + ", not " +
-                                    to_string(*command.term));
-    Lsn limit = command.term ? acceptor.flush() : acceptor.commit();
+    if (command.term && timeline.acceptor().term() != *command.term)
+      return Error(Code::Stale, "the safekeeper is in term " + to_string(timeline.acceptor().term()) +
+                                    ", not " + to_string(*command.term));
+    // It may be asleep where this reader only waits.
+    Lsn limit = command.term ? timeline.acceptor().flush() : timeline.state().commit;
     Watermark<Lsn>& news = command.term ? timeline.flushed() : timeline.committed();
     if (at < limit) {
+      TRY(timeline.wake(task));
+      if (!timeline.failure().ok()) continue;
       Lsn end = chunk_end(at, limit);
       if (env_.buggify("safekeeper.sends-little"_rare)) end = std::min(end, at + kLittle);
       TRY_ASSIGN(size_t n, timeline.read_wal(task, at, end, ByteSpan(chunk).first(end - at)));
@@ -184,6 +192,8 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
     }
     Status waited;
     {
+      std::optional<Timeline::Waiting> waiting;
+      if (!command.term) waiting.emplace(timeline);
       bool early = env_.buggify("safekeeper.keepalive-early"_rare);
       Deadline deadline(task, early ? config_.keepalive_interval / 8 : config_.keepalive_interval);
       waited = news.wait_for(task, at + 1);

@@ -7,7 +7,9 @@
 // awake is looked at before anything is told of it: when it is used, or in the background
 // (Timelines::look_at_unknown).
 //
-// News of peers wakes a timeline only where it concerns it. Who holds a Timelines::use() keeps it awake.
+// News of peers wakes a timeline only where it concerns it. Who holds a Timelines::use() keeps it awake, but
+// for readers that have everything and only wait: a pageserver stays connected to one safekeeper of each
+// timeline.
 
 #include "core/env/points.h"
 #include "core/safekeeper/timeline.h"
@@ -82,7 +84,8 @@ bool Timeline::wakes_for(const PeerInfo& peer) {
 }
 
 bool Timeline::may_sleep() const {
-  bool used = users_ > 0 || managing_ || catching_up_ || !links_.empty() || !readers_.empty();
+  bool used =
+      users_ > 0 || managing_ || catching_up_ || !links_.empty() || readers_.size() > waiting_readers_;
   return !asleep() && failure_.ok() && wal_refused_.ok() && !used && !acceptor_->unflushed() &&
          ahead() == nullptr && is_uploaded();
 }

@@ -289,6 +289,7 @@ Status Timeline::flush_once(Task& task) {
 
 Result<size_t> Timeline::read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into) {
   if (!failure_.ok()) return failure_.error();
+  used_at_ = env_.now();
   if (at >= limit) return size_t{0};
   ByteSpan wanted = into.first(std::min<uint64_t>(into.size(), limit - at));
   std::shared_ptr<WalStorage> storage = storage_;

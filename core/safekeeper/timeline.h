@@ -55,7 +55,7 @@ struct PeerInfo {
 // "backup" when it tells that to peers.
 std::string claim_key(NodeId node, const TenantTimelineId& id, std::string_view what);
 
-class Timeline {
+class Timeline : public std::enable_shared_from_this<Timeline> {
  public:
   // The timeline whose control file in `directory` is `control`, asleep (sleep.cc). `scope` and `config`
   // outlive it; `store` may be null.
@@ -122,6 +122,25 @@ class Timeline {
   // Up to into.size() bytes from one segment, not beyond `limit`; from the object store where the
   // segment is not here any more. NotFound where nobody has it.
   Result<size_t> read_wal(Task& task, Lsn at, Lsn limit, ByteSpan into);
+  // A reader that has everything, and only waits, is no use of the timeline while this lives: it may fall
+  // asleep, and be evicted. Afterwards wake() comes before anything else but positions. REQUIRES: it is
+  // in_use() for the reader.
+  class Waiting {
+   public:
+    explicit Waiting(Timeline& timeline) : timeline_(timeline.shared_from_this()) {
+      timeline_->users_--;
+      timeline_->waiting_readers_++;
+    }
+    ~Waiting() {
+      timeline_->users_++;
+      timeline_->waiting_readers_--;
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    std::shared_ptr<Timeline> timeline_;  // at a power loss this fiber may be the last that has it
+  };
   uint64_t add_reader();
   ReaderState& reader(uint64_t reader) { return readers_.at(reader); }
   void remove_reader(uint64_t reader) { readers_.erase(reader); }
@@ -284,6 +303,7 @@ class Timeline {
   bool catching_up_ = false;
   bool managing_ = false;
   int users_ = 0;
+  size_t waiting_readers_ = 0;
   bool leftovers_;          // evicted, and segments may be here that count for nothing
   bool returning_ = false;  // a fiber brings WAL back
   WaitList returned_;       // notified when that has ended,

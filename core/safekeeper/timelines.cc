@@ -115,6 +115,13 @@ Result<std::shared_ptr<Timeline>> Timelines::use(Task& task, const TenantTimelin
   return used;
 }
 
+Result<std::shared_ptr<Timeline>> Timelines::hold(Task& task, const TenantTimelineId& id) {
+  TRY_ASSIGN(std::shared_ptr<Timeline> found, find(id));
+  std::shared_ptr<Timeline> held = Timeline::in_use(std::move(found));
+  if (!held->known()) TRY(held->wake(task));
+  return held;
+}
+
 Result<std::shared_ptr<Timeline>> Timelines::find(const TenantTimelineId& id) {
   if (auto found = timelines_.find(id); found != timelines_.end()) return found->second;
   if (auto why = broken_.find(id); why != broken_.end())

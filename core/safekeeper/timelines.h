@@ -39,6 +39,8 @@ class Timelines {
   // Awake for as long as what is returned is held, or with a failure(). Errors: find()'s, Cancelled,
   // TimedOut. Suspends while its WAL is looked at.
   Result<std::shared_ptr<Timeline>> use(Task& task, const TenantTimelineId& id);
+  // As use(), but asleep where it is asleep and known(). wake() comes before anything but positions.
+  Result<std::shared_ptr<Timeline>> hold(Task& task, const TenantTimelineId& id);
   // In use, as by use(). `start`: where its WAL will begin; 0: the first election says. Errors:
   // AlreadyExists, Unavailable (another call makes it, or the object store does not answer), Invalid (not a
   // member, or another disk's: disk_claim.h), Stale.

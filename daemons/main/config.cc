@@ -175,6 +175,7 @@ void read_safekeepers(const toml::table& root, Config& config, Status& status) {
     t.number("id", 1, UINT32_MAX, node.id);
     t.address("listen_pg", node.listen_pg);
     t.address("listen_http", node.listen_http);
+    t.number("evict_after_s", 0, INT32_MAX, node.evict_after);
     if (node.id == 0 || !ids.insert(node.id).second) t.fail("id", "is missing or given twice");
     config.safekeepers.push_back(node);
   }

@@ -20,6 +20,7 @@ struct SafekeeperNode {
   uint64_t id = 0;
   Address listen_pg;
   Address listen_http;
+  uint64_t evict_after = 900;  // seconds; 0: never
 };
 
 // A bucket of an S3-compatible store.

@@ -15,8 +15,11 @@ id = {}
 listen_pg = "{}"
 # Management, /v1/status and /metrics.
 listen_http = "{}"
+# A timeline that nobody has used for so many seconds gives up its WAL on this disk, where all of it is in the object store,
+# and gets it back when it is used; 0 means never.
+evict_after_s = {}
 )",
-                     node.id, to_string(node.listen_pg), to_string(node.listen_http));
+                     node.id, to_string(node.listen_pg), to_string(node.listen_http), node.evict_after);
 }
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -108,6 +109,9 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
   keeper.listen_wal = node->listen_pg;
   keeper.listen_http = node->listen_http;
   keeper.broker = config->broker_listen;
+  keeper.evict_after = Duration::seconds(static_cast<int64_t>(node->evict_after));
+  // It must be asleep before.
+  if (node->evict_after > 0) keeper.sleep_after = std::min(keeper.sleep_after, keeper.evict_after);
   keeper.allow_creation = false;  // timelines are made by `argon`
   return posix::run_daemon(
       options_for(globals, *config, "safekeeper-" + std::to_string(id), dir + "/safekeeper.pid"),

@@ -26,7 +26,8 @@ Result<json> safekeeper_control(ByteView file) {
     chain.push_back({{"lsn", to_string(link.at)}, {"hash", std::to_string(link.hash)}});
   json evicted;
   if (control.evicted)
-    evicted = {{"object", control.evicted->key}, {"size", control.evicted->size}, {"crc32c", control.evicted->crc}};
+    evicted = {
+        {"object", control.evicted->key}, {"size", control.evicted->size}, {"crc32c", control.evicted->crc}};
   return json{{"format", "safekeeper control file"},
               {"tenant_id", to_string(control.id.tenant)},
               {"timeline_id", to_string(control.id.timeline)},

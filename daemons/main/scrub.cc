@@ -129,11 +129,11 @@ Status scrub_in(Task& task, Env& env, const Globals& globals, Session& session, 
   KeptWals wals;
   for (const SafekeeperNode& node : config.safekeepers) {
     report.part("safekeeper " + std::to_string(node.id));
-    TRY(scrub_safekeeper(task, env.disk(), node.id, config.safekeeper_dir(node.id) + "/data", known, deleted,
-                         report, wals));
+    TRY(scrub_safekeeper(task, env.disk(), node.id, config.safekeeper_dir(node.id) + "/data", store, known,
+                         deleted, report, wals));
   }
   TRY(scrub_leftovers(task, env.disk(), config, store, deleted, report));
-  TRY(scrub_wal_chains(task, env.disk(), wals, report));
+  TRY(scrub_wal_chains(task, env.disk(), store, wals, report));
   TRY(scrub_templates(task, env.disk(), config, report));
   TRY(scrub_names(task, store, session, deleted, report));
   session.say("scrub: " + report.summary());

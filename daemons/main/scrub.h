@@ -88,15 +88,17 @@ struct KeptWal {
   uint64_t safekeeper;
   std::string folder;
   safekeeper::TimelineControl control;
+  std::string tail;  // the object, as a file, that holds its last segment's WAL, where it is evicted
 };
 using KeptWals = std::map<TenantTimelineId, std::vector<KeptWal>>;
 
-// A safekeeper's control files and committed WAL.
+// A safekeeper's control files and committed WAL. What it evicted is in the object store.
 Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
-                        const ScrubbedTimelines& known, const Deleted& deleted, ScrubReport& report,
-                        KeptWals& out);
+                        const StoreFolder& store, const ScrubbedTimelines& known, const Deleted& deleted,
+                        ScrubReport& report, KeptWals& out);
 // Committed WAL of all safekeepers, beside one another.
-Status scrub_wal_chains(Task& task, Disk& disk, const KeptWals& wals, ScrubReport& report);
+Status scrub_wal_chains(Task& task, Disk& disk, const StoreFolder& store, const KeptWals& wals,
+                        ScrubReport& report);
 
 // Timelines of a folder TENANT/<between>TIMELINE, with their paths; what has another name is passed over.
 Result<std::map<TenantTimelineId, std::string>> timelines_below(Task& task, Disk& disk,

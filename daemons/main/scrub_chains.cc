@@ -15,11 +15,15 @@ namespace {
 
 using safekeeper::ChainLink;
 
-// From the segments in `folder`.
-safekeeper::ReadWal reader_of(Disk& disk, const std::string& folder, ScrubReport& report) {
-  return [&disk, &report, folder](Task& task, Lsn at, ByteSpan into) -> Result<size_t> {
-    std::string path = join_path(folder, pg::segment_file_name(pg::segment_number(at)));
-    TRY_ASSIGN(std::unique_ptr<File> file, disk.open(task, path, OpenMode::Read));
+// From its segments, and what it has instead.
+safekeeper::ReadWal reader_of(Disk& disk, const StoreFolder& store, const KeptWal& kept,
+                              ScrubReport& report) {
+  return [&disk, &store, &report, &kept](Task& task, Lsn at, ByteSpan into) -> Result<size_t> {
+    std::string path = join_path(kept.folder, pg::segment_file_name(pg::segment_number(at)));
+    bool stored = kept.control.evicted &&
+                  pg::segment_start(at) == safekeeper::last_segment_start(kept.control.closed_at);
+    if (stored) path = kept.tail;
+    TRY_ASSIGN(std::unique_ptr<File> file, (stored ? store.disk : disk).open(task, path, OpenMode::Read));
     TRY_ASSIGN(size_t n, file->read_at(task, pg::segment_offset(at), into));
     report.count(n);
     return n;
@@ -27,12 +31,12 @@ safekeeper::ReadWal reader_of(Disk& disk, const std::string& folder, ScrubReport
 }
 
 // Its links, and the hash at `common` where its WAL is still there.
-Result<safekeeper::WalChain> links_of(Task& task, Disk& disk, const KeptWal& kept, Lsn common,
-                                      ScrubReport& report) {
+Result<safekeeper::WalChain> links_of(Task& task, Disk& disk, const StoreFolder& store, const KeptWal& kept,
+                                      Lsn common, ScrubReport& report) {
   safekeeper::WalChain links = kept.control.chain;
   const ChainLink* known = safekeeper::last_link_before(links, common);
   if (known == nullptr) return links;
-  auto more = safekeeper::extend_chain(task, *known, common, reader_of(disk, kept.folder, report));
+  auto more = safekeeper::extend_chain(task, *known, common, reader_of(disk, store, kept, report));
   if (more.is(Code::NotFound)) return links;
   TRY(more);
   if (!more->empty()) links.push_back(more->back());
@@ -41,7 +45,8 @@ Result<safekeeper::WalChain> links_of(Task& task, Disk& disk, const KeptWal& kep
 
 }  // namespace
 
-Status scrub_wal_chains(Task& task, Disk& disk, const KeptWals& wals, ScrubReport& report) {
+Status scrub_wal_chains(Task& task, Disk& disk, const StoreFolder& store, const KeptWals& wals,
+                        ScrubReport& report) {
   report.part("hash chains of safekeepers");
   for (const auto& [id, kept_by] : wals) {
     if (kept_by.size() < 2) continue;
@@ -50,7 +55,7 @@ Status scrub_wal_chains(Task& task, Disk& disk, const KeptWals& wals, ScrubRepor
                  }).control.acceptor.commit;
     std::map<Lsn, std::pair<uint64_t, uint64_t>> seen;  // the hash, and the safekeeper that has it
     for (const KeptWal& kept : kept_by) {
-      TRY_ASSIGN(safekeeper::WalChain links, links_of(task, disk, kept, common, report));
+      TRY_ASSIGN(safekeeper::WalChain links, links_of(task, disk, store, kept, common, report));
       for (const ChainLink& link : links) {
         auto [first, fresh] = seen.try_emplace(link.at, link.hash, kept.safekeeper);
         if (fresh || first->second.first == link.hash) continue;

@@ -8,6 +8,7 @@
 #include "core/pg/wal_page.h"
 #include "core/pg/wal_stream.h"
 #include "core/safekeeper/control_file.h"
+#include "core/safekeeper/tail_check.h"
 #include "daemons/main/scrub.h"
 
 namespace argon::cli {
@@ -123,7 +124,7 @@ Status scrub_stored_segments(Task& task, Disk& disk, const std::string& folder, 
   return {};
 }
 
-// "SEGMENT_TERM_FLUSH_skID.partial": where it begins, and up to where it has WAL.
+// "SEGMENT_TERM_FLUSH_skID_ATTEMPT.partial": where it begins, and up to where it has WAL.
 std::optional<std::pair<Lsn, Lsn>> partial_range(const std::string& name) {
   if (!name.ends_with(".partial") || name.size() < 25 || name[24] != '_') return {};
   auto segment = pg::parse_segment_file_name(name.substr(0, 24));
@@ -161,8 +162,9 @@ Status scrub_partial_segments(Task& task, Disk& disk, const std::string& folder,
 
 class SafekeeperTimeline {
  public:
-  SafekeeperTimeline(Disk& disk, const TenantTimelineId& id, std::string folder, ScrubReport& report)
-      : disk_(disk), id_(id), folder_(std::move(folder)), report_(report) {}
+  SafekeeperTimeline(Disk& disk, const TenantTimelineId& id, std::string folder, const StoreFolder& store,
+                     ScrubReport& report)
+      : disk_(disk), id_(id), folder_(std::move(folder)), store_(store), report_(report) {}
 
   // What is whole goes to `out`.
   Status run(Task& task, const pageserver::TimelineIndex* index, uint64_t safekeeper, KeptWals& out) {
@@ -186,6 +188,7 @@ class SafekeeperTimeline {
                        {},
                        state.timeline_start});
     if (!state.local_start.valid() || state.commit <= state.local_start) return {};
+    if (control->evicted) return run_evicted(task, *std::move(control), safekeeper, out);
     for (int look = 1;; look++) {
       std::optional<Damage> damage;
       bool trimmed = false;
@@ -194,12 +197,42 @@ class SafekeeperTimeline {
       if (damage)
         report_.finding(damage->file, id_, damage->fault);
       else
-        out[id_].push_back({safekeeper, folder_, *std::move(control)});
+        out[id_].push_back({safekeeper, folder_, *std::move(control), {}});
       return {};
     }
   }
 
  private:
+  // Its last segment is an object.
+  Status run_evicted(Task& task, safekeeper::TimelineControl control, uint64_t safekeeper, KeptWals& out) {
+    const safekeeper::EvictedTail& tail = *control.evicted;
+    std::string path = join_path(store_.objects, tail.key);
+    Status whole;
+    auto bytes = read_file(task, store_.disk, path);
+    if (bytes.is(Code::Cancelled)) return bytes.error();
+    if (bytes.is(Code::NotFound)) {
+      // It may have been brought back meanwhile, and have gone on.
+      auto now = safekeeper::read_control(task, disk_, folder_);
+      if (now.ok() && now->evicted != control.evicted) return {};
+    }
+    if (bytes.ok()) {
+      report_.count(bytes->size());
+      safekeeper::TailCheck check(control);
+      whole = check.add(*bytes);
+      if (whole.ok()) whole = check.finish();
+      if (whole.ok() && check.crc() != tail.crc)
+        whole = Error(Code::Corrupt, "its checksum is not that of the WAL that was evicted");
+    } else {
+      whole = bytes.error();
+    }
+    report_.count_file();
+    if (whole.ok())
+      out[id_].push_back({safekeeper, folder_, std::move(control), path});
+    else
+      report_.finding(path, id_, {whole.error(), {}, safekeeper::last_segment_start(control.closed_at)});
+    return {};
+  }
+
   // From the oldest segment to what is committed.
   Status read(Task& task, const consensus::AcceptorState& state, std::optional<Damage>& damage,
               bool& trimmed) {
@@ -235,6 +268,7 @@ class SafekeeperTimeline {
   Disk& disk_;
   TenantTimelineId id_;
   std::string folder_;
+  const StoreFolder& store_;
   ScrubReport& report_;
 };
 
@@ -255,13 +289,13 @@ Status scrub_stored_wal(Task& task, const StoreFolder& store, const ScrubbedTime
 }
 
 Status scrub_safekeeper(Task& task, Disk& disk, uint64_t safekeeper, const std::string& data,
-                        const ScrubbedTimelines& known, const Deleted& deleted, ScrubReport& report,
-                        KeptWals& out) {
+                        const StoreFolder& store, const ScrubbedTimelines& known, const Deleted& deleted,
+                        ScrubReport& report, KeptWals& out) {
   TRY_ASSIGN(auto timelines, timelines_below(task, disk, data, ""));
   for (const auto& [id, folder] : timelines) {
     if (is_deleted(deleted, id)) continue;
     auto timeline = known.find(id);
-    SafekeeperTimeline scrubbed(disk, id, folder, report);
+    SafekeeperTimeline scrubbed(disk, id, folder, store, report);
     TRY(scrubbed.run(task, timeline == known.end() ? nullptr : &timeline->second.index, safekeeper, out));
   }
   return {};
