@@ -1,7 +1,7 @@
 #include "core/compute/sidecar.h"
 
-#include "core/compute/compute_state.h"
 #include "core/compute/data_directory.h"
+#include "core/compute/election.h"
 #include "core/compute/idle_watch.h"
 #include "core/compute/lsn_lease.h"
 #include "core/compute/postgres_server.h"
@@ -15,7 +15,6 @@ namespace argon::compute {
 namespace {
 
 constexpr uint32_t kSegmentSize = 16u << 20;
-constexpr Duration kElectionProgress = Duration::seconds(5);
 // The last WAL of a stopped server is waited for at most this long.
 constexpr Duration kDrainTimeout = Duration::seconds(10);
 // A server that ended sooner than this after it was ready counts as one that does not hold.
@@ -43,7 +42,6 @@ class Sidecar {
   Result<End> run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at);
   Result<End> watch(Task& task, PostgresServer& server, ProposerDriver* driver);
   Status stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver);
-  std::string state_path() const { return join_path(config_.directory, "compute.state"); }
 
   Env& env_;
   const ComputeConfig& config_;
@@ -109,40 +107,16 @@ Result<Sidecar::End> Sidecar::run_once(Task& task) {
   return end;
 }
 
-// Tries until elected: a lost attempt (somebody else campaigns too) is followed by another after a random
-// pause, with a higher term.
 Result<std::unique_ptr<ProposerDriver>> Sidecar::elect(Task& task, Scope& scope) {
-  TRY_ASSIGN(ComputeState state, load_compute_state(task, env_.disk(), state_path()));
-  ProposerDriverConfig driver_config;
-  driver_config.proposer.id = config_.id;
-  driver_config.proposer.configuration = config_.safekeepers;
-  driver_config.proposer.server = {150'000, config_.system_id, kSegmentSize};
-  driver_config.proposer.min_term = state.term;
-  for (int attempt = 1;; attempt++) {
-    auto driver = std::make_unique<ProposerDriver>(
-        scope, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {
-          return store_compute_state(t, env_.disk(), state_path(), {term, start});
-        });
-    driver->start();
-    for (;;) {
-      Deadline deadline(task, kElectionProgress);
-      Result<consensus::Elected> elected = driver->elect(task);
-      if (elected.ok()) {
-        status_.term = elected->term;
-        status_.start = elected->start;
-        return driver;
-      }
-      if (!elected.is(Code::TimedOut)) {
-        TRY(driver->stop(task));
-        if (!elected.is(Code::Stale) || attempt >= 20) return elected.error();
-        break;
-      }
-      log_.info("waiting for a quorum of the safekeepers {}", consensus::to_string(config_.safekeepers));
-    }
-    driver_config.proposer.min_term = std::max(driver_config.proposer.min_term, driver->seen_term());
-    TRY(task.sleep(
-        env_.random("sidecar.election").between(Duration::milliseconds(50), Duration::milliseconds(500))));
-  }
+  ElectionConfig election;
+  election.driver.proposer.id = config_.id;
+  election.driver.proposer.configuration = config_.safekeepers;
+  election.driver.proposer.server = {150'000, config_.system_id, kSegmentSize};
+  election.state_path = join_path(config_.directory, "compute.state");
+  TRY_ASSIGN(auto driver, win_election(task, scope, env_, log_, std::move(election)));
+  status_.term = driver->proposer().term();
+  status_.start = driver->proposer().start();
+  return driver;
 }
 
 Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at) {
