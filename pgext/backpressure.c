@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "portability/instr_time.h"
+#include "single_user.h"
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 
@@ -30,11 +31,16 @@ static bool too_far_behind(void) {
 }
 
 void argon_slow_down(void) {
-  if (argon_mode != ARGON_PRIMARY || !IsUnderPostmaster || InterruptHoldoffCount > 0 || CritSectionCount > 0)
-    return;
+  bool alone = single_user_ships();
+
+  if (argon_mode != ARGON_PRIMARY || InterruptHoldoffCount > 0 || CritSectionCount > 0) return;
+  if (!IsUnderPostmaster && !alone) return;
   if (AmCheckpointerProcess() || AmBackgroundWriterProcess() || !too_far_behind()) return;
   for (int waited = 0; waited < MAX_WAIT_MS && too_far_behind(); waited += STEP_MS) {
-    (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, STEP_MS, PG_WAIT_EXTENSION);
+    if (alone)
+      single_user_exchange(STEP_MS);
+    else
+      (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, STEP_MS, PG_WAIT_EXTENSION);
     pg_atomic_fetch_add_u64(&argon_shared->counters[ARGON_BACKPRESSURE_US], STEP_MS * 1000);
     CHECK_FOR_INTERRUPTS();
   }

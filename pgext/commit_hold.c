@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "single_user.h"
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 
@@ -56,20 +57,25 @@ static bool quorum_has(XLogRecPtr lsn) {
 
 // REQUIRES: interrupts held off, SIGINT and SIGTERM blocked. Only the end of the server ends it early.
 static void wait_for_quorum(XLogRecPtr lsn) {
+  if (single_user_ships()) single_user_wait_for_quorum(lsn);
   if (quorum_has(lsn)) return;
   argon_count(ARGON_SECOND_NET_WAITS);
   while (!quorum_has(lsn)) (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10, PG_WAIT_EXTENSION);
 }
 
+static bool somebody_ships(void) {
+  return IsUnderPostmaster || single_user_ships();
+}
+
 static void after_commit(void) {
-  if (wrote_wal && synchronous_commit > SYNCHRONOUS_COMMIT_OFF && IsUnderPostmaster)
+  if (wrote_wal && synchronous_commit > SYNCHRONOUS_COMMIT_OFF && somebody_ships())
     wait_for_quorum(XactLastCommitEnd);
   wrote_wal = false;
 }
 
 // The LSN of a prepare or of the commit of a prepared transaction is not told; it was flushed.
 void argon_after_prepared(void) {
-  if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && IsUnderPostmaster && argon_mode == ARGON_PRIMARY)
+  if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && somebody_ships() && argon_mode == ARGON_PRIMARY)
     wait_for_quorum(GetFlushRecPtr(NULL));
 }
 

@@ -9,13 +9,16 @@
 #include "page_class.h"
 #include "postmaster/interrupt.h"
 #include "relation.h"
+#include "single_user.h"
 #include "smgr_row.h"
 #include "storage/bufpage.h"
+#include "storage/ipc.h"
 #include "stub.h"
 
-// The checkpointer was told to stop and writes what is left: WAL now would make it PANIC.
+// The checkpointer was told to stop and writes what is left: WAL now would make it PANIC. Without a
+// postmaster it is the one process that ends.
 static bool shutting_down(void) {
-  return AmCheckpointerProcess() && ShutdownRequestPending;
+  return (AmCheckpointerProcess() && ShutdownRequestPending) || (single_user_ships() && proc_exit_inprogress);
 }
 
 static bool may_write_wal(void) {

@@ -6,6 +6,7 @@
 #include "page_pipeline.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
+#include "single_user.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/pg_lsn.h"
@@ -174,6 +175,7 @@ void argon_pin_settings(void) {
                     errhint("Set wal_level to replica or logical.")));
   if (max_wal_senders < 1)
     ereport(FATAL, (errmsg("argon: max_wal_senders must be at least 1, for the worker that ships WAL")));
-  pin("synchronous_standby_names", "argon");
+  // Without a postmaster nobody would release whoever waits (single_user.h).
+  pin("synchronous_standby_names", single_user_ships() ? "" : "argon");
   pin("max_slot_wal_keep_size", "-1");
 }

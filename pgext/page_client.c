@@ -5,11 +5,14 @@
 #include "page_pipeline.h"
 #include "page_transport.h"
 #include "port/pg_bswap.h"
+#include "single_user.h"
 #include "utils/timestamp.h"
 
 // What a read depends on must be on its way to the pageserver before it is asked.
 static void flush_up_to(XLogRecPtr lsn) {
-  if (!RecoveryInProgress()) XLogFlush(lsn);
+  if (RecoveryInProgress()) return;
+  XLogFlush(lsn);
+  if (single_user_ships() && lsn > pg_atomic_read_u64(&argon_shared->commit_lsn)) single_user_ship(lsn);
 }
 
 // Tries until there is an answer; `place` is where it was asked for already, or 0. What was asked for early

@@ -82,7 +82,7 @@ static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
     events_latch = MyLatch;
     AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
     AddWaitEventToSet(events, WL_SOCKET_READABLE, PQsocket(connection), NULL, NULL);
-    AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+    if (IsUnderPostmaster) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
   }
   ModifyWaitEvent(events, EVENT_SOCKET, (uint32)wanted, NULL);
   if (WaitEventSetWait(events, ms, &event, 1, PG_WAIT_EXTENSION) == 1 && event.events == WL_LATCH_SET) {

@@ -9,6 +9,7 @@
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
+#include "single_user.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
@@ -161,6 +162,7 @@ static void at_server_exit(int code, Datum arg) {
   sigemptyset(&quit);
   sigaddset(&quit, SIGQUIT);
   sigprocmask(SIG_UNBLOCK, &quit, NULL);
+  single_user_stop_shipping();
   ship_the_rest(GetFlushRecPtr(NULL));
 }
 
