@@ -17,6 +17,7 @@
 #include "scenarios/membership.h"
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
+#include "scenarios/postgres_bank.h"
 #include "scenarios/proxy.h"
 #include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
@@ -47,6 +48,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kMembership,
                                              kObjectStore,
                                              kPageserverLoss,
+                                             kPostgresBank,
                                              kProxy,
                                              kSafekeeperLoss,
                                              kSlowDisk,

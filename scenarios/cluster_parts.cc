@@ -17,6 +17,7 @@
 #include "scenarios/draw.h"
 #include "scenarios/oracle_local_layers.h"
 #include "scenarios/oracle_safekeeper_disk.h"
+#include "scenarios/postgres_compute.h"
 
 namespace argon::scenarios {
 namespace {
@@ -55,7 +56,12 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
   made.next_xid = draw_next_xid(random);
   made.relations = 0;
   made.data_checksums = random.fork("data checksums").chance({1, 2});
-  data_ = pg::make_datadir(made);
+  if (knobs_.postgres) {
+    data_ = postgres_datadir(*run.options().postgres);
+    system_id_ = data_.control.system_id;
+  } else {
+    data_ = pg::make_datadir(made);
+  }
   tenant_ = random_tenant_id(random);
   store_latency_ = milliseconds(random, 1, 60);
   store_latency_ = knobs_.store_latency.value_or(store_latency_);
@@ -283,6 +289,7 @@ Status Cluster::import_root(Task& task) {
       task, here, "POST", "/v1/tenant/" + to_string(tenant_) + "/timeline",
       {{"new_timeline_id", to_string(lines_.front()->id.timeline)}, {"import_datadir", kDataDirectory}}));
   TRY(configure_gc(task));
+  data_.files.clear();
   return remove_tree(task, disk, kDataDirectory);
 }
 
@@ -306,11 +313,29 @@ bool Cluster::set_up() {
   return !run_.failed();
 }
 
+sim::Machine& Cluster::add_compute_machine(Line& line, Duration supervise) {
+  std::string name = "compute-" + std::to_string(++machines_for_computes_);
+  line.computes.push_back(name);
+  sim::Machine& machine = add(name);
+  machine.supervise(supervise);
+  return machine;
+}
+
+consensus::ProposerConfig Cluster::proposer(const Line& line) const {
+  consensus::ProposerConfig proposer;
+  proposer.id = line.id;
+  proposer.configuration = members_;
+  proposer.server = {150'000, system_id_, static_cast<uint32_t>(pg::kWalSegmentSize)};
+  proposer.bootstrap_start = line.branch_point;
+  proposer.allow_creation = true;
+  return proposer;
+}
+
 void Cluster::add_compute(Line& line, Duration supervise) {
   Random random = run_.random().fork("compute " + std::to_string(computes_.size()));
   auto config = std::make_unique<compute::ModelComputeConfig>();
-  config->name = "compute-" + std::to_string(computes_.size() + 1);
-  line.computes.push_back(config->name);
+  sim::Machine& machine = add_compute_machine(line, supervise);
+  config->name = machine.name();
   config->id = line.id;
   config->pageserver = pages_;
   config->safekeepers = members_;
@@ -337,8 +362,6 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->read_pause = knobs_.pause.value_or(config->read_pause);
   compute::ModelComputeConfig& kept = *config;
   computes_.push_back(std::move(config));
-  sim::Machine& machine = add(kept.name);
-  machine.supervise(supervise);
   machine.boot([this, &kept, &line](Task& task, Env& env) -> Status {
     if (knobs_.spare_safekeepers > 0) {
       sim::BucketStore store = wal_store();

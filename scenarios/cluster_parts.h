@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/compute/model/model_compute.h"
+#include "core/consensus/proposer.h"
 #include "core/objstore/object_store.h"
 #include "core/pageserver/config.h"
 #include "core/pg/made_datadir.h"
@@ -45,6 +46,7 @@ struct ClusterKnobs {
   uint64_t spare_safekeepers = 0;         // that are no members at first
   bool gc = false;                        // garbage collection with a short history; often all the time
   bool rival_pageserver = false;          // another one over the same object store, which is off at first
+  bool postgres = false;                  // begins with a real server's data directory, for real servers
   bool s3 = false;                        // daemons reach the object store by S3's protocol, over the network
 };
 
@@ -65,6 +67,10 @@ class Cluster {
   bool set_up();
   // A compute machine for the line; it writes as soon as it is elected.
   void add_compute(Line& line, Duration supervise);
+  // A machine for another kind of compute of the line, off, named and counted as those; and what its proposer
+  // is to know.
+  sim::Machine& add_compute_machine(Line& line, Duration supervise);
+  consensus::ProposerConfig proposer(const Line& line) const;
   // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
   // computes may be added. Null where the limit passed, or GC was first everywhere.
   Line* branch(Line& parent, Duration limit);
@@ -155,6 +161,7 @@ class Cluster {
   std::vector<std::unique_ptr<Line>> given_up_;  // their computes may still run
   std::vector<TimelineId> unanswered_;
   std::vector<std::unique_ptr<compute::ModelComputeConfig>> computes_;
+  size_t machines_for_computes_ = 0;
   std::vector<std::string> nodes_;
 };
 

@@ -20,6 +20,10 @@
 #include "sim/machine.h"
 #include "sim/world.h"
 
+namespace argon::sim {
+class PostgresHost;
+}
+
 namespace argon::scenarios {
 
 class Run;
@@ -49,6 +53,7 @@ struct RunOptions {
   Limits limits;
   std::vector<Reseed> reseeds;
   std::string only;  // not empty: violations of other oracles do not count, nor a lack of work
+  sim::PostgresHost* postgres = nullptr;  // REQUIRES: not null where the scenario says so
   // Called when the world is made, before the scenario's body; and when it is there no more.
   std::function<void(Run&)> on_begin;
 };
@@ -163,6 +168,7 @@ struct Scenario {
   Work least_per_minute;  // of virtual time; a healthy run does many times that
   bool selftest = false;  // not part of `explore all`: fails on purpose, or is for figures
   bool sandbox = true;    // false: a run may ask anything of the operating system
+  bool postgres = false;  // its computes are real servers: needs RunOptions::postgres
 };
 
 const std::vector<Scenario>& all_scenarios();

@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "sim/argon_sim/memory.h"
 #include "sim/argon_sim/report.h"
 #include "sim/argon_sim/sandbox.h"
+#include "sim/postgres/host.h"
 
 namespace argon::sim {
 namespace {
@@ -87,6 +90,23 @@ void out_of_memory() {
   _exit(2);
 }
 
+// What it needs lies beside this program (sim/postgres/CMakeLists.txt).
+std::unique_ptr<PostgresHost> begin_postgres() {
+  auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
+  PostgresFiles files{ARGON_POSTGRES_BINDIR "/postgres", folder / "argon_sim_postgres.so",
+                      folder / "argon.so"};
+  std::string archive = folder / "argon_sim_template.tar";
+  for (const std::string& file : {files.server, files.preload, files.extension, archive}) {
+    if (access(file.c_str(), R_OK) == 0) continue;
+    write_all(2, fmt::format("argon-sim: this scenario runs real servers and needs {}: {}\n", file,
+                             strerror(errno)));
+    _exit(2);
+  }
+  std::ifstream in(archive, std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  return std::make_unique<PostgresHost>(files, std::move(bytes));
+}
+
 [[noreturn]] void run_here(const Request& request) {
   begin_memory();
   const scenarios::Scenario* scenario = scenarios::find_scenario(request.what.scenario);
@@ -107,12 +127,16 @@ void out_of_memory() {
     current_run = &run;
     if (request.on_begin != nullptr) request.on_begin(run);
   };
+  std::unique_ptr<PostgresHost> postgres;
+  if (scenario->postgres) postgres = begin_postgres();
+  options.postgres = postgres.get();
   alarm(static_cast<unsigned>(request.seconds));
   running_scenario = &request.what.scenario;
   // Who wants to see every event keeps them all.
   if (!request.keep_events) limit_memory(kRunMemory, out_of_memory);
   if (sandbox_available() && scenario->sandbox)
-    enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); });
+    enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); },
+                  postgres != nullptr ? kPostgresHostFd : -1);
   auto run = std::make_unique<scenarios::Run>(options);
   scenarios::Report report = run_scenario(*scenario, *run);
   current_run = nullptr;

@@ -109,7 +109,7 @@ void check(int result, const char* what) {
   if (result < 0) throw std::system_error(-result, std::generic_category(), what);
 }
 
-void load_filter() {
+void load_filter(int socket) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
   if (filter == nullptr) throw std::system_error(ENOMEM, std::generic_category(), "seccomp");
   auto allow = [&](int call) { check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0), "seccomp rule"); };
@@ -123,6 +123,11 @@ void load_filter() {
   for (uint64_t fd = 1; fd <= 4; fd++) {
     scmp_arg_cmp this_one{0, SCMP_CMP_EQ, fd, 0};
     check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, &this_one), "seccomp rule");
+  }
+  for (int call : {SCMP_SYS(read), SCMP_SYS(write)}) {
+    if (socket < 0) break;
+    scmp_arg_cmp this_one{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(socket), 0};
+    check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &this_one), "seccomp rule");
   }
   check(seccomp_load(filter), "seccomp filter");
   seccomp_release(filter);
@@ -154,14 +159,14 @@ extern "C" time_t time(time_t* out) noexcept {
 }
 #endif
 
-void enter_sandbox(std::function<void(const std::string& what)> died) {
+void enter_sandbox(std::function<void(const std::string& what)> died, int socket) {
   on_death = std::move(died);
   handle_signals();
   let_libc_ask();
   drop_vdso();
   if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0)
     throw std::system_error(errno, std::generic_category(), "forbid rdtsc");
-  load_filter();
+  load_filter(socket);
 }
 
 }  // namespace argon::sim

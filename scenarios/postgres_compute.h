@@ -1,0 +1,69 @@
+// PostgresCompute: a stock PostgreSQL server as the compute of a simulated cluster, with one client.
+//
+// What `argon compute` does, of the same parts: elected, base backup at the start, server, socket for pgext,
+// one proposer throughout; anew each time from nothing but compute.state. The server is `postgres --single`
+// under the preload (sim/postgres), so it has no other processes and ships its WAL itself
+// (pgext/single_user.h).
+
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/compute/proposer_driver.h"
+#include "core/pg/made_datadir.h"
+#include "scenarios/cluster_parts.h"
+#include "sim/postgres/server.h"
+
+namespace argon::scenarios {
+
+// What clusters of real servers begin with: the template's files (sim/postgres/make_template).
+pg::MadeDataDir postgres_datadir(const sim::PostgresHost& host);
+
+// Rows of columns; nothing for NULL.
+using SqlRows = std::vector<std::vector<std::optional<std::string>>>;
+
+// What a client of one life of the server has.
+class SqlSession {
+ public:
+  using Acknowledge = std::function<Status()>;
+  SqlSession(sim::PostgresServer& server, Acknowledge acknowledge)
+      : server_(server), acknowledge_(std::move(acknowledge)) {}
+
+  // Runs one line: statements that are one query of the protocol, of which at most one has rows. Errors:
+  // Invalid (what the server said; it goes on), Disconnected (it has ended; what it said), Cancelled (it is
+  // to stop: nothing was done; or the task).
+  Result<SqlRows> run(Task& task, std::string_view line);
+  // The same, and it has committed something.
+  Result<SqlRows> commit(Task& task, std::string_view line);
+  // Nothing is run any more.
+  void end() { ended_ = true; }
+  // How the server ended, where it did.
+  const std::optional<sim::PostgresServer::Said>& last_words() const { return last_words_; }
+
+ private:
+  sim::PostgresServer& server_;
+  Acknowledge acknowledge_;
+  bool ended_ = false;
+  std::optional<sim::PostgresServer::Said> last_words_;
+};
+
+// Uses the server for as long as it likes; ok and Cancelled are an orderly end, any other error ends this
+// life.
+using SqlClient = std::function<Status(Task&, SqlSession&)>;
+
+struct PostgresComputeConfig {
+  std::string name;
+  compute::ProposerDriverConfig driver;
+  Address pageserver;
+  std::vector<std::string> settings;  // of postgresql.conf, after Argon's own
+  std::string directory = "/compute";
+};
+
+// One life, until the task is cancelled (ok: in order, with a checkpoint), another compute takes over
+// (Stale), or server or client end. Violations fail the run. Everything outlives it.
+Status run_postgres_compute(Task& task, Env& env, sim::Machine& machine, Run& run, Line& line,
+                            const PostgresComputeConfig& config, const SqlClient& client);
+
+}  // namespace argon::scenarios
