@@ -193,6 +193,9 @@ void Cluster::add_pageserver() {
   config.receiver.feedback_interval = milliseconds(random, 50, 2000);
   Random waits = random.fork("waits");
   config.timeline.wait_lsn_timeout = milliseconds(waits, 100, 60'000);
+  // An image of all of it is 8 MB, and a run holds each twice: on the disk and in the object store.
+  if (knobs_.postgres)
+    config.timeline.store.image_threshold = std::max(config.timeline.store.image_threshold, 4u);
   if (knobs_.small_layers) {
     config.checkpoint_distance = random.log_uniform(8 * 1024, 64 * 1024);
     config.timeline.compaction_period = milliseconds(random, 50, 1000);

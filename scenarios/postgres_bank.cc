@@ -208,6 +208,7 @@ Status SqlBank::act(Task& task, SqlSession& sql) {
 void body(Run& run) {
   ClusterKnobs knobs;
   knobs.postgres = true;
+  knobs.gc = true;  // else a run's memory holds every image that compaction ever made
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   Random random = run.random().fork("bank");
