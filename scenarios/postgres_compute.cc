@@ -84,10 +84,11 @@ bool says_error(std::string_view log) {
 
 }  // namespace
 
-pg::MadeDataDir postgres_datadir(const sim::PostgresHost& host) {
+pg::MadeDataDir postgres_datadir(sim::PostgresHost& host) {
   pg::MadeDataDir made;
   pg::TarReader reader;
-  reader.feed(host.template_tar());
+  Bytes tar = host.take_template_tar();
+  reader.feed(tar);
   for (;;) {
     Result<pg::TarReader::Event> event = reader.next();
     CHECK(event.ok(), "the template's archive: " + event.error().to_string());

@@ -19,7 +19,7 @@
 namespace argon::scenarios {
 
 // What clusters of real servers begin with: the template's files (sim/postgres/make_template).
-pg::MadeDataDir postgres_datadir(const sim::PostgresHost& host);
+pg::MadeDataDir postgres_datadir(sim::PostgresHost& host);
 
 // Rows of columns; nothing for NULL.
 using SqlRows = std::vector<std::vector<std::optional<std::string>>>;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "core/base/bytes.h"
 
@@ -35,7 +36,8 @@ class PostgresHost {
   PostgresHost(const PostgresHost&) = delete;
   PostgresHost& operator=(const PostgresHost&) = delete;
 
-  const Bytes& template_tar() const { return template_tar_; }
+  // Once: a run's memory is small.
+  Bytes take_template_tar() { return std::exchange(template_tar_, {}); }
 
   // Starts a server on a data directory of two archives, of which the later counts. `seed`: of its random
   // numbers.
