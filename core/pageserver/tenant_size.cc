@@ -26,7 +26,8 @@ class Points {
  public:
   explicit Points(const std::map<TimelineId, TimelinePtr>& timelines) {
     for (const auto& [id, timeline] : timelines) timelines_.push_back(timeline);
-    std::ranges::stable_sort(timelines_, {}, [](const TimelinePtr& one) { return depth_of(*one); });
+    auto place = [](const TimelinePtr& one) { return std::pair(depth_of(*one), one->id().timeline); };
+    std::ranges::sort(timelines_, {}, place);
     for (const TimelinePtr& timeline : timelines_) want_of(*timeline);
     for (const TimelinePtr& timeline : timelines_) add(timeline);
   }
