@@ -104,7 +104,8 @@ int list(const Arguments& arguments) {
   auto array = nlohmann::ordered_json::array();
   for (const scenarios::Scenario& scenario : scenarios::all_scenarios()) {
     if (arguments.json)
-      array.push_back({{"scenario", scenario.name}, {"claim", scenario.claim}});
+      array.push_back(
+          {{"scenario", scenario.name}, {"claim", scenario.claim}, {"real_servers", scenario.postgres}});
     else
       fmt::print("{:<16} {}\n", scenario.name, scenario.claim);
   }
