@@ -25,6 +25,7 @@ static bool broken(SidecarLink* link, const char* what) {
 void sidecar_close(SidecarLink* link) {
   if (link->socket >= 0) close(link->socket);
   link->socket = -1;
+  if (link->out.data == NULL) return;  // it never was open
   resetStringInfo(&link->out);
   resetStringInfo(&link->in);
 }

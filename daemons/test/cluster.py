@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -139,6 +140,12 @@ class Cluster:
         except OSError as e:
             return str(e)
 
+    def expect_no_crash(self):
+        """No server of an endpoint ended by a signal that is its own doing, which the quorum's WAL makes up for in silence."""
+        for log in self.dir.glob("endpoints/*/compute.log"):
+            crash = re.search(r".*ended by signal (4|6|7|8|11)\b.*", log.read_text(errors="replace"))
+            expect(crash is None, f"a server crashed: {crash and crash.group(0)}")
+
     def close(self, keep=False):
         self.argon("stop", "--mode", "immediate", check=False)
         # What that did not reach: servers that are ending, and all where a failed test has damaged the configuration.
@@ -189,6 +196,7 @@ def run(name, test):
     cluster = Cluster(name)
     try:
         test(cluster)
+        cluster.expect_no_crash()
     except BaseException as e:
         print(f"FAILED: {e}", file=sys.stderr)
         for log in sorted(p.relative_to(cluster.dir) for p in cluster.dir.rglob("*.log")):

@@ -51,7 +51,11 @@ restart_endpoint() {
 
 case_cleanup() {
   argon stop >/dev/null 2>&1 || true
+  # The quorum's WAL makes up for a server that crashes, in silence.
+  local crashes
+  crashes=$(grep -hE 'ended by signal (4|6|7|8|11)([^0-9]|$)' "$state"/endpoints/*/compute.log || true)
   rm -rf "$work"
+  [ -z "$crashes" ] || fail "servers crashed: $crashes"
 }
 
 case_setup() {
