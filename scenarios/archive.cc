@@ -227,12 +227,12 @@ class Operators {
 };
 
 // What is below it is read through a timeline that may be archived.
-void branch_at_a_beginning(Cluster& cluster) {
+void branch_below_a_beginning(Cluster& cluster) {
   Run& run = cluster.run();
   if (cluster.lines().size() >= 1 + run.limited("branches", kMostLines - 1)) return;
   Line& parent = *cluster.lines()[run.random().below(cluster.lines().size())];
   if (parent.parent == nullptr) return;
-  Line* made = cluster.branch_at_its_beginning(parent, Duration::seconds(10));
+  Line* made = cluster.branch_below_its_beginning(parent, Duration::seconds(10));
   if (made != nullptr) cluster.add_compute(*made, Duration::seconds(1));
 }
 
@@ -243,7 +243,7 @@ void step(Cluster& cluster, Operators& operators) {
   else if (what < 8)
     maybe_branch(cluster, kMostLines);
   else if (what < 9)
-    branch_at_a_beginning(cluster);
+    branch_below_a_beginning(cluster);
   else if (what < 10)
     operators.delete_what_has_branches();
   else

@@ -389,9 +389,13 @@ Line* Cluster::branch(Line& parent, Duration limit) {
   return made;
 }
 
-Line* Cluster::branch_at_its_beginning(Line& parent, Duration limit) {
+Line* Cluster::branch_below_its_beginning(Line& parent, Duration limit) {
+  std::vector<Lsn> below;
+  for (Lsn commit : parent.parent->events->commits())
+    if (parent.parent->branch_point < commit && commit < parent.branch_point) below.push_back(commit);
+  if (below.empty()) return nullptr;
   bool gone = false;
-  return branch_at(parent, parent.branch_point, limit, gone);
+  return branch_at(parent, below[run_.random().below(below.size())], limit, gone);
 }
 
 Line* Cluster::branch_at(Line& parent, Lsn at, Duration limit, bool& gone) {

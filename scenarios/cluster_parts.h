@@ -74,8 +74,9 @@ class Cluster {
   // Asks the pageserver for a branch of `parent` at an acknowledged commit, until it is there; then
   // computes may be added. Null where the limit passed, or GC was first everywhere.
   Line* branch(Line& parent, Duration limit);
-  // The same where `parent`, itself a branch, begins: all that it reads is of the parent's ancestors.
-  Line* branch_at_its_beginning(Line& parent, Duration limit);
+  // The same of a branch, at an acknowledged commit of what that is of, below where it begins: all that the
+  // new one reads is of ancestors. Null as well where there is no such commit.
+  Line* branch_below_its_beginning(Line& parent, Duration limit);
   // Branches that were asked for without an answer: they may be there, or may come.
   const std::vector<TimelineId>& unanswered_branches() const { return unanswered_; }
   // Nothing is promised of the line any more, nor looked at at the end. Its computes go on.
