@@ -37,7 +37,6 @@ Result<std::shared_ptr<const Blob>> read_source(Task& task, objstore::Source& so
     TRY(source.read(task, blob->size(), part));
     blob->append(part);
   }
-  blob->shrink_to_fit();
   return std::shared_ptr<const Blob>(std::move(blob));
 }
 

@@ -20,34 +20,64 @@ uint64_t spread(uint64_t coins, size_t sectors) {
 
 constexpr std::array<uint8_t, kSectorSize> kZeros{};
 
+// The sectors of a page in which bytes [from, from + size) lie: which, where in it, how many bytes come
+// before it, and how many are in it.
+template <typename Function>
+void each_sector(size_t from, size_t size, Function function) {
+  for (size_t done = 0; done < size;) {
+    size_t at = (from + done) % kSectorSize;
+    size_t n = std::min(size - done, kSectorSize - at);
+    function((from + done) / kSectorSize, at, done, n);
+    done += n;
+  }
+}
+
 }  // namespace
 
 void PageBytes::read(size_t from, ByteSpan into) const {
-  size_t there = from < kept_.size() ? std::min(into.size(), kept_.size() - from) : 0;
-  if (there > 0) std::memcpy(into.data(), kept_.data() + from, there);
-  if (there < into.size()) std::memset(into.data() + there, 0, into.size() - there);
+  each_sector(from, into.size(), [&](size_t number, size_t at, size_t done, size_t n) {
+    if (sectors_[number] != nullptr)
+      std::memcpy(into.data() + done, sectors_[number]->data() + at, n);
+    else
+      std::memset(into.data() + done, 0, n);
+  });
 }
 
 void PageBytes::write(size_t from, ByteView bytes) {
-  size_t end = from + bytes.size();
-  size_t keep = std::max(kept_.size(), kSectorSize);
-  if (end > keep && !all_zeros(bytes.subspan(std::max(from, keep) - from))) keep = kPageSize;
-  if (from >= keep) return;
-  if (kept_.size() < keep) kept_.resize(keep);
-  std::memcpy(kept_.data() + from, bytes.data(), std::min(end, keep) - from);
+  each_sector(from, bytes.size(), [&](size_t number, size_t at, size_t done, size_t n) {
+    std::unique_ptr<Sector>& sector = sectors_[number];
+    ByteView part = bytes.subspan(done, n);
+    if (sector == nullptr && all_zeros(part)) return;
+    if (sector == nullptr) sector = std::make_unique<Sector>();
+    std::memcpy(sector->data() + at, part.data(), n);
+  });
 }
 
 void PageBytes::clear_from(size_t from) {
-  if (from < kept_.size()) std::memset(kept_.data() + from, 0, kept_.size() - from);
+  each_sector(from, kPageSize - from, [&](size_t number, size_t at, size_t, size_t n) {
+    if (n == kSectorSize)
+      sectors_[number].reset();
+    else if (sectors_[number] != nullptr)
+      std::memset(sectors_[number]->data() + at, 0, n);
+  });
 }
 
 bool PageBytes::zeros_from(size_t from) const {
-  return from >= kept_.size() || all_zeros(ByteView(kept_).subspan(from));
+  bool zeros = true;
+  each_sector(from, kPageSize - from, [&](size_t number, size_t at, size_t, size_t n) {
+    if (sectors_[number] != nullptr) zeros = zeros && all_zeros(ByteView(*sectors_[number]).subspan(at, n));
+  });
+  return zeros;
 }
 
 const uint8_t* PageBytes::sector(size_t number) const {
-  size_t at = number * kSectorSize;
-  return at < kept_.size() ? kept_.data() + at : kZeros.data();
+  return sectors_[number] != nullptr ? sectors_[number]->data() : kZeros.data();
+}
+
+void PageBytes::become(const PageBytes& other) {
+  for (size_t number = 0; number < sectors_.size(); number++)
+    sectors_[number] =
+        other.sectors_[number] != nullptr ? std::make_unique<Sector>(*other.sectors_[number]) : nullptr;
 }
 
 Inode::Inode(uint64_t id, bool is_directory, uint64_t& pages_in_use)
@@ -311,7 +341,7 @@ bool Inode::flip(uint64_t offset, unsigned bit) {
 
 void Inode::copy_to(Inode& other) const {
   for (size_t index = 0; index < pages_.size(); index++)
-    if (pages_[index] != nullptr) other.page_for_write(index).data = pages_[index]->data;
+    if (pages_[index] != nullptr) other.page_for_write(index).data.become(pages_[index]->data);
   other.size_ = other.durable_size_ = size_;
 }
 

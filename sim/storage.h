@@ -41,8 +41,8 @@ struct CrashLoss {
   uint32_t names = 0;
 };
 
-// The bytes of a page. Most pages of a WAL segment hold a header and nothing else, so zeros after the first
-// sector take no memory.
+// The bytes of a page. Most pages of a WAL segment hold a header and nothing else, and pages of relations
+// have holes: sectors of zeros take no memory.
 class PageBytes {
  public:
   // REQUIRES, here and below: within the page.
@@ -51,9 +51,11 @@ class PageBytes {
   void clear_from(size_t from);
   bool zeros_from(size_t from) const;
   const uint8_t* sector(size_t number) const;
+  void become(const PageBytes& other);
 
  private:
-  Bytes kept_;  // nothing, one sector, or all
+  using Sector = std::array<uint8_t, kSectorSize>;
+  std::array<std::unique_ptr<Sector>, kPageSize / kSectorSize> sectors_;  // null: zeros
 };
 
 class Inode {
