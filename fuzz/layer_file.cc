@@ -14,11 +14,7 @@ using namespace argon::pageserver;
 // The block with the checksum that its place asks for.
 Bytes sealed(ByteView block, uint64_t file_id, uint32_t number) {
   Bytes out = to_bytes(block);
-  std::array<uint8_t, 12> place;
-  store_le(place.data(), file_id);
-  store_le(place.data() + 8, number);
-  store_le(out.data(), crc32c_extend(crc32c(place), ByteView(out).subspan(4)));
-  CHECK(check_layer_block(out, file_id, number));
+  store_le(out.data(), layer_block_checksum(out, file_id, number));
   return out;
 }
 

@@ -149,7 +149,19 @@ TEST(LayerFormat, AnotherVersionIsUnsupported) {
   Random random(1);
   Bytes file = build(random_entries(random, 3, 100));
   file[4 + 8] = 2;
+  store_le(file.data(), layer_block_checksum(block_of_file(file, 0), kName.file_id, 0));
   EXPECT_EQ(parse_layer_header(block_of_file(file, 0)).code(), Code::Unsupported);
+}
+
+// Not another version, where that is what flipped: damage is repaired from the object store.
+TEST(LayerFormat, AnyFlippedBitOfTheHeaderIsDamage) {
+  Random random(1);
+  const Bytes good = build(random_entries(random, 3, 100));
+  for (size_t bit = 0; bit < 8 * kLayerBlock; bit++) {
+    Bytes file = good;
+    file[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+    EXPECT_EQ(parse_layer_header(block_of_file(file, 0)).code(), Code::Corrupt) << "bit " << bit;
+  }
 }
 
 TEST(LayerName, RoundTrip) {

@@ -36,13 +36,6 @@ uint64_t get_varint(Reader& in) {
   return value;
 }
 
-uint32_t block_crc(ByteView block, uint64_t file_id, uint32_t number) {
-  std::array<uint8_t, 12> place;
-  store_le(place.data(), file_id);
-  store_le(place.data() + 8, number);
-  return crc32c_extend(crc32c(place), block.subspan(4));
-}
-
 std::string hex(uint64_t value, int digits) {
   std::string text(static_cast<size_t>(digits), '0');
   for (int i = digits - 1; i >= 0; i--, value >>= 4)
@@ -211,8 +204,8 @@ void LayerBuilder::write_header() {
 
 void LayerBuilder::seal() {
   for (size_t at = 0; at < file_.size(); at += kLayerBlock)
-    store_le(&file_[at], block_crc(ByteView(&file_[at], kLayerBlock), header_.file_id,
-                                   static_cast<uint32_t>(at / kLayerBlock)));
+    store_le(&file_[at], layer_block_checksum(ByteView(&file_[at], kLayerBlock), header_.file_id,
+                                              static_cast<uint32_t>(at / kLayerBlock)));
 }
 
 Bytes LayerBuilder::finish(const Key& end) {
@@ -236,9 +229,16 @@ Bytes LayerBuilder::finish(const Key& end) {
   return std::move(file_);
 }
 
+uint32_t layer_block_checksum(ByteView block, uint64_t file_id, uint32_t number) {
+  std::array<uint8_t, 12> place;
+  store_le(place.data(), file_id);
+  store_le(place.data() + 8, number);
+  return crc32c_extend(crc32c(place), block.subspan(4));
+}
+
 bool check_layer_block(ByteView block, uint64_t file_id, uint32_t number) {
   CHECK(block.size() == kLayerBlock);
-  return load_le<uint32_t>(block.data()) == block_crc(block, file_id, number);
+  return load_le<uint32_t>(block.data()) == layer_block_checksum(block, file_id, number);
 }
 
 Result<LayerHeader> parse_layer_header(ByteView block) {
@@ -247,9 +247,6 @@ Result<LayerHeader> parse_layer_header(ByteView block) {
   if (as_text(in.bytes(kMagic.size())) != kMagic)
     return Error(Code::Corrupt, "block 0: not a layer file (wrong magic)");
   auto version = in.le<uint32_t>();
-  if (version != kLayerVersion)
-    return Error(Code::Unsupported, "block 0: layer file of version " + std::to_string(version) +
-                                        "; this build reads version " + std::to_string(kLayerVersion));
   LayerHeader h;
   uint8_t kind = in.u8();
   h.kind = static_cast<LayerKind>(kind);
@@ -269,8 +266,12 @@ Result<LayerHeader> parse_layer_header(ByteView block) {
   bool good = kind <= 1 && h.leaves >= 1 && h.index_blocks >= h.leaves && h.levels >= 1 && h.levels < 8 &&
               h.value_bytes <= uint64_t{h.value_blocks} * kLayerPayload && h.value_blocks < (1u << 30) &&
               h.index_blocks < (1u << 30);
+  // Before the version is believed: a flipped bit in it is damage, which can be repaired.
   if (!check_layer_block(block, h.file_id, 0))
     return Error(Code::Corrupt, "block 0 (offset 0): wrong checksum");
+  if (version != kLayerVersion)
+    return Error(Code::Unsupported, "block 0: layer file of version " + std::to_string(version) +
+                                        "; this build reads version " + std::to_string(kLayerVersion));
   if (!good) return Error(Code::Corrupt, "block 0: the header contradicts itself");
   return h;
 }

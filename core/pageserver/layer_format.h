@@ -126,7 +126,8 @@ class LayerBuilder {
   uint8_t last_[kKeyBytes + 8] = {};
 };
 
-// Whether the block's checksum is right. REQUIRES: block.size() == kLayerBlock.
+// What the block's first four bytes must be there. REQUIRES, here and below: block.size() == kLayerBlock.
+uint32_t layer_block_checksum(ByteView block, uint64_t file_id, uint32_t number);
 bool check_layer_block(ByteView block, uint64_t file_id, uint32_t number);
 // Code::Corrupt or Code::Unsupported; the message does not name the file. Only block 0 tells the
 // file's id. REQUIRES: block.size() == kLayerBlock, checked or not.
