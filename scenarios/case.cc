@@ -43,9 +43,10 @@ Status take(Case& c, std::string_view key, std::string_view rest) {
   } else if (key == "lifted" && rest.empty()) {
     c.limits.lifted_by_healing = true;
   } else if (key == "size") {
-    std::string what(next_word(rest));
-    if (what.empty()) return Error(Code::Invalid, "size needs a name and a number");
-    TRY_ASSIGN(c.limits.sizes[what], parse_u64(rest));
+    size_t space = rest.rfind(' ');  // names have several words
+    if (space == std::string_view::npos || space == 0)
+      return Error(Code::Invalid, "size needs a name and a number");
+    TRY_ASSIGN(c.limits.sizes[std::string(rest.substr(0, space))], parse_u64(rest.substr(space + 1)));
   } else if (key == "reseed") {
     Reseed reseed;
     TRY_ASSIGN(reseed.event, parse_u64(next_word(rest)));

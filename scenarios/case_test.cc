@@ -19,7 +19,7 @@ Case drawn_case(uint64_t seed) {
     c.limits.operations_from = Duration::microseconds(static_cast<int64_t>(random.below(1000)));
   c.limits.lifted_by_healing = random.below(2) == 0;
   for (uint64_t n = random.below(4); n > 0; n--)
-    c.limits.sizes["size-" + std::to_string(n)] = random.below(9);
+    c.limits.sizes[(n % 2 == 0 ? "size-" : "a size of several words ") + std::to_string(n)] = random.below(9);
   for (uint64_t n = random.below(3); n > 0; n--) {
     uint64_t event = random.next();
     c.reseeds.push_back({event, random.next()});

@@ -347,18 +347,22 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->allow_creation = true;
   if (random.below(2) == 0) config->append_bytes_max = random.log_uniform(500, consensus::kAppendBytesMax);
   config->directory = "/compute";
-  config->relations = static_cast<uint32_t>(run_.limited("relations", random.between(1, 4)));
-  config->backends = static_cast<uint32_t>(run_.limited("backends", random.between(1, 4)));
+  // Shrinking limits these: a compute without work would make no progress, which is no bug.
+  auto at_least_one = [this](const char* what, uint64_t drawn) {
+    return static_cast<uint32_t>(std::max<uint64_t>(1, run_.limited(what, drawn)));
+  };
+  config->relations = at_least_one("relations", random.between(1, 4));
+  config->backends = at_least_one("backends", random.between(1, 4));
   config->may_begin = [this] { return run_.may_operate(); };
   if (gc_) config->history_gone = [this, &line](Lsn lsn) { history_gone(line, lsn, "a reader"); };
-  config->readers = static_cast<uint32_t>(run_.limited("readers", random.between(1, 4)));
+  config->readers = at_least_one("readers", random.between(1, 4));
   config->cache_pages = random.log_uniform(4, 32);
   // From lazy to busy: transactions and reads an hour, of the whole compute.
   config->think = pause(random, config->backends, 6500, 23'000);
   config->read_pause = pause(random, config->readers, 4500, 8000);
   if (line.rows != nullptr) {
     config->rows = line.rows;
-    config->row_clients = static_cast<uint32_t>(run_.limited("clients", random.between(2, 5)));
+    config->row_clients = at_least_one("clients", random.between(2, 5));
     config->row_pause = pause(random, config->row_clients, 6000, 30'000);
   }
   config->think = knobs_.pause.value_or(config->think);
