@@ -13,6 +13,7 @@
 #include "core/env/io.h"
 #include "core/pageserver/import.h"
 #include "core/pageserver/value.h"
+#include "core/pg/interpret/batch.h"
 #include "core/pg/made_datadir.h"
 #include "core/pg/page.h"
 #include "core/pg/record_makers.h"
@@ -214,8 +215,10 @@ std::string describe_part(const Key& key, const ValueView& part) {
 
 class Harness {
  public:
-  Harness(Env& env, const pg::MadeDataDir& made)
-      : store(env, kId, "/data/timeline", {}, cache),
+  Harness(Env& env, const pg::MadeDataDir& made, const pg::ShardIdentity& own = {},
+          std::string_view name = "timeline")
+      : shard(own),
+        store(env, kId, "/data/" + std::string(name), {}, cache),
         catalog(store),
         wal({made.control.system_id}, made.end, made.last_record) {}
 
@@ -233,7 +236,7 @@ class Harness {
     TRY(store.create(task, index));
     TRY(store.write_images(task, imported.end, imported.entries));
     TRY_ASSIGN(IngestState state, ingest_state(task, store, catalog, imported.end));
-    ingest = std::make_unique<Ingest>(store, catalog, state);
+    ingest = std::make_unique<Ingest>(store, catalog, state, shard);
     return {};
   }
 
@@ -259,6 +262,7 @@ class Harness {
     return changes;
   }
 
+  const pg::ShardIdentity shard;
   NodeCache cache{100};
   LayerStore store;
   Catalog catalog;
@@ -266,20 +270,24 @@ class Harness {
   std::unique_ptr<Ingest> ingest;
 };
 
-void on_a_pageserver(const std::function<Status(Task&, Harness&)>& body) {
+void on_a_machine(const std::function<Status(Task&, Env&, const pg::MadeDataDir&)>& body) {
   pg::MadeOptions options;
   options.relations = 0;
   pg::MadeDataDir made = pg::make_datadir(options);
   sim::World world({});
   sim::Machine& machine = world.add_machine("pageserver");
-  machine.boot([&](Task& task, Env& env) -> Status {
+  machine.boot([&](Task& task, Env& env) { return body(task, env, made); });
+  world.run_for(Duration::seconds(60));
+  ASSERT_TRUE(machine.exit_status().has_value());
+  EXPECT_TRUE(machine.exit_status()->ok()) << machine.exit_status()->error().to_string();
+}
+
+void on_a_pageserver(const std::function<Status(Task&, Harness&)>& body) {
+  on_a_machine([&](Task& task, Env& env, const pg::MadeDataDir& made) -> Status {
     Harness harness(env, made);
     TRY(harness.open(task, env, made));
     return body(task, harness);
   });
-  world.run_for(Duration::seconds(60));
-  ASSERT_TRUE(machine.exit_status().has_value());
-  EXPECT_TRUE(machine.exit_status()->ok()) << machine.exit_status()->error().to_string();
 }
 
 TEST(Ingest, EachRecordChangesExactlyTheseKeys) {
@@ -334,6 +342,135 @@ TEST(Ingest, BadInputARecordThatContradictsItsPageIsAnErrorThatNamesAll) {
     EXPECT_EQ(harness.catalog.unreadable().size(), 1u);
     return {};
   });
+}
+
+// ---- The same WAL as bytes and as a stream of interpreted records, for one and for several shards.
+
+// The records of the table, and between them inserts into two relations, with gaps and images.
+std::vector<RecordBuilder> drawn_records(Random& random) {
+  std::vector<RecordBuilder> records;
+  for (const Step& step : steps()) {
+    records.push_back(step.record);
+    for (uint64_t n = random.below(4); n > 0; n--) {
+      const pg::RelTag& rel = random.chance({1, 2}) ? kUser : kMain;
+      auto block = static_cast<pg::BlockNumber>(random.below(12));
+      pg::Xid xid = static_cast<pg::Xid>(random.between(700, 720));
+      if (random.chance({1, 4}))
+        records.push_back(image_of(rel, block));
+      else
+        records.push_back(pg::heap_insert(xid, {rel, block, 1}, tuple(), true,
+                                          random.chance({1, 2}) ? pg::kAllVisibleCleared : 0));
+    }
+  }
+  return records;
+}
+
+// All of them, in a timeline's WAL.
+std::vector<std::pair<pg::PlacedRecord, Bytes>> placed(pg::WalWriter wal,
+                                                       const std::vector<RecordBuilder>& records) {
+  std::vector<std::pair<pg::PlacedRecord, Bytes>> all;
+  for (const RecordBuilder& record : records) {
+    Bytes bytes = record.build(wal.previous());
+    pg::PlacedRecord at = wal.append_whole(bytes);
+    all.emplace_back(at, std::move(bytes));
+  }
+  return all;
+}
+
+Status take_batch(Task& task, Harness& shard, ByteView whole, bool zstd) {
+  TRY_ASSIGN(Bytes body, pg::batch_for(whole, shard.shard));
+  Bytes payload = pg::seal_batch(body, zstd);
+  Bytes buffer;
+  TRY_ASSIGN(ByteView opened, pg::open_batch(payload, buffer));
+  TRY_ASSIGN(pg::BatchReader batch, pg::BatchReader::open(opened));
+  pg::InterpretedRecord record;
+  for (;;) {
+    TRY_ASSIGN(bool found, batch.next(record));
+    if (!found) break;
+    TRY(shard.ingest->apply(task, record));
+  }
+  shard.ingest->advance(batch.header().end, batch.header().last_record);
+  return {};
+}
+
+using Versions = std::map<std::pair<Lsn, Key>, Bytes>;
+
+// Everything that was stored, at each of these LSNs.
+Result<Versions> versions(Task& task, Harness& harness, const std::vector<Lsn>& lsns) {
+  std::set<Key> keys;
+  for (Lsn lsn : lsns) {
+    TRY_ASSIGN(std::vector<Key> now, harness.catalog.keys(task, KeyRange::all(), lsn));
+    keys.insert(now.begin(), now.end());
+  }
+  Versions all;
+  for (Lsn lsn : lsns) {
+    for (const Key& key : keys) {
+      TRY_ASSIGN(Chain chain, harness.store.collect(task, key, lsn));
+      if (!chain.versions.empty() && chain.versions.front().lsn == lsn)
+        all[{lsn, key}] = to_bytes(chain.versions.front().value);
+    }
+  }
+  return all;
+}
+
+Status compare_streams(Task& task, Env& env, const pg::MadeDataDir& made, Random& random) {
+  Harness raw(env, made, {}, "raw");
+  TRY(raw.open(task, env, made));
+  auto count = static_cast<uint32_t>(random.between(1, 4));
+  std::vector<std::unique_ptr<Harness>> shards;
+  for (uint32_t number = 0; number < count; number++) {
+    pg::ShardIdentity own{number, count, static_cast<uint32_t>(random.between(1, 3))};
+    own.stripe_blocks = shards.empty() ? own.stripe_blocks : shards[0]->shard.stripe_blocks;
+    shards.push_back(std::make_unique<Harness>(env, made, own, "shard" + std::to_string(number)));
+    TRY(shards.back()->open(task, env, made));
+  }
+  std::vector<Lsn> lsns;
+  Lsn end = made.end;
+  pg::Interpreter interpreter;
+  pg::InterpretedRecord interpreted;
+  std::optional<pg::BatchWriter> batch;
+  auto all = placed(raw.wal, drawn_records(random));
+  for (const auto& [at, bytes] : all) {
+    TRY(raw.ingest->apply(task, {at.start, at.end, bytes}));
+    if (!batch) batch.emplace(end);
+    TRY_ASSIGN(pg::DecodedRecord decoded, pg::decode_record(bytes, at.start, at.end));
+    TRY(interpreter.interpret(decoded, interpreted));
+    batch->add(interpreted);
+    lsns.push_back(end = at.end);
+    if (&bytes != &all.back().second && random.chance({3, 4})) continue;
+    Bytes body = batch->finish();
+    batch.reset();
+    for (auto& shard : shards) TRY(take_batch(task, *shard, body, random.chance({1, 2})));
+  }
+  TRY_ASSIGN(Versions whole, versions(task, raw, lsns));
+  std::map<std::pair<Lsn, Key>, uint32_t> found;
+  for (auto& shard : shards) {
+    EXPECT_EQ(shard->store.last_record().value(), raw.store.last_record().value());
+    EXPECT_EQ(shard->store.prev_record(), raw.store.prev_record());
+    TRY_ASSIGN(Versions part, versions(task, *shard, lsns));
+    for (const auto& [where, value] : part) {
+      std::string what = describe(where.second) + " at " + to_string(where.first);
+      EXPECT_TRUE(whole.contains(where) && whole[where] == value) << what;
+      bool own = !is_block_key(where.second) || shard->shard.owns(block_of(where.second));
+      EXPECT_TRUE(own) << what;
+      found[where]++;
+    }
+  }
+  for (const auto& [where, value] : whole)
+    EXPECT_EQ(found[where], is_block_key(where.second) ? 1 : count)
+        << describe(where.second) << " at " << to_string(where.first);
+  return {};
+}
+
+TEST(Ingest, ShardsStoreFromInterpretedWalWhatWalItselfSays) {
+  for (uint64_t seed = 1; seed <= 40; seed++) {
+    SCOPED_TRACE(seed);
+    on_a_machine([&](Task& task, Env& env, const pg::MadeDataDir& made) {
+      Random random(seed);
+      return compare_streams(task, env, made, random);
+    });
+    if (HasFailure()) return;
+  }
 }
 
 }  // namespace

@@ -5,8 +5,6 @@
 
 #include "core/pageserver/commit_time.h"
 #include "core/pageserver/value.h"
-#include "core/pg/page.h"
-#include "core/pg/record_types.h"
 
 namespace argon::pageserver {
 
@@ -35,8 +33,12 @@ Result<IngestState> ingest_state(Task& task, LayerStore& store, Catalog& catalog
   return state;
 }
 
-Ingest::Ingest(LayerStore& store, Catalog& catalog, const IngestState& state)
-    : store_(store), catalog_(catalog), tracker_(state.tracked), commit_time_(state.commit_time) {
+Ingest::Ingest(LayerStore& store, Catalog& catalog, const IngestState& state, const pg::ShardIdentity& shard)
+    : store_(store),
+      catalog_(catalog),
+      shard_(shard),
+      tracker_(state.tracked),
+      commit_time_(state.commit_time) {
   catalog_.set_redo_settings(redo_settings_of(state.tracked));
 }
 
@@ -44,51 +46,85 @@ Bytes Ingest::image_value_of(ByteView content) {
   return image_value(content);
 }
 
-Status Ingest::apply(Task& task, const pg::WalRecord& record) {
-  if (record.end <= store_.last_record().value()) return {};
+template <typename ApplyNew>
+Status Ingest::when_new(Task& task, Lsn start, Lsn end, const ApplyNew& apply_new) {
+  if (end <= store_.last_record().value()) return {};
   TRY(store_.wait_for_room(task));
-  Status applied = apply_new(task, record);
+  Status applied = apply_new();
   if (applied.ok()) return applied;
   slru_sizes_.clear();  // it may hold what was not put
-  return applied.error().with("ingest record at " + to_string(record.start));
+  return applied.error().with("ingest record at " + to_string(start));
 }
 
-Status Ingest::apply_new(Task& task, const pg::WalRecord& record) {
-  TRY(pg::decode_record(record.bytes, record.start, record.end, decoded_));
+Status Ingest::apply(Task& task, const pg::WalRecord& record) {
+  return when_new(task, record.start, record.end, [&]() -> Status {
+    TRY(pg::decode_record(record.bytes, record.start, record.end, decoded_));
+    TRY(interpreter_.interpret(decoded_, interpreted_));
+    return apply_new(task, interpreted_);
+  });
+}
+
+Status Ingest::apply(Task& task, const pg::InterpretedRecord& record) {
+  return when_new(task, record.start, record.end, [&]() -> Status {
+    if (record.has_effects) TRY(pg::decode_record(record.record, record.start, record.end, decoded_));
+    return apply_new(task, record);
+  });
+}
+
+void Ingest::advance(Lsn end, Lsn last_record) {
+  if (end <= store_.last_record().value()) return;
+  store_.advance(end, last_record);
+  if (store_.wants_freeze()) store_.freeze();
+}
+
+Status Ingest::apply_new(Task& task, const pg::InterpretedRecord& record) {
   staged_.clear();
   staged_sizes_.clear();
   staged_commit_time_.reset();
-  effects_.clear();
-  TRY_ASSIGN(pg::redo::RedoSettings settings, catalog_.redo_settings(task));
-  TRY(pg::redo::nonblock_effects(decoded_, settings, effects_));
-  TRY(block_references(task, decoded_));
-  for (const pg::redo::Effect& one : effects_)
-    TRY(std::visit([&](const auto& e) { return effect(task, e); }, one));
-  TRY_ASSIGN(bool changed, tracker_.apply(decoded_));
-  if (changed) {
-    pg::TrackedState state = tracker_.published();
-    stage_image(checkpoint_key(), pg::encode_tracked_state(state));
-    catalog_.set_redo_settings(redo_settings_of(state));
-  }
-  commit(decoded_);
+  for (const pg::InterpretedItem& one : record.items) TRY(item(task, record, one));
+  if (record.has_effects)
+    TRY(effects(task));
+  else if (tracker_.apply_xid(record.xid))
+    publish();
+  commit(record);
   return {};
 }
 
-void Ingest::commit(const pg::DecodedRecord& record) {
+Status Ingest::effects(Task& task) {
+  effects_.clear();
+  TRY_ASSIGN(pg::redo::RedoSettings settings, catalog_.redo_settings(task));
+  TRY(pg::redo::nonblock_effects(decoded_, settings, effects_));
+  for (const pg::redo::Effect& one : effects_)
+    TRY(std::visit([&](const auto& e) { return effect(task, e); }, one));
+  TRY_ASSIGN(bool changed, tracker_.apply(decoded_));
+  if (changed) publish();
+  return {};
+}
+
+void Ingest::publish() {
+  pg::TrackedState state = tracker_.published();
+  stage_image(checkpoint_key(), pg::encode_tracked_state(state));
+  catalog_.set_redo_settings(redo_settings_of(state));
+}
+
+void Ingest::commit(const pg::InterpretedRecord& record) {
   for (const auto& [rel, blocks] : staged_sizes_) {
     if (blocks)
       stage_image(relation_size_key(rel), le32(*blocks));
     else
       stage_image(relation_size_key(rel), {});
-    catalog_.know(rel, {blocks, record.end_lsn});
+    catalog_.know(rel, {blocks, record.end});
   }
   if (staged_commit_time_) {
     commit_time_ = staged_commit_time_;
     stage_image(commit_time_key(), encode_commit_time(*commit_time_));
   }
-  for (const auto& [key, value] : staged_) store_.put(key, record.end_lsn, value);
-  store_.advance(record.end_lsn, record.start_lsn);
-  if (store_.wants_freeze()) store_.freeze();
+  for (const auto& [key, value] : staged_) store_.put(key, record.end, value);
+  advance(record.end, record.start);
+}
+
+void Ingest::stage(const pg::BlockTag& block, Bytes value) {
+  if (shard_.owns(block)) stage(block_key(block), std::move(value));
 }
 
 void Ingest::stage(const Key& key, Bytes value) {
@@ -115,14 +151,13 @@ void Ingest::create(const pg::RelTag& rel, uint32_t blocks) {
   set_size(rel, blocks);
 }
 
-// Makes sure the block exists. is_new: it did not, so no older version of it counts.
-Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page, bool& is_new) {
+// Makes sure the block exists.
+Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page) {
   TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, block.rel));
   uint32_t blocks = size.value_or(0);
-  is_new = block.block >= blocks;
-  if (!is_new) return {};
-  for (uint32_t gap = blocks; gap < block.block; gap++) stage(block_key({block.rel, gap}), zero_page());
-  if (!makes_page) stage(block_key(block), zero_page());
+  if (block.block < blocks) return {};
+  for (uint32_t gap = blocks; gap < block.block; gap++) stage({block.rel, gap}, zero_page());
+  if (!makes_page) stage(block, zero_page());
   if (size)
     set_size(block.rel, block.block + 1);
   else
@@ -130,23 +165,17 @@ Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page, bo
   return {};
 }
 
-Status Ingest::block_references(Task& task, const pg::DecodedRecord& record) {
-  for (const pg::DecodedBlock& block : record.blocks()) {
-    bool makes_page = block.will_init || block.apply_image;
-    bool is_new = false;
-    TRY(extend(task, block.tag(), makes_page, is_new));
-    bool plain_image =
-        record.is(pg::Rmgr::Xlog) && block.apply_image && !block.compressed() && !block.image.empty();
-    if (plain_image) {
-      Bytes page(pg::kBlockSize);
-      TRY(pg::restore_image(block, page));
-      // An all-new page (pd_upper is 0) carries no LSN.
-      if (load_le<uint16_t>(page.data() + kUpperOffset) != 0) pg::set_page_lsn(page, record.end_lsn);
-      stage(block_key(block.tag()), image_value(page));
-    } else {
-      stage(block_key(block.tag()), record_value(record.raw, makes_page));
-    }
+Status Ingest::item(Task& task, const pg::InterpretedRecord& record, const pg::InterpretedItem& item) {
+  if (item.kind == pg::ItemKind::Mutation) {
+    TRY_ASSIGN(pg::redo::Mutation mutation, pg::redo::decode_mutation(item.content));
+    return effect(task, pg::redo::BlockMutation{item.block, std::move(mutation)});
   }
+  TRY(extend(task, item.block, item.kind != pg::ItemKind::Record));
+  if (item.kind == pg::ItemKind::Observed) return {};
+  if (item.kind == pg::ItemKind::Image)
+    stage(item.block, image_value(item.content));
+  else
+    stage(item.block, record_value(record.record, item.kind == pg::ItemKind::RecordWillInit));
   return {};
 }
 
@@ -154,7 +183,7 @@ Status Ingest::block_references(Task& task, const pg::DecodedRecord& record) {
 
 Status Ingest::effect(Task& task, const pg::redo::BlockMutation& e) {
   TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.block.rel));
-  if (size && e.block.block < *size) stage(block_key(e.block), mutation_value(e.mutation));
+  if (size && e.block.block < *size) stage(e.block, mutation_value(e.mutation));
   return {};
 }
 
@@ -259,6 +288,7 @@ Status Ingest::effect(Task& task, const pg::redo::DatabaseCopy& e) {
     pg::RelTag to{{e.tablespace, e.db, from.node.rel}, from.fork};
     set_size(to, blocks);
     for (uint32_t block = 0; block < blocks; block++) {
+      if (!shard_.owns({to, block})) continue;
       TRY_ASSIGN(Bytes page, catalog_.page(task, {from, block}, lsn));
       stage_image(block_key({to, block}), page);
     }

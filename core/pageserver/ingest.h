@@ -5,9 +5,9 @@
 // the timeline advances in one step, so that a reader never sees half of a record, and a failure
 // leaves nothing of it.
 //
-// Per block reference: the fork is made, or extended (blocks between become zero pages); a full-page
-// image of the XLOG resource manager is stored as an image, everything else as the record itself.
-// Everything beyond block references comes from core/pg/redo/nonblock.h.
+// Which value goes to which block of a record is said by core/pg/interpret, here or on a safekeeper; here a
+// fork is made, or extended (blocks between become zero pages). Everything beyond blocks comes from
+// core/pg/redo/nonblock.h. Of several shards each stores its own blocks, and all else.
 
 #pragma once
 
@@ -15,6 +15,8 @@
 
 #include "core/pageserver/catalog.h"
 #include "core/pg/checkpoint_tracker.h"
+#include "core/pg/interpret/interpreted_record.h"
+#include "core/pg/interpret/shard.h"
 #include "core/pg/redo/nonblock.h"
 #include "core/pg/wal_stream.h"
 
@@ -30,17 +32,25 @@ Result<IngestState> ingest_state(Task& task, LayerStore& store, Catalog& catalog
 class Ingest {
  public:
   // Borrows both. `state` is that of the end of the timeline.
-  Ingest(LayerStore& store, Catalog& catalog, const IngestState& state);
+  Ingest(LayerStore& store, Catalog& catalog, const IngestState& state, const pg::ShardIdentity& shard = {});
 
   // Records at or below the timeline's end are passed over. Suspends for back-pressure and for reads.
   // Errors: Corrupt names the record; those of the disk.
   Status apply(Task& task, const pg::WalRecord& record);
+  Status apply(Task& task, const pg::InterpretedRecord& record);
+  // There is nothing to store up to `end`, where the record that begins at `last_record` ends.
+  void advance(Lsn end, Lsn last_record);
 
  private:
   using Slru = pg::redo::Slru;
-  Status apply_new(Task& task, const pg::WalRecord& record);
-  Status block_references(Task& task, const pg::DecodedRecord& record);
-  Status extend(Task& task, const pg::BlockTag& block, bool makes_page, bool& is_new);
+  // Runs `apply_new` where the record is new.
+  template <typename ApplyNew>
+  Status when_new(Task& task, Lsn start, Lsn end, const ApplyNew& apply_new);
+  // REQUIRES: decoded_ is the record, where it has effects.
+  Status apply_new(Task& task, const pg::InterpretedRecord& record);
+  Status item(Task& task, const pg::InterpretedRecord& record, const pg::InterpretedItem& item);
+  Status effects(Task& task);
+  Status extend(Task& task, const pg::BlockTag& block, bool makes_page);
   Status effect(Task& task, const pg::redo::BlockMutation& e);
   Status effect(Task& task, const pg::redo::SlruMutation& e);
   Status effect(Task& task, const pg::redo::SlruTruncate& e);
@@ -67,15 +77,20 @@ class Ingest {
   void create(const pg::RelTag& rel, uint32_t blocks);
   Result<std::optional<uint32_t>> slru_size_of(Task& task, Slru slru, uint32_t segment);
   void stage(const Key& key, Bytes value);
+  void stage(const pg::BlockTag& block, Bytes value);  // where it is this shard's
   void stage_image(const Key& key, ByteView content) { stage(key, image_value_of(content)); }
   static Bytes image_value_of(ByteView content);
   void note_commit(const pg::redo::Mutation& mutation);
-  void commit(const pg::DecodedRecord& record);
+  void commit(const pg::InterpretedRecord& record);
+  void publish();
 
   LayerStore& store_;
   Catalog& catalog_;
+  pg::ShardIdentity shard_;
   pg::CheckpointTracker tracker_;
   std::optional<int64_t> commit_time_;
+  pg::Interpreter interpreter_;
+  pg::InterpretedRecord interpreted_;
   pg::DecodedRecord decoded_;
   std::vector<pg::redo::Effect> effects_;
   // Of the record being applied, in the order of its changes.

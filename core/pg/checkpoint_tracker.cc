@@ -121,6 +121,14 @@ Result<bool> CheckpointTracker::apply(const DecodedRecord& record) {
   return changed_ || before != published().checkpoint.next_xid;
 }
 
+bool CheckpointTracker::apply_xid(Xid xid) {
+  changed_ = false;
+  uint64_t before = published().checkpoint.next_xid;
+  see_xid(xid);
+  set(state_.shutdown_end, Lsn());
+  return changed_ || before != published().checkpoint.next_xid;
+}
+
 Status CheckpointTracker::apply_xlog(const DecodedRecord& record) {
   ByteView main = record.main_data;
   switch (record.type()) {

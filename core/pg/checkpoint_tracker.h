@@ -50,6 +50,8 @@ class CheckpointTracker {
   // Takes the next record of the timeline, in order; true if published() has changed. Code::Corrupt
   // names the record's LSN where its body is too short.
   Result<bool> apply(const DecodedRecord& record);
+  // The same for a record of which only the xid counts.
+  bool apply_xid(Xid xid);
 
   // The state to store, and to start servers from: nextXid rounded up.
   TrackedState published() const;
