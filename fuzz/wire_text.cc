@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!command.ok() || !command->has_value() || !(*command)->slot.empty()) continue;
     auto again = parse_start_replication(to_string(**command));
     CHECK(again.ok() && again->has_value() && (*again)->start == (*command)->start);
-    CHECK((*again)->term == (*command)->term);
+    CHECK((*again)->term == (*command)->term && (*again)->interpreted == (*command)->interpreted);
   }
   return 0;
 }

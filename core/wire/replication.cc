@@ -39,6 +39,52 @@ std::string unquote(std::string_view text) {
   return std::string(text);
 }
 
+Result<uint32_t> option_number(const std::string& name, const std::string& value) {
+  TRY_ASSIGN(uint64_t number, parse_u64(value));
+  if (number > UINT32_MAX) return Error(Code::Invalid, name + " is too large: " + value);
+  return static_cast<uint32_t>(number);
+}
+
+// One of what may follow protocol='interpreted'. False: it is none of them.
+Result<bool> take_interpreted_option(const std::string& name, const std::string& value,
+                                     InterpretedStream& stream) {
+  if (name == "COMPRESSION") {
+    if (value != "zstd")
+      return Error(Code::Unsupported, "START_REPLICATION: compression is zstd, or none; not " + value);
+    stream.zstd = true;
+    return true;
+  }
+  uint32_t* number = name == "SHARD_NUMBER"          ? &stream.shard_number
+                     : name == "SHARD_COUNT"         ? &stream.shard_count
+                     : name == "SHARD_STRIPE_BLOCKS" ? &stream.stripe_blocks
+                                                     : nullptr;
+  if (number == nullptr) return false;
+  TRY_ASSIGN(*number, option_number(name, value));
+  return true;
+}
+
+// NAME='VALUE'. False: it is none that is known here.
+Result<bool> take_option(const std::string& word, StartReplication& command) {
+  size_t equals = word.find('=');
+  if (equals == std::string::npos) return false;
+  std::string name = upper(word.substr(0, equals));
+  std::string value = unquote(word.substr(equals + 1));
+  if (name == "TERM") {
+    TRY_ASSIGN(uint64_t term, parse_u64(value));
+    command.term = Term(term);
+    return true;
+  }
+  if (name == "PROTOCOL") {
+    if (value != "interpreted")
+      return Error(Code::Unsupported,
+                   "START_REPLICATION: the protocol is interpreted, or none; not " + value);
+    if (!command.interpreted) command.interpreted.emplace();
+    return true;
+  }
+  return command.interpreted ? take_interpreted_option(name, value, *command.interpreted)
+                             : Result<bool>(false);
+}
+
 }  // namespace
 
 void encode_xlog_header(Bytes& out, Lsn start, Lsn end, int64_t sent_at) {
@@ -47,6 +93,21 @@ void encode_xlog_header(Bytes& out, Lsn start, Lsn end, int64_t sent_at) {
 
 void encode_keepalive(Bytes& out, const Keepalive& message) {
   Writer(out).u8('k').be(message.end.value).be(message.sent_at).u8(message.reply_requested ? 1 : 0);
+}
+
+void encode_interpreted_header(Bytes& out, Lsn end, Lsn commit) {
+  Writer(out).u8('0').be(end.value).be(commit.value);
+}
+
+Result<std::optional<InterpretedWal>> parse_interpreted_wal(ByteView body) {
+  Reader r(body);
+  if (r.u8() != '0') return std::optional<InterpretedWal>();
+  InterpretedWal m;
+  m.end = Lsn(r.be<uint64_t>());
+  m.commit = Lsn(r.be<uint64_t>());
+  m.payload = r.rest();
+  if (r.failed()) return malformed("interpreted WAL is too short");
+  return std::optional(m);
 }
 
 void encode_standby_status(Bytes& out, const StandbyStatus& m) {
@@ -181,17 +242,17 @@ Result<std::optional<StartReplication>> parse_start_replication(std::string_view
       if (words[++i] != "1")
         return Error(Code::Invalid,
                      "START_REPLICATION: requested timeline " + words[i] + "; only timeline 1 exists");
-    } else if (word.starts_with("TERM=")) {
-      TRY_ASSIGN(uint64_t term, parse_u64(unquote(words[i].substr(5))));
-      command.term = Term(term);
-    } else if (!have_lsn) {
+    } else if (word.find('=') == std::string::npos && !have_lsn) {
       TRY_ASSIGN(command.start, parse_lsn(words[i]));
       have_lsn = true;
     } else {
-      return Error(Code::Invalid, "START_REPLICATION: unexpected word \"" + words[i] + "\"");
+      TRY_ASSIGN(bool taken, take_option(words[i], command));
+      if (!taken) return Error(Code::Invalid, "START_REPLICATION: unexpected word \"" + words[i] + "\"");
     }
   }
   if (!have_lsn) return Error(Code::Invalid, "START_REPLICATION: no start LSN given");
+  if (command.interpreted && command.term)
+    return Error(Code::Invalid, "START_REPLICATION: interpreted WAL is committed WAL: it has no term");
   return std::optional<StartReplication>(command);
 }
 
@@ -200,6 +261,17 @@ std::string to_string(const StartReplication& command) {
   if (!command.slot.empty()) text += "SLOT " + command.slot + " ";
   text += "PHYSICAL " + to_string(command.start);
   if (command.term) text += " (term='" + to_string(*command.term) + "')";
+  if (const auto& stream = command.interpreted) {
+    text += " (protocol='interpreted'";
+    auto number = [&text](std::string_view name, uint32_t value, uint32_t usual) {
+      if (value != usual) text += ", " + std::string(name) + "='" + std::to_string(value) + "'";
+    };
+    if (stream->zstd) text += ", compression='zstd'";
+    number("shard_number", stream->shard_number, 0);
+    number("shard_count", stream->shard_count, 1);
+    number("shard_stripe_blocks", stream->stripe_blocks, 0);
+    text += ")";
+  }
   return text;
 }
 

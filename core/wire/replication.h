@@ -31,6 +31,14 @@ struct Keepalive {
   bool reply_requested = false;
 };
 
+// '0', from the server, instead of 'w' where the client asked for interpreted WAL: a batch
+// (core/pg/interpret/batch.h), which follows the header to the end of the message.
+struct InterpretedWal {
+  Lsn end;           // of the batch
+  Lsn commit;        // end of WAL on the server
+  ByteView payload;  // borrowed
+};
+
 // 'r', from the client: positions it has written, flushed, applied.
 struct StandbyStatus {
   Lsn write;
@@ -69,6 +77,8 @@ using ReplicationClientMessage = std::variant<StandbyStatus, HotStandbyFeedback,
 // The bodies of CopyData messages. encode_xlog_header() appends the header; the data follows it.
 void encode_xlog_header(Bytes& out, Lsn start, Lsn end, int64_t sent_at);
 void encode_keepalive(Bytes& out, const Keepalive& message);
+// As encode_xlog_header(): the payload follows.
+void encode_interpreted_header(Bytes& out, Lsn end, Lsn commit);
 void encode_standby_status(Bytes& out, const StandbyStatus& message);
 void encode_hot_standby_feedback(Bytes& out, const HotStandbyFeedback& message);
 // 'z', u64 length of what follows, list.
@@ -77,16 +87,30 @@ void encode_pageserver_feedback(Bytes& out, const PageserverFeedback& message);
 // Corrupt for what is malformed, Unsupported for an unknown tag.
 Result<ReplicationServerMessage> parse_replication_server_message(ByteView body);
 Result<ReplicationClientMessage> parse_replication_client_message(ByteView body);
+// Nothing where it is another message: only who asked for this one knows it.
+Result<std::optional<InterpretedWal>> parse_interpreted_wal(ByteView body);
 
 // The list alone, as it also travels in acceptors' answers.
 void encode_feedback_list(Bytes& out, const PageserverFeedback& message);
 Result<PageserverFeedback> parse_feedback_list(ByteView list);
 
-// START_REPLICATION [SLOT s] [PHYSICAL] X/Y [TIMELINE n] [(term='N')].
+// WAL as changes of blocks instead of bytes, of one of several shards (core/pg/interpret/shard.h).
+struct InterpretedStream {
+  bool zstd = false;
+  uint32_t shard_number = 0;
+  uint32_t shard_count = 1;
+  uint32_t stripe_blocks = 0;  // 0: as is usual
+  friend bool operator==(const InterpretedStream&, const InterpretedStream&) = default;
+};
+
+// START_REPLICATION [SLOT s] [PHYSICAL] X/Y [TIMELINE n] [(OPTION, ...)], where an option is term='N', or one
+// of protocol='interpreted', compression='zstd', shard_number='N', shard_count='N', shard_stripe_blocks='N'.
+// No term where the protocol is given, and none of those behind it where it is not.
 struct StartReplication {
   std::string slot;
   Lsn start;
-  std::optional<Term> term;
+  std::optional<Term> term = {};
+  std::optional<InterpretedStream> interpreted = {};
 };
 // Nothing where the query is another command; Invalid where it is this one, malformed (or LOGICAL).
 Result<std::optional<StartReplication>> parse_start_replication(std::string_view query);

@@ -73,7 +73,42 @@ TEST(Replication, TheCommandsOfStockClientsAreUnderstood) {
     EXPECT_TRUE(parse_start_replication(bad).is(Code::Invalid)) << bad;
 }
 
+TEST(Replication, InterpretedWalIsAskedForByOptions) {
+  auto plain = parse_start_replication("START_REPLICATION 0/3000000 (protocol='interpreted')");
+  ASSERT_TRUE(plain.ok() && plain->has_value());
+  EXPECT_EQ((*plain)->interpreted, InterpretedStream{});
+  InterpretedStream all{true, 3, 8, 2048};
+  auto command = parse_start_replication(to_string(StartReplication{"s1", Lsn(0x3000000), {}, all}));
+  ASSERT_TRUE(command.ok() && command->has_value());
+  EXPECT_EQ((*command)->interpreted, all);
+  EXPECT_EQ((*command)->slot, "s1");
+  for (std::string_view bad :
+       {"START_REPLICATION 0/1 (shard_count='2')", "START_REPLICATION 0/1 (protocol='interpreted', term='1')",
+        "START_REPLICATION 0/1 (protocol='interpreted', shard_count='-1')",
+        "START_REPLICATION 0/1 (protocol='interpreted', shard_count='4294967296')"})
+    EXPECT_TRUE(parse_start_replication(bad).is(Code::Invalid)) << bad;
+  for (std::string_view unknown : {"START_REPLICATION 0/1 (protocol='vanilla')",
+                                   "START_REPLICATION 0/1 (protocol='interpreted', compression='lz4')"})
+    EXPECT_TRUE(parse_start_replication(unknown).is(Code::Unsupported)) << unknown;
+}
+
+TEST(Replication, InterpretedWalIsAHeaderAndAPayload) {
+  Bytes body;
+  encode_interpreted_header(body, Lsn(0x2000), Lsn(0x3000));
+  append(body, as_bytes("payload"));
+  auto message = parse_interpreted_wal(body);
+  ASSERT_TRUE(message.ok() && message->has_value());
+  EXPECT_EQ((*message)->end, Lsn(0x2000));
+  EXPECT_EQ((*message)->commit, Lsn(0x3000));
+  EXPECT_EQ(as_text((*message)->payload), "payload");
+  EXPECT_TRUE(parse_interpreted_wal(ByteView(body).first(16)).is(Code::Corrupt));
+  Bytes keepalive;
+  encode_keepalive(keepalive, {});
+  EXPECT_FALSE(parse_interpreted_wal(keepalive)->has_value());
+}
+
 RC_GTEST_PROP(Replication, AnyBytesAreAnAnswerOrAnError, (const Bytes& bytes)) {
+  ignore_result(parse_interpreted_wal(bytes));
   ignore_result(parse_replication_client_message(bytes));
   ignore_result(parse_replication_server_message(bytes));
   ignore_result(parse_feedback_list(bytes));
