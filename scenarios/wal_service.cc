@@ -1,5 +1,6 @@
 #include "scenarios/wal_service.h"
 
+#include "scenarios/interpreted_readers.h"
 #include "scenarios/oracle_full_disk.h"
 #include "scenarios/wal_service_parts.h"
 
@@ -7,6 +8,7 @@ namespace argon::scenarios {
 namespace {
 
 constexpr uint64_t kLeastElections = 3;
+constexpr int kInterpretedReaders = 3;
 
 // Each safekeeper is without power once, for a while, at a time of the seed's; two at once may be.
 void plan_power_cuts(Run& run, WalCluster& cluster) {
@@ -34,8 +36,10 @@ void check_progress(Run& run, const WalCluster& cluster, const WalLedger& ledger
 void check_all(Run& run, WalCluster& cluster) {
   for (sim::Machine* machine : cluster.safekeepers()) {
     if (run.failed()) return;
-    Status same =
-        run.world().run(cluster.compute(), [&](Task& task) { return cluster.check(task, machine->name()); });
+    Status same = run.world().run(cluster.compute(), [&](Task& task) -> Status {
+      TRY(cluster.check(task, machine->name()));
+      return check_interpreted(task, cluster, machine->name());
+    });
     if (!same.ok())
       run.fail("acknowledged is on every safekeeper", machine->name() + ": " + same.error().to_string());
   }
@@ -71,6 +75,10 @@ void wal_service(Run& run) {
   });
   cluster.compute().spawn("full disks",
                           [&run, &cluster](Task& task) { return watch_full_disks(task, run, cluster); });
+  for (int number = 1; number <= kInterpretedReaders; number++)
+    cluster.compute().spawn(
+        "interpreted reader " + std::to_string(number),
+        [&run, &cluster, number](Task& task) { return read_interpreted(task, run, cluster, number); });
   plan_power_cuts(run, cluster);
   std::vector<std::string> nodes{"broker"};
   for (sim::Machine* machine : cluster.safekeepers()) nodes.push_back(machine->name());

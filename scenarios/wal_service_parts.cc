@@ -8,7 +8,6 @@
 #include "core/pg/wal_page.h"
 #include "core/safekeeper/donor.h"
 #include "core/safekeeper/safekeeper.h"
-#include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
 
 namespace argon::scenarios {
@@ -27,8 +26,19 @@ std::string node_name(uint64_t i) {
   return "sk" + std::to_string(i);
 }
 
-Status safekeeper_main(Task& task, Env& env, uint64_t i, sim::Bucket& bucket, Duration evict_after) {
+// What the seed says of a safekeeper.
+safekeeper::SafekeeperConfig drawn_config(sim::World& world, uint64_t i) {
   safekeeper::SafekeeperConfig config;
+  config.evict_after = Duration::milliseconds(
+      static_cast<int64_t>(world.stream("evict after " + std::to_string(i)).log_uniform(300, 10'000)));
+  Random decode = world.stream("decode " + std::to_string(i));
+  config.decode.window_bytes = decode.log_uniform(1, 1024 * 1024);
+  config.decode.batch_bytes = decode.log_uniform(1, 256 * 1024);
+  return config;
+}
+
+Status safekeeper_main(Task& task, Env& env, uint64_t i, sim::Bucket& bucket,
+                       safekeeper::SafekeeperConfig config) {
   config.id = NodeId(i);
   config.data_dir = "/data/wal";
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
@@ -38,7 +48,6 @@ Status safekeeper_main(Task& task, Env& env, uint64_t i, sim::Bucket& bucket, Du
   config.broker = Address::tcp("broker", 50051);
   config.partial_upload_pause = 2_s;
   config.sleep_after = 1_s;
-  config.evict_after = evict_after;
   sim::BucketStore store(bucket, kStoreLatency);
   return safekeeper::run_safekeeper(task, env, config, &store);
 }
@@ -83,10 +92,8 @@ WalCluster::WalCluster(sim::World& world) : store_(std::make_shared<sim::Bucket>
   world.add_machine("broker").boot(broker_main);
   for (uint64_t i = 1; i <= kSafekeepers; ++i) {
     safekeepers_.push_back(&world.add_machine(node_name(i)));
-    Duration evict_after = Duration::milliseconds(
-        static_cast<int64_t>(world.stream("evict after " + std::to_string(i)).log_uniform(300, 10'000)));
-    safekeepers_.back()->boot([i, evict_after, bucket = store_](Task& task, Env& env) {
-      return safekeeper_main(task, env, i, *bucket, evict_after);
+    safekeepers_.back()->boot([i, config = drawn_config(world, i), bucket = store_](Task& task, Env& env) {
+      return safekeeper_main(task, env, i, *bucket, config);
     });
   }
   for (const auto& machine : world.machines()) machine->supervise(500_ms);
@@ -180,13 +187,19 @@ Status WalCluster::write(Task& task, std::function<bool()> enough, std::function
   return {};
 }
 
-// Over one connection, what comes at `at` and after.
-Status WalCluster::read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take) {
-  TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(host, kWalPort),
+Result<std::unique_ptr<wire::PgClient>> WalCluster::connect_reader(Task& task, const std::string& safekeeper,
+                                                                   const std::string& command) {
+  TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp(safekeeper, kWalPort),
                                                   {{"user", "test"}, {"replication", "true"}},
                                                   {{"tenant_id", to_string(timeline_id().tenant)},
                                                    {"timeline_id", to_string(timeline_id().timeline)}}));
-  TRY(client->start_copy_both(task, "START_REPLICATION PHYSICAL " + to_string(at)));
+  TRY(client->start_copy_both(task, command));
+  return client;
+}
+
+// Over one connection, what comes at `at` and after.
+Status WalCluster::read_on(Task& task, const std::string& host, Lsn& at, Lsn until, const Take& take) {
+  TRY_ASSIGN(auto client, connect_reader(task, host, "START_REPLICATION PHYSICAL " + to_string(at)));
   while (at < until) {
     TRY_ASSIGN(auto chunk, client->read_copy(task));
     if (!chunk) return Error(Code::Disconnected, "the stream ended early");

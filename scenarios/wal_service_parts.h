@@ -12,6 +12,7 @@
 
 #include "core/compute/proposer_driver.h"
 #include "core/pg/wal_builder.h"
+#include "core/wire/pg_wire.h"
 #include "sim/bucket.h"
 #include "sim/machine.h"
 
@@ -48,6 +49,9 @@ class WalCluster {
   Status check(Task& task, const std::string& safekeeper) const;
   // What a safekeeper says of the timeline over HTTP.
   Result<nlohmann::json> status(Task& task, const std::string& safekeeper) const;
+  // A reader's connection, whose stream `command` has begun.
+  static Result<std::unique_ptr<wire::PgClient>> connect_reader(Task& task, const std::string& safekeeper,
+                                                                const std::string& command);
   // Reads all WAL up to `until` from a safekeeper. Errors: what it says; Disconnected.
   Status read(Task& task, const std::string& safekeeper, Lsn until) const;
 

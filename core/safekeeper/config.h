@@ -8,6 +8,7 @@
 #include "core/base/ids.h"
 #include "core/base/time.h"
 #include "core/env/network.h"
+#include "core/safekeeper/decoded_wal.h"
 
 namespace argon::safekeeper {
 
@@ -37,6 +38,7 @@ struct SafekeeperConfig {
   // One that nobody has used for so long gives up its WAL on the disk, where all of it is in the object
   // store (eviction.cc); 0: never.
   Duration evict_after = Duration::seconds(900);
+  DecodeOptions decode;
   size_t connections_max = 1000;
 };
 

@@ -257,6 +257,11 @@ class Api {
     set("returns", "Times its WAL came back from the object store, since the start.", timeline.returns());
     set("return_failures", "Times its WAL could not be had from the object store.",
         timeline.failed_returns());
+    const DecodedWal& decoded = timeline.decoded();
+    set("wal_decoders", "Decoders of WAL for readers that want it interpreted.", decoded.windows());
+    set("wal_decoders_made", "Those since the start.", decoded.windows_made());
+    set("wal_decoded_bytes", "WAL decoded for such readers since the start.", decoded.bytes_decoded());
+    set("wal_decoded_batches", "Batches of it that were made.", decoded.batches_decoded());
     if (!timeline.failure().ok() || !timeline.known()) return;
     const consensus::AcceptorState& state = timeline.state();
     set("flush_lsn", "End of the last whole record on disk.", timeline.position().position.flush.value);

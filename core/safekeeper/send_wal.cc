@@ -48,14 +48,6 @@ Lsn chunk_end(Lsn from, Lsn limit) {
   return end;
 }
 
-// Not ended by cancellation: a message sent in part would leave the connection unusable for the orderly end
-// that a reader may ask for.
-Status flush_whole(Task& task, wire::PgServer& server) {
-  Shield shield(task);
-  Deadline deadline(task, kReceiverTimeout);
-  return server.flush(task);
-}
-
 }  // namespace
 
 Status WalService::serve_postgres(Task& task, wire::BufferedReader& in, Stream& stream) {
@@ -118,6 +110,7 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
 Status WalService::replicate(Task& task, wire::PgServer& server, Timeline& timeline,
                              const wire::StartReplication& command) {
   if (!command.start.valid()) return Error(Code::Invalid, "START_REPLICATION from 0/0");
+  if (command.interpreted) TRY(shard_of(*command.interpreted).check());
   if (command.term) {
     TRY(timeline.wake(task));
     TRY(timeline.failure());
@@ -134,6 +127,7 @@ Status WalService::replicate(Task& task, wire::PgServer& server, Timeline& timel
   });
   scope.spawn("wal sender", [&](Task& t) -> Status {
     TRY(server.flush(t));
+    if (command.interpreted) return send_interpreted(t, server, timeline, command, reader);
     return send_wal(t, server, timeline, command, reader);
   });
   Status ended = scope.join(task);
@@ -152,9 +146,7 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
   Bytes chunk(kChunk);
   // Made when the first bytes are there: before, the end of this node's WAL may be below `at`.
   std::optional<WalProof> proof;
-  uint64_t chunks_left = env_.buggify("safekeeper.drops-a-reader"_rare)
-                             ? env_.random("safekeeper.drop").between(1, 500)
-                             : UINT64_MAX;
+  uint64_t chunks_left = messages_until_drop();
   for (;;) {
     if (!timeline.failure().ok()) return timeline.failure();
     if (command.term && timeline.acceptor().term() != *command.term)
@@ -186,25 +178,45 @@ Status WalService::send_wal(Task& task, wire::PgServer& server, Timeline& timeli
       if (--chunks_left == 0) return Error(Code::Disconnected, "the safekeeper ends the stream");
       continue;
     }
-    if (news.value() > at) {
-      TRY(task.sleep(kCutPause));
-      continue;
-    }
-    Status waited;
-    {
-      std::optional<Timeline::Waiting> waiting;
-      if (!command.term) waiting.emplace(timeline);
-      bool early = env_.buggify("safekeeper.keepalive-early"_rare);
-      Deadline deadline(task, early ? config_.keepalive_interval / 8 : config_.keepalive_interval);
-      waited = news.wait_for(task, at + 1);
-    }
-    if (waited.ok()) continue;
-    if (!waited.is(Code::TimedOut)) return waited;
-    Bytes keepalive;
-    wire::encode_keepalive(keepalive, {limit, env_.wall_now().to_postgres(), true});
-    server.put_copy_data(keepalive);
-    TRY(flush_whole(task, server));
+    TRY_ASSIGN(bool more, await_wal(task, timeline, news, at, !command.term));
+    if (!more) TRY(send_keepalive(task, server, limit));
   }
+}
+
+Result<bool> WalService::await_wal(Task& task, Timeline& timeline, Watermark<Lsn>& news, Lsn at,
+                                   bool may_sleep) {
+  if (news.value() > at) {
+    TRY(task.sleep(kCutPause));
+    return true;
+  }
+  std::optional<Timeline::Waiting> waiting;
+  if (may_sleep) waiting.emplace(timeline);
+  bool early = env_.buggify("safekeeper.keepalive-early"_rare);
+  Deadline deadline(task, early ? config_.keepalive_interval / 8 : config_.keepalive_interval);
+  Status waited = news.wait_for(task, at + 1);
+  if (waited.ok()) return true;
+  if (!waited.is(Code::TimedOut)) return waited.error();
+  return false;
+}
+
+uint64_t WalService::messages_until_drop() {
+  return env_.buggify("safekeeper.drops-a-reader"_rare) ? env_.random("safekeeper.drop").between(1, 500)
+                                                        : UINT64_MAX;
+}
+
+Status WalService::send_keepalive(Task& task, wire::PgServer& server, Lsn end) {
+  Bytes keepalive;
+  wire::encode_keepalive(keepalive, {end, env_.wall_now().to_postgres(), true});
+  server.put_copy_data(keepalive);
+  return flush_whole(task, server);
+}
+
+// Not ended by cancellation: a message sent in part would leave the connection unusable for the orderly end
+// that a reader may ask for.
+Status WalService::flush_whole(Task& task, wire::PgServer& server) {
+  Shield shield(task);
+  Deadline deadline(task, kReceiverTimeout);
+  return server.flush(task);
 }
 
 Status WalService::prove(Task& task, Timeline& timeline, std::optional<WalProof>& proof, Lsn at,

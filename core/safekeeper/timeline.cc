@@ -42,6 +42,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
       control_(std::move(control)),
+      decoded_(config.decode),
       leftovers_(control_.evicted.has_value()),
       used_at_(env.now()),
       led_at_(env.now()),

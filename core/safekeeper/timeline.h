@@ -25,6 +25,7 @@
 #include "core/objstore/object_store.h"
 #include "core/safekeeper/config.h"
 #include "core/safekeeper/control_file.h"
+#include "core/safekeeper/decoded_wal.h"
 #include "core/safekeeper/feedback.h"
 #include "core/safekeeper/wal_storage.h"
 
@@ -141,6 +142,9 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
    private:
     std::shared_ptr<Timeline> timeline_;  // at a power loss this fiber may be the last that has it
   };
+  // Its committed WAL, decoded for those who want it so.
+  DecodedWal& decoded() { return decoded_; }
+  const DecodedWal& decoded() const { return decoded_; }
   uint64_t add_reader();
   ReaderState& reader(uint64_t reader) { return readers_.at(reader); }
   void remove_reader(uint64_t reader) { readers_.erase(reader); }
@@ -296,6 +300,7 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   Watermark<Lsn> committed_;
   Watermark<Lsn> flushed_;
   std::map<consensus::ConnectionId, ProposerLink*> links_;
+  DecodedWal decoded_;
   std::map<uint64_t, ReaderState> readers_;
   uint64_t next_reader_ = 1;
   std::map<NodeId, PeerInfo> peers_;

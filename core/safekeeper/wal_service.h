@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "core/pg/interpret/shard.h"
 #include "core/safekeeper/timelines.h"
 #include "core/safekeeper/wal_proof.h"
 #include "core/wire/frame.h"
@@ -36,10 +37,23 @@ class WalService {
                    const wire::StartReplication& command);
   Status send_wal(Task& task, wire::PgServer& server, Timeline& timeline,
                   const wire::StartReplication& command, uint64_t reader);
+  // Until there is more than `at`: true; false when a keepalive is due. With `may_sleep` the timeline may
+  // fall asleep meanwhile.
+  Result<bool> await_wal(Task& task, Timeline& timeline, Watermark<Lsn>& news, Lsn at, bool may_sleep);
+  // How many messages a good stream may have before it is ended: all.
+  uint64_t messages_until_drop();
+  Status send_keepalive(Task& task, wire::PgServer& server, Lsn end);
+  static Status flush_whole(Task& task, wire::PgServer& server);
   // The bytes at `at`, which follow those given before, are what was written. Suspends at the first call.
   Status prove(Task& task, Timeline& timeline, std::optional<WalProof>& proof, Lsn at, ByteView wal);
   Error damaged(Timeline& timeline, const Error& error);
   Status receive_feedback(Task& task, wire::PgServer& server, Timeline& timeline, uint64_t reader);
+  // send_interpreted.cc
+  static pg::ShardIdentity shard_of(const wire::InterpretedStream& stream);
+  Status send_interpreted(Task& task, wire::PgServer& server, Timeline& timeline,
+                          const wire::StartReplication& command, uint64_t reader);
+  Status send_batch(Task& task, wire::PgServer& server, const DecodedWal::Batch& batch,
+                    const wire::InterpretedStream& stream, Lsn commit);
 
   Env& env_;
   const SafekeeperConfig& config_;
