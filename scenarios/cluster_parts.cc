@@ -159,6 +159,9 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   config.manage_interval = milliseconds(random, 100, 2000);
   config.sleep_after = kSleepAfter;
   config.evict_after = milliseconds(eviction, 500, 60'000);
+  Random decode = random.fork("decode");
+  config.decode.window_bytes = decode.log_uniform(1, 4 * 1024 * 1024);
+  config.decode.batch_bytes = decode.log_uniform(1, 256 * 1024);
   consensus::Member self{NodeId(number), name, kWalPort};
   all_safekeepers_[self.id] = {self, Address::tcp(name, kSafekeeperHttp)};
   if (member) members_.members.push_back(self);
@@ -191,6 +194,9 @@ void Cluster::add_pageserver() {
   config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
   config.timeline.store.image_threshold = static_cast<uint32_t>(random.between(1, 5));
   config.receiver.feedback_interval = milliseconds(random, 50, 2000);
+  Random stream = random.fork("stream");
+  config.receiver.interpreted_wal = stream.chance({1, 2});
+  config.receiver.compressed_wal = stream.chance({1, 2});
   Random waits = random.fork("waits");
   config.timeline.wait_lsn_timeout = milliseconds(waits, 100, 60'000);
   // An image of all of it is 8 MB, and a run holds each twice: on the disk and in the object store.

@@ -5,6 +5,7 @@
 
 #include "core/broker/client.h"
 #include "core/env/points.h"
+#include "core/pg/interpret/batch.h"
 #include "core/wire/pg_wire.h"
 #include "core/wire/replication.h"
 
@@ -67,9 +68,10 @@ Status follow_broker(Task& task, const Address& broker, SafekeeperNews& news,
 
 namespace {
 
-// A stream of the timeline's WAL from `start` on. Corrupt where the safekeeper has WAL of another system.
+// A stream of the timeline's WAL, as `command` says. Corrupt where the safekeeper has WAL of another system.
 Result<std::unique_ptr<wire::PgClient>> connect(Task& task, const Address& address,
-                                                const TenantTimelineId& id, uint64_t system_id, Lsn start,
+                                                const TenantTimelineId& id, uint64_t system_id,
+                                                const wire::StartReplication& command,
                                                 const ReceiverOptions& options) {
   Deadline deadline(task, options.connect_timeout);
   TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
@@ -88,7 +90,7 @@ Result<std::unique_ptr<wire::PgClient>> connect(Task& task, const Address& addre
   if (system_id != 0 && theirs != 0 && theirs != system_id)
     return Error(Code::Corrupt, "the safekeeper has WAL of system " + std::to_string(theirs) +
                                     ", but the timeline is of " + std::to_string(system_id));
-  TRY(client->start_copy_both(task, wire::to_string(wire::StartReplication{"", start, {}})));
+  TRY(client->start_copy_both(task, wire::to_string(command)));
   return client;
 }
 
@@ -102,8 +104,13 @@ class Session {
     TRY_ASSIGN(ingest_, timeline_.ingest(task));
     Lsn start = timeline_.last_record();
     TRY_ASSIGN(pg::ControlFile control, timeline_.catalog().control(task, start));
-    decoder_.emplace(start, pg::WalIdentity{control.system_id});
-    TRY_ASSIGN(client_, connect(task, address, timeline_.id(), control.system_id, start, options_));
+    wire::StartReplication command{.slot = {}, .start = start};
+    if (options_.interpreted_wal)
+      command.interpreted = wire::InterpretedStream{.zstd = options_.compressed_wal};
+    else
+      decoder_.emplace(start, pg::WalIdentity{control.system_id});
+    position_ = start;
+    TRY_ASSIGN(client_, connect(task, address, timeline_.id(), control.system_id, command, options_));
     timeline_.log().debug("receiving from safekeeper {} at {}", safekeeper_.value, to_string(start));
     heard_ = task.env().now();
     Scope scope(task);
@@ -126,28 +133,63 @@ class Session {
         TRY_ASSIGN(body, client_->read_copy(task));
       }
       if (!body) return Error(Code::Disconnected, "the safekeeper ended the stream");
-      TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(*body));
-      if (auto* keepalive = std::get_if<wire::Keepalive>(&message)) {
-        if (keepalive->reply_requested) kick_.notify_all();
-        continue;
-      }
-      const auto& data = std::get<wire::XLogData>(message);
-      if (data.start != decoder_->position())
-        return Error(Code::Corrupt, "WAL of " + to_string(data.start) + " came where " +
-                                        to_string(decoder_->position()) + " was to come");
-      heard_ = task.env().now();
-      decoder_->feed(data.data);
-      pg::WalRecord record;
-      for (;;) {
-        TRY_ASSIGN(bool found, decoder_->next(record));
-        if (!found) break;
-        TRY(ingest_->apply(task, record));
-        progressed_ = true;
-      }
-      heard_ = task.env().now();
+      TRY(take(task, *body));
       if (timeline_.last_record() != reported_.last_received) kick_.notify_all();
       if (--messages_left == 0) return Error(Code::Disconnected, "the pageserver ends the connection");
     }
+  }
+
+  Status take(Task& task, ByteView body) {
+    if (options_.interpreted_wal) {
+      TRY_ASSIGN(std::optional<wire::InterpretedWal> batch, wire::parse_interpreted_wal(body));
+      if (batch) return take_batch(task, *batch);
+    }
+    TRY_ASSIGN(wire::ReplicationServerMessage message, wire::parse_replication_server_message(body));
+    if (auto* keepalive = std::get_if<wire::Keepalive>(&message)) {
+      if (keepalive->reply_requested) kick_.notify_all();
+      return {};
+    }
+    if (!decoder_) return Error(Code::Corrupt, "WAL came as bytes where it was to come interpreted");
+    return take_wal(task, std::get<wire::XLogData>(message));
+  }
+
+  Status take_wal(Task& task, const wire::XLogData& data) {
+    if (data.start != decoder_->position())
+      return Error(Code::Corrupt, "WAL of " + to_string(data.start) + " came where " +
+                                      to_string(decoder_->position()) + " was to come");
+    heard_ = task.env().now();
+    decoder_->feed(data.data);
+    pg::WalRecord record;
+    for (;;) {
+      TRY_ASSIGN(bool found, decoder_->next(record));
+      if (!found) break;
+      TRY(ingest_->apply(task, record));
+      progressed_ = true;
+    }
+    heard_ = task.env().now();
+    return {};
+  }
+
+  // A batch may begin before what is here ends: it was decoded for another reader.
+  Status take_batch(Task& task, const wire::InterpretedWal& message) {
+    TRY_ASSIGN(ByteView body, pg::open_batch(message.payload, unpacked_));
+    TRY_ASSIGN(pg::BatchReader batch, pg::BatchReader::open(body));
+    const pg::BatchHeader& header = batch.header();
+    if (header.start > position_ || header.end <= position_)
+      return Error(Code::Corrupt, "WAL from " + to_string(header.start) + " to " + to_string(header.end) +
+                                      " came where " + to_string(position_) + " was to come");
+    heard_ = task.env().now();
+    pg::InterpretedRecord record;
+    for (;;) {
+      TRY_ASSIGN(bool found, batch.next(record));
+      if (!found) break;
+      TRY(ingest_->apply(task, record));
+      progressed_ = true;
+    }
+    ingest_->advance(header.end, header.last_record);
+    position_ = header.end;
+    heard_ = task.env().now();
+    return {};
   }
 
   Status feedback(Task& task) {
@@ -190,7 +232,9 @@ class Session {
   const ReceiverOptions& options_;
   NodeId safekeeper_;
   Ingest* ingest_ = nullptr;
-  std::optional<pg::WalStreamDecoder> decoder_;
+  std::optional<pg::WalStreamDecoder> decoder_;  // none where WAL comes interpreted
+  Lsn position_;                                 // up to which it came
+  Bytes unpacked_;
   std::unique_ptr<wire::PgClient> client_;
   wire::PageserverFeedback reported_;
   WaitList kick_;
@@ -201,7 +245,8 @@ class Session {
 // WAL from `from` until a record ends at or above `to`.
 Status read_again(Task& task, const Address& address, const TenantTimelineId& id, uint64_t system_id,
                   Lsn from, Lsn to, const ReceiverOptions& options, const Timeline::Apply& apply) {
-  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client, connect(task, address, id, system_id, from, options));
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
+             connect(task, address, id, system_id, {.slot = {}, .start = from}, options));
   pg::WalStreamDecoder decoder(from, pg::WalIdentity{system_id});
   for (;;) {
     std::optional<ByteView> body;

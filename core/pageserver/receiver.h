@@ -6,6 +6,9 @@
 // another safekeeper is ahead for some time. A safekeeper whose WAL is damaged, or from which an attempt got
 // nothing, is avoided for some time, as long as there is another one.
 //
+// WAL comes as bytes, which are decoded here, or as batches of records that the safekeeper has decoded
+// (core/pg/interpret), as the options say.
+//
 // Memory is bounded: ingest waits while memory layers wait to be flushed, and then nothing more is read
 // from the connection.
 
@@ -27,6 +30,8 @@ struct ReceiverOptions {
   Duration damage_pause = Duration::seconds(60);       // a safekeeper with damaged WAL is avoided so long
   Duration retry_delay = Duration::milliseconds(100);  // doubles up to
   Duration retry_delay_max = Duration::seconds(3);
+  bool interpreted_wal = false;  // let safekeepers decode WAL
+  bool compressed_wal = false;   // and compress what comes of it
 };
 
 // What the broker told, newest per timeline and safekeeper.

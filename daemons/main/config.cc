@@ -141,6 +141,8 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     t.number("layer_bytes_max", 0, INT64_MAX, config.pageserver_layer_bytes_max);
     t.number("layer_in_use_s", 0, 24 * 3600, config.pageserver_layer_in_use);
     t.number("disk_free_min", 0, INT64_MAX, config.pageserver_disk_free_min);
+    t.flag("interpreted_wal", config.pageserver_interpreted_wal);
+    t.flag("compressed_wal", config.pageserver_compressed_wal);
   }
   read_object_store(root, config, status);
   if (root.contains("proxy")) {

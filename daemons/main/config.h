@@ -54,6 +54,8 @@ struct Config {
   uint64_t pageserver_layer_bytes_max = 0;       // 0: no bound
   uint64_t pageserver_layer_in_use = 60;         // seconds
   uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
+  bool pageserver_interpreted_wal = false;
+  bool pageserver_compressed_wal = false;
   std::vector<SafekeeperNode> safekeepers;
   std::string object_store = "object_store";  // a folder, unless there is s3
   std::optional<S3Section> s3;

@@ -91,11 +91,15 @@ layer_bytes_max = {}
 layer_in_use_s = {}
 # where less than this is free.
 disk_free_min = {}
+# Safekeepers decode WAL, once for all its readers, and send what is to be stored;
+interpreted_wal = {}
+# compressed.
+compressed_wal = {}
 )",
       config.postgres_bin, config.postgres_user, to_string(config.log_level), to_string(config.broker_listen),
       to_string(config.broker_http), config.pageserver_id, to_string(config.pageserver_pg),
       to_string(config.pageserver_http), config.pageserver_layer_bytes_max, config.pageserver_layer_in_use,
-      config.pageserver_disk_free_min);
+      config.pageserver_disk_free_min, config.pageserver_interpreted_wal, config.pageserver_compressed_wal);
   for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(
 [object_store]

@@ -136,6 +136,8 @@ int pageserver_main(const Globals& globals) {
   server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;
   server.eviction.in_use = Duration::seconds(config->pageserver_layer_in_use);
   server.eviction.disk_free_min = config->pageserver_disk_free_min;
+  server.receiver.interpreted_wal = config->pageserver_interpreted_wal;
+  server.receiver.compressed_wal = config->pageserver_compressed_wal;
   server.redo_process.server = config->postgres_bin + "/postgres";
   if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;
   return posix::run_daemon(
