@@ -32,8 +32,13 @@ class Tracker : public testing::Test {
     PlacedRecord placed = writer.append_whole(whole);
     auto record = decode_record(whole, placed.start, placed.end);
     CHECK(record.ok());
+    CheckpointTracker by_xid = tracker;
     auto changed = tracker.apply(*record);
     EXPECT_TRUE(changed.ok()) << changed.error().to_string();
+    if (changed.ok() && record->is(Rmgr::Heap)) {
+      EXPECT_EQ(by_xid.apply_xid(record->xid), *changed);
+      EXPECT_EQ(by_xid.exact(), tracker.exact());
+    }
     return changed.ok() && *changed;
   }
   bool apply_checkpoint(uint8_t type, const Checkpoint& c) {
@@ -117,6 +122,9 @@ TEST_F(Tracker, AShutdownIsBelievedExactlyUntilTheNextRecord) {
   EXPECT_EQ(tracker.exact().shutdown_end, writer.position());
   EXPECT_TRUE(apply(RecordBuilder(Rmgr::Xlog, xlog::kNoop)));
   EXPECT_EQ(tracker.published().checkpoint.next_xid, 1024u);
+  EXPECT_FALSE(tracker.exact().shutdown_end.valid());
+  apply_checkpoint(xlog::kCheckpointShutdown, c);
+  EXPECT_TRUE(apply(RecordBuilder(Rmgr::Heap, 0)));
   EXPECT_FALSE(tracker.exact().shutdown_end.valid());
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Back in time and to a small disk: a branch at a timestamp, detached, its ancestor deleted; garbage collection and its
 refusals; layers evicted from the pageserver's disk and read again; scrub at the end; a picture of the layers that are left.
+All of it with WAL that safekeepers decode.
 """
 import json
 import re
@@ -27,6 +28,22 @@ class Pageserver:
 
     def files(self):
         return [p for p in self.layers.rglob("*__*") if p.is_file()]
+
+
+def start_with_interpreted_wal(c):
+    c.argon("init", "--first-port", c.first_port)
+    config = c.dir / "argon.toml"
+    text, keys = re.subn(r"(interpreted|compressed)_wal = false", r"\1_wal = true", config.read_text())
+    cluster.expect(keys == 2, f"argon.toml has {keys} keys interpreted_wal and compressed_wal")
+    config.write_text(text)
+    c.argon("start")
+
+
+def decoded_bytes(c):
+    """Of all safekeepers."""
+    addresses = re.findall(r"\[\[safekeepers\]\].*?listen_http = \"([^\"]+)\"", (c.dir / "argon.toml").read_text(), re.S)
+    texts = [urllib.request.urlopen(f"http://{address}/metrics", timeout=30).read().decode() for address in addresses]
+    return sum(int(n) for text in texts for n in re.findall(r"^argon_safekeeper_wal_decoded_bytes\S* (\d+)", text, re.M))
 
 
 def timeline_path(c, name):
@@ -118,9 +135,10 @@ def picture(c):
 
 
 def walk(c):
-    c.start()
+    start_with_interpreted_wal(c)
     c.tenant_and_endpoint("main")
     back_in_time(c)
+    cluster.expect(decoded_bytes(c) > 0, "no safekeeper has decoded WAL for the pageserver")
     small_disk(c)
     garbage(c)
     picture(c)
