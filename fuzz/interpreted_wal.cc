@@ -36,7 +36,9 @@ void look_at_body(ByteView body) {
   BatchHeader header = BatchReader::open(body)->header();
   for (uint32_t number = 0; number < 3; number++) {
     auto part = batch_for(body, {number, 3, 16});
-    CHECK(part.ok() && again(*part) && BatchReader::open(*part)->header() == header);
+    CHECK(part.ok());
+    CHECK(again(*part));
+    CHECK(BatchReader::open(*part)->header() == header);
   }
   for (bool zstd : {false, true}) {
     Bytes buffer;

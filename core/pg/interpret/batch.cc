@@ -110,7 +110,12 @@ Result<BatchReader> BatchReader::open(ByteView body) {
 
 Result<bool> BatchReader::next(InterpretedRecord& record) {
   record.items.clear();
-  if (in_.remaining() == 0) return false;
+  if (in_.remaining() == 0) {
+    bool fits =
+        position_ == header_.end ? last_record_ == header_.last_record : header_.last_record >= position_;
+    if (!fits) return malformed_batch("the last record is not at " + to_string(header_.last_record));
+    return false;
+  }
   record.end = Lsn(in_.le<uint64_t>());
   auto length = in_.le<uint32_t>();
   record.xid = in_.le<uint32_t>();
@@ -125,6 +130,7 @@ Result<bool> BatchReader::next(InterpretedRecord& record) {
                            to_string(record.end) + " behind " + to_string(position_));
   record.start = record.end - length;
   position_ = record.end;
+  last_record_ = record.start;
   if (flags > 1) return malformed_batch("unknown flags of the record at " + to_string(record.start));
   record.has_effects = flags == 1;
   for (uint16_t i = 0; i < items; i++) TRY(item(record.items.emplace_back()));

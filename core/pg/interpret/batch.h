@@ -68,6 +68,7 @@ class BatchReader {
   BatchHeader header_;
   Reader in_;
   Lsn position_;
+  Lsn last_record_;
 };
 
 // What the shard needs of it: a body.
