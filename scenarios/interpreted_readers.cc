@@ -87,14 +87,15 @@ Status read_interpreted(Task& task, Run& run, WalCluster& cluster, int number) {
   InterpretedReader reader(cluster.ledger());
   for (;;) {
     const std::string& host = cluster.safekeepers()[random.below(cluster.safekeepers().size())]->name();
-    if (random.chance({1, 6})) reader.go_to(WalLedger::kStart);
+    if (random.chance({1, 12})) reader.go_to(WalLedger::kStart);
     {
       Deadline deadline(task, random.between(200_ms, 5_s));
       ignore_result(reader.read(task, host, some_stream(random), Lsn(UINT64_MAX)));
     }
     if (!reader.wrong().ok())
       run.fail("interpreted WAL is what was written", host + ": " + reader.wrong().error().to_string());
-    TRY(task.sleep(random.between(1_ms, 300_ms)));
+    // Now and then long enough for everybody to fall asleep.
+    TRY(task.sleep(random.chance({1, 2}) ? random.between(3_s, 10_s) : random.between(1_ms, 300_ms)));
   }
 }
 

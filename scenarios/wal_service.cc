@@ -2,13 +2,14 @@
 
 #include "scenarios/interpreted_readers.h"
 #include "scenarios/oracle_full_disk.h"
+#include "scenarios/tail_damage.h"
 #include "scenarios/wal_service_parts.h"
 
 namespace argon::scenarios {
 namespace {
 
 constexpr uint64_t kLeastElections = 3;
-constexpr int kInterpretedReaders = 3;
+constexpr int kInterpretedReadersMax = 3;
 
 // Each safekeeper is without power once, for a while, at a time of the seed's; two at once may be.
 void plan_power_cuts(Run& run, WalCluster& cluster) {
@@ -75,7 +76,11 @@ void wal_service(Run& run) {
   });
   cluster.compute().spawn("full disks",
                           [&run, &cluster](Task& task) { return watch_full_disks(task, run, cluster); });
-  for (int number = 1; number <= kInterpretedReaders; number++)
+  if (run.random().fork("tail damage").chance({1, 2}))
+    cluster.compute().spawn("tail damage",
+                            [&run, &cluster](Task& task) { return damage_tails(task, run, cluster); });
+  auto readers = static_cast<int>(run.random().fork("interpreted readers").below(kInterpretedReadersMax + 1));
+  for (int number = 1; number <= readers; number++)
     cluster.compute().spawn(
         "interpreted reader " + std::to_string(number),
         [&run, &cluster, number](Task& task) { return read_interpreted(task, run, cluster, number); });

@@ -20,6 +20,7 @@ constexpr uint16_t kWalPort = 5454;
 constexpr uint16_t kHttpPort = 7676;
 constexpr uint64_t kSystemId = 4711;
 constexpr Duration kStoreLatency = Duration::milliseconds(5);
+constexpr std::string_view kDataFolder = "/data/wal";
 constexpr Lsn kReadFrom = pg::segment_start(WalLedger::kStart);
 
 std::string node_name(uint64_t i) {
@@ -40,7 +41,7 @@ safekeeper::SafekeeperConfig drawn_config(sim::World& world, uint64_t i) {
 Status safekeeper_main(Task& task, Env& env, uint64_t i, sim::Bucket& bucket,
                        safekeeper::SafekeeperConfig config) {
   config.id = NodeId(i);
-  config.data_dir = "/data/wal";
+  config.data_dir = kDataFolder;
   config.listen_wal = Address::tcp("0.0.0.0", kWalPort);
   config.listen_http = Address::tcp("0.0.0.0", kHttpPort);
   config.advertise_wal = node_name(i) + ":" + std::to_string(kWalPort);
@@ -86,6 +87,11 @@ TenantTimelineId WalCluster::timeline_id() {
   id.tenant.bytes[0] = 0x11;
   id.timeline.bytes[0] = 0x22;
   return id;
+}
+
+std::string WalCluster::timeline_folder() {
+  return std::string(kDataFolder) + "/" + to_string(timeline_id().tenant) + "/" +
+         to_string(timeline_id().timeline);
 }
 
 WalCluster::WalCluster(sim::World& world) : store_(std::make_shared<sim::Bucket>()) {

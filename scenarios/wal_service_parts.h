@@ -59,9 +59,12 @@ class WalCluster {
   sim::Machine& compute() { return *compute_; }
   const std::vector<sim::Machine*>& safekeepers() const { return safekeepers_; }
   const sim::Bucket& store() const { return *store_; }
+  sim::Bucket& store() { return *store_; }
   // A term ends by itself after about so long; never if 0.
   void set_term_length(Duration mean) { term_length_ = mean; }
   static TenantTimelineId timeline_id();
+  // On a safekeeper's disk.
+  static std::string timeline_folder();
   // Of the next term.
   compute::ProposerDriverConfig proposer_config() const;
 

@@ -63,6 +63,16 @@ std::string Bucket::last_key(std::string_view prefix) const {
   return last;
 }
 
+void Bucket::spoil(const std::string& key, const std::optional<Bytes>& bytes) {
+  objects_.erase(key);
+  if (bytes) {
+    auto blob = std::make_shared<Blob>();
+    blob->append(*bytes);
+    objects_[key] = std::move(blob);
+  }
+  version_++;
+}
+
 void Bucket::remove(const std::vector<std::string>& keys) {
   for (const std::string& key : keys) objects_.erase(key);
   version_++;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "core/objstore/object_store.h"
 #include "sim/blob.h"
@@ -29,6 +30,8 @@ class Bucket {
     auto found = objects_.find(key);
     return found == objects_.end() ? nullptr : found->second.get();
   }
+  // What no client did: the object has other bytes from now on, or is gone.
+  void spoil(const std::string& key, const std::optional<Bytes>& bytes);
 
  private:
   friend class BucketStore;

@@ -241,6 +241,41 @@ TEST_F(SafekeeperEviction, WithoutItsObjectItSaysSoAndDoesNotVote) {
   write(1);
 }
 
+TEST_F(SafekeeperEviction, ADamagedObjectIsMadeUpForByAPeersThatHoldsTheSame) {
+  write(20);
+  uint64_t before = must_digest();
+  for (int damage = 0; damage < 4; damage++) {
+    world_.run_for(600_s);
+    ASSERT_TRUE(evicted());
+    std::string key = control().evicted->key;
+    Bytes whole = object(key);
+    Bytes damaged = whole;
+    damaged[damaged.size() / 2] ^= 1;
+    std::string segment = key.substr(0, key.find('_'));
+    // One that has another bit wrong, one that is too short, and a good one that goes on, of three peers.
+    Bytes longer = whole;
+    longer.resize(whole.size() + 500, 0x33);
+    Bytes wrong = longer;
+    wrong[whole.size() / 3] ^= 1;
+    ASSERT_TRUE(change(segment + "_1_0_sk2_00000000.partial", wrong).ok());
+    ASSERT_TRUE(change(segment + "_1_0_sk3_00000000.partial", Bytes(whole.begin(), whole.end() - 8)).ok());
+    ASSERT_TRUE(change(key, damage == 0   ? std::optional<Bytes>()
+                            : damage == 1 ? std::optional(damaged)
+                            : damage == 2 ? std::optional(Bytes(whole.begin(), whole.end() - 8))
+                                          : std::optional(longer))
+                    .ok());
+    EXPECT_FALSE(digest().ok());
+    ASSERT_TRUE(change(segment + "_1_0_sk4_00000000.partial", longer).ok());
+    EXPECT_EQ(must_digest(), before);
+    EXPECT_FALSE(evicted());
+    for (const char* peer : {"sk2", "sk3", "sk4"})
+      ASSERT_TRUE(change(segment + "_1_0_" + peer + "_00000000.partial", std::nullopt).ok());
+  }
+  world_.run_for(600_s);
+  ASSERT_TRUE(evicted());
+  EXPECT_EQ(must_digest(), before);
+}
+
 TEST_F(SafekeeperEviction, AnObjectThatIsNotWhatIsHereIsUploadedAgain) {
   write(20);
   uint64_t before = must_digest();

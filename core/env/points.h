@@ -130,6 +130,7 @@ inline constexpr NamedPoint kProbes[] = {
      "a segment without a mark in the control file was found at the start"},
     {"safekeeper.sync-failed", "WAL could not be made durable"},
     {"safekeeper.tail-cleared", "at the start a segment lay beyond the end of valid WAL"},
+    {"safekeeper.tail-from-a-peer", "evicted WAL came back from a peer's object, its own was damaged"},
     {"safekeeper.told-members", "a proposer learnt from a former member who the members are"},
     {"safekeeper.upload-failed", "WAL could not be uploaded and is tried again"},
     {"safekeeper.uploaded-tail-damaged",

@@ -16,7 +16,8 @@
 // are read from the object store as ever.
 //
 // The copy is fetched by a fiber of the timeline, once for all who wait and whether they go on waiting or
-// not. An error is told to those who wait; the next one who comes tries again.
+// not. Where its object is damaged or gone, any other one that holds the same bytes will do: a peer's, of
+// this segment. An error is told to those who wait; the next one who comes tries again.
 
 #include "core/base/checksum.h"
 #include "core/env/io.h"
@@ -37,17 +38,22 @@ bool is_wal_file(const std::string& name) {
   return pg::parse_segment_file_name(name).ok() || name.ends_with(kReturning);
 }
 
-// The bytes of an object, piece by piece.
+Status see_size(Task& task, objstore::ObjectStore& store, const std::string& key, uint64_t size) {
+  Deadline deadline(task, kStoreTimeout);
+  TRY_ASSIGN(objstore::ObjectInfo there, store.head(task, key));
+  if (there.size == size) return {};
+  return Error(Code::Corrupt, "it has " + std::to_string(there.size) + " bytes, not " + std::to_string(size));
+}
+
+// Whether an object is not what was put there, for good.
+bool is_damage(const Status& read) {
+  return read.is(Code::Corrupt) || read.is(Code::NotFound);
+}
+
+// The first bytes of an object, piece by piece.
 using Take = std::function<Status(Task&, uint64_t offset, ByteView)>;
 Status read_object(Task& task, objstore::ObjectStore& store, const std::string& key, uint64_t size,
                    const Take& take) {
-  {
-    Deadline deadline(task, kStoreTimeout);
-    TRY_ASSIGN(objstore::ObjectInfo there, store.head(task, key));
-    if (there.size != size)
-      return Error(Code::Corrupt,
-                   "it has " + std::to_string(there.size) + " bytes, not " + std::to_string(size));
-  }
   for (uint64_t at = 0; at < size;) {
     uint64_t wanted = std::min<uint64_t>(kPiece, size - at);
     Deadline deadline(task, kStoreTimeout);
@@ -134,7 +140,7 @@ Status Timeline::evict(Task& task) {
   EvictedTail tail{*stored_tail(), before.closed_at - last_segment_start(before.closed_at), 0};
   TRY_ASSIGN(tail.crc, prove_tail(task, before));
   Status same = compare_stored(task, tail);
-  if (same.is(Code::NotFound) || same.is(Code::Corrupt)) return upload_tail_again(task, before, same.error());
+  if (is_damage(same)) return upload_tail_again(task, before, same.error());
   TRY(same);
   TRY(see_older_stored(task, last_segment_start(before.closed_at)));
   Lock lock;
@@ -164,6 +170,7 @@ Result<uint32_t> Timeline::prove_tail(Task& task, const TimelineControl& control
 
 Status Timeline::compare_stored(Task& task, const EvictedTail& tail) {
   uint32_t crc = 0;
+  TRY(see_size(task, *store_, tail.key, tail.size).with("read " + tail.key));
   TRY(read_object(task, *store_, tail.key, tail.size, [&](Task&, uint64_t, ByteView bytes) -> Status {
         crc = crc32c_extend(crc, bytes);
         return {};
@@ -280,7 +287,9 @@ Status Timeline::return_wal(Task& task) {
     return Error(Code::Invalid, "this safekeeper has no object store, where " + key + " is");
   Lsn begin = last_segment_start(then.closed_at);
   std::string temporary = segment_path(begin) + std::string(kReturning);
-  Status fetched = fetch_tail(task, then, temporary).with(key);
+  Status fetched = see_size(task, *store_, key, then.evicted->size).with(key);
+  if (fetched.ok()) fetched = fetch_tail(task, then, key, temporary);
+  if (is_damage(fetched)) fetched = fetch_from_peers(task, then, fetched.error(), temporary);
   Lock lock;
   TRY(lock.acquire(task, mutex_));
   TRY(failure_);
@@ -306,22 +315,45 @@ Status Timeline::return_wal(Task& task) {
   return {};
 }
 
+// The same bytes from another object of this segment, which may go on behind them. `why` where there is none.
+Status Timeline::fetch_from_peers(Task& task, const TimelineControl& then, const Error& why,
+                                  const std::string& temporary) {
+  const EvictedTail& tail = *then.evicted;
+  std::string prefix = objstore::wal_prefix(id()) +
+                       pg::segment_file_name(pg::segment_number(last_segment_start(then.closed_at)));
+  std::vector<objstore::ObjectInfo> others;
+  {
+    Deadline deadline(task, kStoreTimeout);
+    TRY_ASSIGN(others, objstore::list_all(task, *store_, prefix));
+  }
+  for (const objstore::ObjectInfo& other : others) {
+    if (other.key == tail.key || other.size < tail.size) continue;
+    Status fetched = fetch_tail(task, then, other.key, temporary);
+    if (is_damage(fetched)) continue;
+    TRY(std::move(fetched));
+    env_.probe("safekeeper.tail-from-a-peer"_probe);
+    log_.warn("WAL comes back from {}, since its own copy is damaged: {}", other.key, why.to_string());
+    return {};
+  }
+  return why;
+}
+
 // Synced, under a name that does not count.
-Status Timeline::fetch_tail(Task& task, const TimelineControl& then, const std::string& temporary) {
+Status Timeline::fetch_tail(Task& task, const TimelineControl& then, const std::string& key,
+                            const std::string& temporary) {
   const EvictedTail& tail = *then.evicted;
   Status removed = env_.disk().unlink(task, temporary);
   if (!removed.ok() && !removed.is(Code::NotFound)) return removed;
   TRY_ASSIGN(std::unique_ptr<File> file, env_.disk().open(task, temporary, OpenMode::Create));
   TRY(file->truncate(task, pg::kWalSegmentSize));
   TailCheck check(then);
-  TRY(read_object(task, *store_, tail.key, tail.size,
-                  [&](Task& t, uint64_t offset, ByteView bytes) -> Status {
-                    TRY(check.add(bytes));
-                    return write_with_holes(t, *file, offset, bytes);
-                  }));
-  TRY(check.finish());
+  TRY(read_object(task, *store_, key, tail.size, [&](Task& t, uint64_t offset, ByteView bytes) -> Status {
+        TRY(check.add(bytes));
+        return write_with_holes(t, *file, offset, bytes);
+      }).with(key));
+  TRY(check.finish().with(key));
   if (check.crc() != tail.crc)
-    return Error(Code::Corrupt, "its checksum is not that of the WAL that was here");
+    return Error(Code::Corrupt, key + ": its checksum is not that of the WAL that was here");
   return file->fdatasync(task);
 }
 

@@ -250,7 +250,10 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   std::string segment_path(Lsn begin) const;
   Status bring_back(Task& task);
   Status return_wal(Task& task);
-  Status fetch_tail(Task& task, const TimelineControl& then, const std::string& temporary);
+  Status fetch_from_peers(Task& task, const TimelineControl& then, const Error& why,
+                          const std::string& temporary);
+  Status fetch_tail(Task& task, const TimelineControl& then, const std::string& key,
+                    const std::string& temporary);
 
   // chain_upkeep.cc
   void begin_chain();
