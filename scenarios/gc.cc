@@ -1,5 +1,8 @@
 #include "scenarios/gc.h"
 
+#include <nlohmann/json.hpp>
+
+#include "core/http/client.h"
 #include "scenarios/cluster_run.h"
 #include "scenarios/lease_holders.h"
 #include "scenarios/oracle_remote.h"
@@ -10,16 +13,41 @@ namespace {
 constexpr size_t kMostLines = 5;
 constexpr uint64_t kLeaseHolders = 12;
 
+// Has it attach the tenant with a generation of its own. False where it was not done in time.
+bool attach_at(Cluster& cluster, const sim::Machine& pageserver, Duration limit) {
+  auto done = std::make_shared<bool>(false);
+  Address address = Address::tcp(pageserver.name(), cluster.management().port);
+  cluster.operators().spawn("attach", [&cluster, address, limit, done](Task& task) -> Status {
+    MonotonicTime end = task.env().now() + limit;
+    while (!*done && task.env().now() < end) {
+      {
+        Deadline deadline(task, Duration::seconds(5));
+        *done = http::fetch_json(task, address, "PUT",
+                                 "/v1/tenant/" + to_string(cluster.tenant()) + "/location_config",
+                                 {{"mode", "AttachedSingle"}})
+                    .ok();
+      }
+      TRY(task.sleep(Duration::milliseconds(200)));
+    }
+    return {};
+  });
+  cluster.run().run_until([&] { return *done; }, limit + Duration::seconds(6));
+  return *done;
+}
+
 // The second pageserver takes the tenant over, for a while. The first is not told.
 void take_over(Cluster& cluster) {
   Run& run = cluster.run();
   if (!cluster.rival_pageserver().up()) cluster.rival_pageserver().restart();
-  run.run_for(run.random().between(Duration::seconds(1), Duration::seconds(6)));
+  attach_at(cluster, cluster.rival_pageserver(), Duration::seconds(6));
+  run.run_for(run.random().between(Duration::seconds(0), Duration::seconds(4)));
   if (run.failed()) return;
   if (run.random().chance({1, 2})) cluster.rival_pageserver().power_loss();
-  // Its next start claims a generation again.
-  cluster.pageserver().power_loss();
-  cluster.pageserver().restart();
+  if (run.random().chance({1, 2})) {
+    cluster.pageserver().power_loss();
+    cluster.pageserver().restart();
+  }
+  attach_at(cluster, cluster.pageserver(), Duration::seconds(10));
 }
 
 void step(Cluster& cluster, LeaseHolders& leases, bool rival) {
@@ -56,6 +84,8 @@ void gc_body(Run& run) {
     cluster.rival_pageserver().power_loss();
     cluster.pageserver().power_loss();
     cluster.pageserver().restart();
+    if (!attach_at(cluster, cluster.pageserver(), Duration::seconds(60)))
+      run.fail("a tenant is attached when asked for", "not within 60 s after healing");
   }
   check_end(cluster);
 }

@@ -32,9 +32,11 @@ Status Timeline::run(Task& task, const Begin& begin) {
   return {};
 }
 
-// Beside uploads.
+// Beside uploads. Where nothing is uploaded, layers stay as they are: what replaces them could not be
+// evicted.
 bool Timeline::has_work() const {
-  return store_.has_unflushed() || store_.wants_compaction() || store_.has_doomed() || wants_rebuild_ ||
+  bool compacts = may_upload(tenant_gc_->mode) && store_.wants_compaction();
+  return store_.has_unflushed() || compacts || store_.has_doomed() || wants_rebuild_ ||
          compacting_.locked() || (next_gc() <= env_.now() && gc_allowed().ok());
 }
 
@@ -48,7 +50,7 @@ Status Timeline::work(Task& task, const Begin& begin) {
   Status slept;
   do {
     slept = task.sleep(options_.rest_after);
-  } while (slept.ok() && (has_work() || uploading_.locked() || remote_.behind(store_)));
+  } while (slept.ok() && (has_work() || uploading_.locked() || behind()));
   Status stopped = scope.stop(task);
   return slept.ok() ? stopped : slept;
 }
@@ -56,7 +58,7 @@ Status Timeline::work(Task& task, const Begin& begin) {
 Status Timeline::rest(Task& task) {
   while (!has_work()) {
     // As after a start, when each one needs an index of this life: not all at once with all their fibers.
-    if (remote_.behind(store_)) {
+    if (behind()) {
       TRY(try_upload(task));
       continue;
     }
@@ -100,9 +102,10 @@ Status Timeline::compact_loop(Task& task) {
   while (!task.cancelled()) {
     TRY(wait_at_most(task, store_.changes(), options_.compaction_period));
     bool early = task.env().buggify("pageserver.compacts-early"_rare);
-    if (!store_.wants_compaction() && !store_.has_doomed() && !early) continue;
+    bool wanted = may_upload(tenant_gc_->mode) && (store_.wants_compaction() || early);
+    if (!wanted && !store_.has_doomed()) continue;
     if (task.env().buggify("pageserver.compacts-late"_rare)) continue;
-    Status done = store_.wants_compaction() || early ? compact(task) : store_.sweep(task);
+    Status done = wanted ? compact(task) : store_.sweep(task);
     if (done.is(Code::Cancelled)) return done;
     if (!done.ok()) {
       task.env().probe("pageserver.compaction-failed"_probe);
@@ -116,7 +119,7 @@ Status Timeline::compact_loop(Task& task) {
 
 Status Timeline::upload_loop(Task& task) {
   while (!task.cancelled()) {
-    if (!remote_.behind(store_)) {
+    if (!behind()) {
       TRY(wait_at_most(task, store_.changes(), options_.checkpoint_timeout));
       continue;
     }

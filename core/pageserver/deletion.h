@@ -53,6 +53,8 @@ class Deletions {
   // Puts the mark. Ok: every later life sees it. Unavailable: it is not there; any other error: it may be, or
   // may come to be.
   Status mark(Task& task, const DeletionTarget& target, Generation generation);
+  // It is marked durably; somebody else sees to what is left of it.
+  void note(const DeletionTarget& target) { marked_.insert(target); }
   // It is marked durably: nobody is served from here on. Takes `timelines` out of use. Does not suspend.
   void begin(const DeletionTarget& target, std::vector<std::shared_ptr<Timeline>> timelines);
 

@@ -46,6 +46,20 @@ void DeletionQueue::push(const TenantId& tenant, Generation generation,
   pushed_.notify_all();
 }
 
+void DeletionQueue::let_go_on(const TenantId& tenant) {
+  held_.erase(tenant);
+  pushed_.notify_all();
+}
+
+Status DeletionQueue::removals_ended(Task& task) {
+  Lock lock;
+  return lock.acquire(task, flushing_);
+}
+
+bool DeletionQueue::has_work() const {
+  return std::ranges::any_of(keys_, [this](const auto& one) { return !held_.contains(one.first.first); });
+}
+
 void DeletionQueue::drop(const Owner& owner) {
   auto queue = keys_.find(owner);
   size_ -= queue->second.size();
@@ -62,6 +76,7 @@ Status DeletionQueue::remove_some(Task& task, const Owner& owner) {
     return {};
   }
   TRY(current);
+  if (held_.contains(owner.first)) return {};  // meanwhile
   std::deque<std::string>& queue = keys_[owner];
   auto n = static_cast<ptrdiff_t>(std::min(queue.size(), objstore::kPageMax));
   std::vector<std::string> batch(queue.begin(), queue.begin() + n);
@@ -77,7 +92,8 @@ Status DeletionQueue::flush(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, flushing_));
   std::vector<Owner> owners;
-  for (const auto& [owner, queue] : keys_) owners.push_back(owner);
+  for (const auto& [owner, queue] : keys_)
+    if (!held_.contains(owner.first)) owners.push_back(owner);
   Status failed;
   for (const Owner& owner : owners) {
     size_t rounds = keys_[owner].size() / objstore::kPageMax + 1;
@@ -91,7 +107,7 @@ Status DeletionQueue::flush(Task& task) {
 
 Status DeletionQueue::run(Task& task, Duration retry_delay) {
   for (;;) {
-    while (keys_.empty()) TRY(pushed_.wait(task));
+    while (!has_work()) TRY(pushed_.wait(task));
     if (env_.buggify("pageserver.removes-late"_rare)) TRY(task.sleep(retry_delay));
     Status done = flush(task);
     if (done.is(Code::Cancelled)) return done;

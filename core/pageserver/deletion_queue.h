@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 
 #include "core/base/ids.h"
 #include "core/base/metrics.h"
@@ -40,17 +41,24 @@ class DeletionQueue {
   // Flushes as keys come, until the task is cancelled; pauses for `retry_delay` after an error.
   Status run(Task& task, Duration retry_delay);
   size_t size() const { return size_; }
+  // Nothing of the tenant is removed until it is let go on; what is pushed stays in the queue.
+  void hold(const TenantId& tenant) { held_.insert(tenant); }
+  void let_go_on(const TenantId& tenant);
+  // A removal that began before has ended. Suspends.
+  Status removals_ended(Task& task);
 
  private:
   using Owner = std::pair<TenantId, Generation>;
   Status remove_some(Task& task, const Owner& owner);
   void drop(const Owner& owner);
+  bool has_work() const;
 
   Env& env_;
   Logger log_;
   objstore::ObjectStore& store_;
   std::map<Owner, std::deque<std::string>> keys_;
   size_t size_ = 0;
+  std::set<TenantId> held_;
   WaitList pushed_;
   Mutex flushing_;
   Counter& removed_;

@@ -74,6 +74,7 @@ Result<Timeline::Switched> Timeline::detach(Task& task, const std::function<Stat
     TRY(before_switch(task));
     Lock uploading;
     TRY(uploading.acquire(task, uploading_));
+    TRY(check_uploads());
     TRY_ASSIGN(TimelineIndex index, remote_.upload(task, store_));
     TRY(may_detach());
     index.sequence = store_.next_index().sequence;

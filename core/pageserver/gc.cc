@@ -21,6 +21,8 @@ Status Timeline::gc_allowed() const {
   auto waits = [&](const std::string& what) {
     return Error(Code::Unavailable, "timeline " + to_string(store_.id()) + ": GC waits " + what);
   };
+  if (!may_delete(tenant_gc_->mode))
+    return waits("until this location, " + std::string(to_string(tenant_gc_->mode)) + ", is AttachedSingle");
   if (!tenant_gc_->settings) return waits("for the tenant's configuration to be read");
   if (!tenant_gc_->all_loaded)
     return waits("for all timelines of the tenant to be loaded: one of them may be a branch of this one");
@@ -65,6 +67,7 @@ Result<std::optional<CommitTime>> Timeline::commit_at(Task& task, Lsn lsn) {
 
 // An index of an earlier life that comes late could have a higher cutoff, so this life must have one first.
 Result<WallTime> Timeline::lease(Task& task, Lsn lsn) {
+  TRY(check_uploads().with("lease of " + to_string(lsn)));
   TRY(settle_at(task, lsn).with("lease of " + to_string(lsn)));
   if (!tenant_gc_->settings)
     return Error(Code::Unavailable, "no lease can be given before the tenant's configuration is read");

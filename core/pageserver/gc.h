@@ -20,6 +20,7 @@
 #include "core/base/ids.h"
 #include "core/base/time.h"
 #include "core/fiber/wait_list.h"
+#include "core/pageserver/location.h"
 
 namespace argon::pageserver {
 
@@ -37,7 +38,8 @@ struct GcSettings {
 struct TenantGc {
   std::optional<GcSettings> settings;  // nothing while the tenant's configuration is not known
   bool all_loaded = false;             // every timeline of the tenant: all branch points are known
-  WaitList changed;                    // notified after a change
+  LocationMode mode = LocationMode::AttachedSingle;
+  WaitList changed;  // notified after a change
 };
 
 struct GcResult {

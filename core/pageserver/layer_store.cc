@@ -29,10 +29,14 @@ LayerStore::LayerStore(Env& env, TenantTimelineId id, std::string folder, const 
 
 // ---- Opening
 
-Status LayerStore::remove_folder(Task& task, Disk& disk, const std::string& folder) {
+Status LayerStore::remove_index(Task& task, Disk& disk, const std::string& folder) {
   Status removed = disk.unlink(task, join_path(folder, kIndexName));
   if (removed.ok()) removed = disk.sync_dir(task, folder);
-  if (!removed.ok() && !removed.is(Code::NotFound)) return removed;
+  return removed.is(Code::NotFound) ? Status() : removed;
+}
+
+Status LayerStore::remove_folder(Task& task, Disk& disk, const std::string& folder) {
+  TRY(remove_index(task, disk, folder));
   return remove_tree(task, disk, folder);
 }
 

@@ -64,6 +64,8 @@ class LayerStore {
   Status create(Task& task, const TimelineIndex& index);
   // The index file of a folder. NotFound where there is none.
   static Result<TimelineIndex> read_index(Task& task, Disk& disk, const std::string& folder);
+  // Removes the index file durably, and nothing else. Ok where there is none.
+  static Status remove_index(Task& task, Disk& disk, const std::string& folder);
   // Removes a timeline's folder, the index first and durably: it never names what is not there. Ok where
   // there is none.
   static Status remove_folder(Task& task, Disk& disk, const std::string& folder);

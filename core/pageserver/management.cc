@@ -4,6 +4,7 @@
 
 #include "core/base/timestamp.h"
 #include "core/pageserver/gc_routes.h"
+#include "core/pageserver/location_routes.h"
 #include "core/pageserver/tenant_size.h"
 
 namespace argon::pageserver {
@@ -258,6 +259,7 @@ class Routes {
     return {{"id", to_string(id)},
             {"state", {{"slug", "Active"}}},
             {"generation", tenant.generation.value},
+            {"location", to_string(tenant.gc->mode)},
             {"timelines", timelines}};
   }
 
@@ -288,7 +290,6 @@ void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, cons
     return routes->create_tenant(task, tenant);
   };
   router.add("POST", "/v1/tenant/:tenant", create_named);
-  router.add("PUT", "/v1/tenant/:tenant/location_config", create_named);
   router.add("GET", "/v1/tenant/:tenant/config",
              [routes](Task&, const Request& r) { return routes->show_config(r); });
   router.add("PUT", "/v1/tenant/:tenant/config",
@@ -326,6 +327,7 @@ void add_routes(http::Router& router, Tenants& tenants, Eviction& eviction, cons
   router.add("PUT", "/v1/disk_usage_eviction/run",
              [routes](Task& task, const Request& r) { return routes->evict(task, r); });
   add_gc_routes(router, tenants);
+  add_location_routes(router, tenants);
 }
 
 }  // namespace argon::pageserver

@@ -4,7 +4,7 @@
 //   GET  /metrics                                        Prometheus text
 //   GET  /v1/tenant                                      [{id, state, generation}]
 //   POST /v1/tenant                                      {new_tenant_id}: makes a tenant; idempotent
-//   POST /v1/tenant/:tenant, PUT …/location_config       the same
+//   POST /v1/tenant/:tenant                              the same
 //   GET  /v1/tenant/:tenant                              {id, state, generation, timelines}
 //   GET  /v1/tenant/:tenant/timeline                     details of all timelines
 //   POST /v1/tenant/:tenant/timeline                     {new_timeline_id, import_datadir} from a data
@@ -18,7 +18,7 @@
 //   PUT  /v1/disk_usage_eviction/run                     {evict_bytes}: evicts at least so much, where there
 //                                                        is as much; {evicted_layers, evicted_bytes}
 //
-// and those of gc_routes.cc.
+// and those of gc_routes.h and location_routes.h.
 
 #pragma once
 

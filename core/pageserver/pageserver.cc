@@ -57,7 +57,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   NodeCache nodes(config.index_blocks_cached);
   Semaphore uploads(config.uploads_at_once);
   DeletionQueue deletions(env, store, metrics);
-  Services services{env, store, nodes, uploads, metrics, deletions, config.redo_process};
+  Services services{env, store, nodes, uploads, metrics, deletions, config.redo_process, config.id};
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));

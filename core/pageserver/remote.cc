@@ -18,6 +18,7 @@ using objstore::PutMode;
 
 constexpr std::string_view kIndexPrefix = "index-";
 constexpr int kClaimAttempts = 100;
+constexpr int kExactClaimAttempts = 3;
 
 Result<uint64_t> parse_hex(std::string_view text) {
   uint64_t value = 0;
@@ -112,11 +113,12 @@ Result<RemoteTenant> list_tenant(Task& task, ObjectStore& store, const TenantId&
   }
 }
 
-Result<Generation> claim_generation(Task& task, ObjectStore& store, const TenantId& tenant,
-                                    Generation above) {
+Result<Generation> claim_generation(Task& task, ObjectStore& store, const TenantId& tenant, Generation above,
+                                    const Claim& claim) {
+  std::string text = claim_text(claim);
   for (int i = 1; i <= kClaimAttempts; i++) {
     Generation generation(above.value + static_cast<uint32_t>(i));
-    Status put = store.put(task, generation_key(tenant, generation), as_bytes("claimed"), PutMode::IfAbsent);
+    Status put = store.put(task, generation_key(tenant, generation), as_bytes(text), PutMode::IfAbsent);
     if (put.ok()) return generation;
     task.env().probe("pageserver.generation-taken"_probe);
     // Where it may have been applied, or is somebody else's, the next number is as good.
@@ -125,6 +127,47 @@ Result<Generation> claim_generation(Task& task, ObjectStore& store, const Tenant
   }
   return Error(Code::Unavailable,
                "claim a generation of tenant " + to_string(tenant) + ": too many attempts");
+}
+
+Result<Claim> read_claim(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation) {
+  std::string key = generation_key(tenant, generation);
+  auto bytes = store.get(task, key);
+  if (!bytes.ok()) return bytes.error().with("read " + key);
+  return parse_claim(as_text(*bytes));
+}
+
+Status claim_exactly(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation,
+                     const Claim& claim) {
+  std::string key = generation_key(tenant, generation);
+  std::string text = claim_text(claim);
+  Status put;
+  for (int i = 0; i < kExactClaimAttempts; i++) {
+    put = store.put(task, key, as_bytes(text), PutMode::IfAbsent).with("claim " + key);
+    if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied)) return put;
+    task.env().probe("pageserver.generation-taken"_probe);
+    auto there = read_claim(task, store, tenant, generation);
+    if (there.is(Code::NotFound)) continue;
+    if (!there.ok()) return Error(Code::MaybeApplied, there.error().message());
+    if (there->pageserver == claim.pageserver && there->life == claim.life) return {};
+    return Error(Code::AlreadyExists, key + " was claimed by pageserver " +
+                                          std::to_string(there->pageserver.value) +
+                                          ", or by an earlier start of it");
+  }
+  return Error(Code::MaybeApplied, put.error().message());
+}
+
+Result<std::optional<NewestClaim>> newest_claim(Task& task, ObjectStore& store, const TenantId& tenant) {
+  std::string prefix = objstore::tenant_prefix(tenant) + std::string(kGeneration);
+  TRY_ASSIGN(std::vector<objstore::ObjectInfo> claims, objstore::list_all(task, store, prefix));
+  NewestClaim newest;
+  for (const objstore::ObjectInfo& claim : claims) {
+    auto generation = parse_hex(std::string_view(claim.key).substr(prefix.size()));
+    if (generation.ok())
+      newest.generation = std::max(newest.generation, Generation(static_cast<uint32_t>(*generation)));
+  }
+  if (newest.generation == Generation()) return std::optional<NewestClaim>();
+  TRY_ASSIGN(newest.claim, read_claim(task, store, tenant, newest.generation));
+  return std::optional(newest);
 }
 
 Result<TimelineIndex> get_index(Task& task, ObjectStore& store, const std::string& key,

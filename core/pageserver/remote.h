@@ -12,9 +12,10 @@
 //
 // What was deleted is marked (deletion.h).
 //
-// Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is: each start
-// of a pageserver has one of its own, and lists the tenant's objects after it has claimed it. What an upload
-// tells, and what the deletion queue removes, counts only where no higher generation is claimed by then.
+// Generations are claimed by making "tenants/TENANT/generation-GENERATION" where none is (location.h has its
+// content): each start of a pageserver that has the tenant attached has one of its own, and lists the
+// tenant's objects after it has claimed it. What an upload tells, and what the deletion queue removes, counts
+// only where no higher generation is claimed by then.
 
 #pragma once
 
@@ -24,6 +25,7 @@
 #include "core/objstore/keys.h"
 #include "core/pageserver/deletion_queue.h"
 #include "core/pageserver/layer_store.h"
+#include "core/pageserver/location.h"
 #include "core/pageserver/tenant_config.h"
 
 namespace argon::pageserver {
@@ -47,7 +49,20 @@ Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, objstore::Obje
 Result<RemoteTenant> list_tenant(Task& task, objstore::ObjectStore& store, const TenantId& id);
 // A generation higher than every other one claimed.
 Result<Generation> claim_generation(Task& task, objstore::ObjectStore& store, const TenantId& tenant,
-                                    Generation above);
+                                    Generation above, const Claim& claim);
+// This generation. Ok as well where this life of the pageserver has claimed it before. Errors: AlreadyExists
+// says who has it; MaybeApplied: ask again.
+Status claim_exactly(Task& task, objstore::ObjectStore& store, const TenantId& tenant, Generation generation,
+                     const Claim& claim);
+// The newest generation that was claimed, and what its claim says; nothing where there is none. Suspends.
+struct NewestClaim {
+  Generation generation;
+  Claim claim;
+};
+Result<std::optional<NewestClaim>> newest_claim(Task& task, objstore::ObjectStore& store,
+                                                const TenantId& tenant);
+Result<Claim> read_claim(Task& task, objstore::ObjectStore& store, const TenantId& tenant,
+                         Generation generation);
 Result<TimelineIndex> get_index(Task& task, objstore::ObjectStore& store, const std::string& key,
                                 const TenantTimelineId& id);
 // Returns its key. Suspends.

@@ -43,8 +43,10 @@ std::string Tenants::folder_of(const TenantTimelineId& id) const {
 Result<const Tenants::Tenant*> Tenants::find(const TenantId& id) const {
   auto found = tenants_.find(id);
   if (found != tenants_.end()) return &found->second;
-  return Error(Code::NotFound, "tenant " + to_string(id) +
-                                   (deletions_.marked({id, {}}) ? " was deleted" : " does not exist here"));
+  std::string how = deletions_.marked({id, {}}) ? " was deleted"
+                    : secondary_.contains(id)   ? " has a secondary location here, which serves nothing"
+                                                : " does not exist here";
+  return Error(Code::NotFound, "tenant " + to_string(id) + how);
 }
 
 Result<std::shared_ptr<Timeline>> Tenants::find(const TenantTimelineId& id) const {
@@ -69,12 +71,14 @@ std::shared_ptr<Timeline> Tenants::make(const TenantTimelineId& id, std::shared_
                                     tenants_.at(id.tenant).extensions, tenants_.at(id.tenant).gc);
 }
 
-void Tenants::add(const TenantId& id, Generation generation) {
+void Tenants::add(const TenantId& id, const Location& location) {
   Tenant& tenant = tenants_[id];
-  tenant.generation = generation;
+  tenant.generation = location.generation;
+  tenant.asked = location.asked;
   tenant.extensions =
       std::make_shared<ExtensionRedo>(services_.env, services_.redo_process, services_.metrics);
   tenant.gc->settings = GcSettings();
+  apply_mode(id, location.mode);
 }
 
 Status Tenants::begin(Task& task, std::shared_ptr<Timeline> timeline) {
@@ -125,14 +129,41 @@ Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTe
     deletions_.begin({tenant, {}}, {});
     return {};
   }
-  TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, remote.newest));
+  TRY_ASSIGN(Location location, location_at_start(task, tenant, remote.newest));
+  if (location.mode == LocationMode::AttachedStale) {
+    TRY_ASSIGN(RemoteTenant listed, list_tenant(task, services_.objects, tenant));
+    return attach_listed(task, tenant, location, listed);
+  }
+  if (is_attached(location.mode)) return attach_anew(task, tenant, location, remote.newest);
+  TRY_ASSIGN(Location here, read_location(task, tenant));
+  if (here != location) TRY(write_location(task, tenant, location));
+  if (location.mode == LocationMode::Secondary) secondary_[tenant] = location;
+  departed_[tenant] = location.mode;
+  return {};
+}
+
+Status Tenants::attach_anew(Task& task, const TenantId& tenant, Location location, Generation newest) {
+  TRY_ASSIGN(location.generation,
+             claim_generation(task, services_.objects, tenant, newest, claim(location.mode, location.asked)));
   // What an earlier life did until it could see the claim counts.
   TRY_ASSIGN(RemoteTenant now, list_tenant(task, services_.objects, tenant));
-  now.newest = Generation(generation.value - 1);
-  if (now.is_deleted()) return delete_claimed(task, tenant, generation);
-  add(tenant, generation);
+  now.newest = Generation(location.generation.value - 1);
+  if (now.is_deleted()) return delete_claimed(task, tenant, location.generation);
+  return attach_listed(task, tenant, location, now);
+}
+
+Status Tenants::attach_listed(Task& task, const TenantId& tenant, const Location& location,
+                              const RemoteTenant& now) {
+  // Where the newest claim says it all, a file would only be in the way.
+  bool as_claimed = location.mode != LocationMode::AttachedStale;
+  TRY(write_location(task, tenant, as_claimed ? Location() : location));
+  add(tenant, location);
+  tenants_.at(tenant).claimed_now = as_claimed;
   for (const auto& [timeline, mark] : now.timeline_marks)
-    if (now.is_deleted(timeline)) deletions_.begin({tenant, timeline}, {});
+    if (now.is_deleted(timeline) && as_claimed)
+      deletions_.begin({tenant, timeline}, {});
+    else if (now.is_deleted(timeline))
+      deletions_.note({tenant, timeline});
   if (!now.newest_config.empty()) {
     pending_configs_.emplace(tenant, now.newest_config);
     set_config(tenants_.at(tenant), Error(Code::Unavailable, "the tenant's configuration is not read yet"),
@@ -158,7 +189,7 @@ Status Tenants::delete_claimed(Task& task, const TenantId& tenant, Generation ge
 }
 
 bool Tenants::pending() const {
-  return !pending_.empty() || !pending_configs_.empty() ||
+  return !pending_.empty() || !pending_configs_.empty() || !departed_.empty() ||
          std::ranges::any_of(archived_, [](const auto& one) { return one.second.files_left; });
 }
 
@@ -166,6 +197,10 @@ bool Tenants::pending() const {
 Status Tenants::attach_pending(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  return load_pending(task);
+}
+
+Status Tenants::load_pending(Task& task) {
   TRY(read_configs(task));
   release_outgoing();
   Indexes indexes;
@@ -187,6 +222,7 @@ Status Tenants::attach_pending(Task& task) {
     TRY(scope.join(task));
   }
   TRY(clear_archived(task));
+  TRY(clear_departed(task));
   hold_for_archived();
   note_loaded();
   return {};
@@ -336,6 +372,7 @@ Status Tenants::configure(Task& task, const TenantId& id, const TenantConfig& co
   Lock lock;
   TRY(lock.acquire(task, changing_));
   TRY(find(id));
+  TRY(check_changeable(id));
   Tenant& tenant = tenants_.at(id);
   std::string key = config_key(id, tenant.generation, ++tenant.config_sequence);
   TRY(services_.objects.put(task, key, as_bytes(to_json(config))).with("put " + key));
@@ -343,7 +380,7 @@ Status Tenants::configure(Task& task, const TenantId& id, const TenantConfig& co
   std::vector<std::string> old;
   if (!tenant.config_key.empty()) old.push_back(tenant.config_key);
   set_config(tenant, config, key);
-  if (!old.empty()) ignore_result(services_.objects.remove(task, old));
+  services_.deletions.push(id, tenant.generation, old);
   return {};
 }
 
@@ -354,8 +391,18 @@ Status Tenants::create_tenant(Task& task, const TenantId& tenant) {
   TRY(lock.acquire(task, changing_));
   TRY(check_not_marked({tenant, {}}));
   if (tenants_.contains(tenant)) return {};
-  TRY_ASSIGN(Generation generation, claim_generation(task, services_.objects, tenant, Generation()));
-  add(tenant, generation);
+  TRY_ASSIGN(std::optional<NewestClaim> newest, newest_claim(task, services_.objects, tenant));
+  // One of this life is of an attempt that came to no end.
+  if (newest && newest->claim.life != life_)
+    return Error(Code::AlreadyExists, "tenant " + to_string(tenant) +
+                                          " exists, and was last attached to pageserver " +
+                                          std::to_string(newest->claim.pageserver.value) +
+                                          "; PUT /v1/tenant/TENANT/location_config attaches it here");
+  Location location{LocationMode::AttachedSingle, {}, {}};
+  TRY_ASSIGN(location.generation,
+             claim_generation(task, services_.objects, tenant, newest ? newest->generation : Generation(),
+                              claim(location.mode, {})));
+  add(tenant, location);
   tenants_.at(tenant).gc->all_loaded = true;
   return {};
 }
@@ -366,6 +413,8 @@ Result<std::shared_ptr<Timeline>> Tenants::create_root(Task& task, const TenantT
   Lock lock;
   TRY(lock.acquire(task, changing_));
   TRY(check_not_marked({id.tenant, id.timeline}));
+  TRY(find(id.tenant));  // it may have been detached meanwhile
+  TRY(check_changeable(id.tenant));
   TRY(finish_creation(task, id));
   if (auto known = find(id); !known.ok()) {
     if (!known.is(Code::NotFound)) return known.error();
@@ -410,7 +459,8 @@ Result<std::shared_ptr<Timeline>> Tenants::branch(Task& task, const TenantTimeli
   Lock lock;
   TRY(lock.acquire(task, changing_));
   TRY(check_not_marked({id.tenant, id.timeline}));
-  TRY(find({id.tenant, ancestor}));  // it may have been deleted meanwhile
+  TRY_ASSIGN(parent, find({id.tenant, ancestor}));  // it may have gone meanwhile
+  TRY(check_changeable(id.tenant));
   TRY(finish_creation(task, id));
   if (auto known = find(id); !known.ok()) {
     if (!known.is(Code::NotFound)) return known.error();

@@ -1,5 +1,6 @@
 // Tenants: all timelines of a pageserver, and their life: attach at start, create, branch, detach
-// (tenants_detach.cc), archive and back (tenants_archive.cc), delete (deletion.h; tenants_deletion.cc).
+// (tenants_detach.cc), archive and back (tenants_archive.cc), delete (deletion.h; tenants_deletion.cc). And
+// which tenants are here at all, and how (location.h; tenants_location.cc).
 //
 // The object store says what exists; the local disk is a cache of it that may be empty, or older. A
 // timeline exists once its first index is in the object store, and create() and branch() return only
@@ -30,17 +31,37 @@ class Tenants {
         options_(options),
         folder_(std::move(folder)),
         started_(std::move(started)),
+        life_(services.env.random("pageserver.life").next()),
         deletions_(services, folder_) {}
 
-  // Loads everything the object store lists. A timeline that is damaged is logged and not served, and none is
-  // made in its place; one that cannot be loaded now, and branches of it, wait for attach_pending(). Errors:
-  // of listing and claiming.
+  // Loads every tenant that is attached to this pageserver. A timeline that is damaged is logged and not
+  // served, and none is made in its place; one that cannot be loaded now, and branches of it, wait for
+  // attach_pending(). Errors: of listing and claiming.
   Status attach_all(Task& task);
   // Tries those again. Error: Cancelled.
   Status attach_pending(Task& task);
   bool pending() const;
 
-  // Idempotent. Errors: AlreadyExists (it was deleted); those of the object store.
+  // What a location is to become.
+  struct LocationWish {
+    LocationMode mode = LocationMode::AttachedSingle;
+    std::optional<Generation> generation;    // to attach with; none: the newest, or one higher
+    Duration flush = Duration::seconds(10);  // so long, before AttachedStale, all is uploaded
+  };
+  // Idempotent. What is asked for is in force, and comes back at the next start, when it returns: nobody is
+  // served who must not be, nothing uploaded or removed that must not be; files may still be on their way
+  // out, and timelines on their way in (pending()). A tenant that nobody knows is made by attaching it.
+  // Errors: NotFound (no such tenant); AlreadyExists: the generation is older than the newest, or was claimed
+  // by somebody else, or the mode is none that the present one can become, or the tenant was deleted;
+  // MaybeApplied and others: ask again, after a start it may be so or as before.
+  Result<Location> set_location(Task& task, const TenantId& tenant, const LocationWish& wish);
+  // As it is now. Detached: nothing is here.
+  Location location(const TenantId& tenant) const;
+  // All but those that are Detached.
+  std::map<TenantId, Location> locations() const;
+
+  // Idempotent. Errors: AlreadyExists (it was deleted, or another pageserver has it); those of the object
+  // store.
   Status create_tenant(Task& task, const TenantId& tenant);
   // Durable when it returns, and in force. Errors: NotFound; those of the object store: where the put was not
   // answered, the next start may find either one.
@@ -97,6 +118,8 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
+    Generation asked;                              // Location::asked
+    bool claimed_now = true;                       // `generation`, by this life
     Result<TenantConfig> config = TenantConfig();  // Unavailable: not read yet; Corrupt: cannot be
     std::shared_ptr<ExtensionRedo> extensions;
     std::shared_ptr<TenantGc> gc = std::make_shared<TenantGc>();
@@ -109,7 +132,31 @@ class Tenants {
   Result<const Tenant*> find(const TenantId& id) const;
 
  private:
-  void add(const TenantId& id, Generation generation);
+  void add(const TenantId& id, const Location& location);
+  Claim claim(LocationMode mode, Generation asked) const { return {services_.node, life_, mode, asked}; }
+  std::string location_file(const TenantId& id) const;
+  std::string tenant_folder(const TenantId& id) const { return folder_ + "/tenants/" + to_string(id); }
+  // Detached: there is no file.
+  Status write_location(Task& task, const TenantId& id, const Location& location);
+  Result<Location> read_location(Task& task, const TenantId& id);
+  Result<Location> location_at_start(Task& task, const TenantId& id, Generation newest);
+  // Claims for what `location` says, and what is then listed of the tenant.
+  Status attach_anew(Task& task, const TenantId& id, Location location, Generation newest);
+  Status attach_listed(Task& task, const TenantId& id, const Location& location, const RemoteTenant& listed);
+  Result<Location> attach_here(Task& task, const TenantId& id, const LocationWish& wish);
+  Result<Location> make_stale(Task& task, const TenantId& id, const LocationWish& wish);
+  Result<Location> stop_serving(Task& task, const TenantId& id, LocationMode mode);
+  Status give_up_claim(Task& task, const TenantId& id, Location& location);
+  Status change_mode(Task& task, const TenantId& id, LocationMode mode);
+  void apply_mode(const TenantId& id, LocationMode mode);
+  // Its timelines, as they are, go out of use. Does not suspend.
+  void let_go(const TenantId& id);
+  bool any_in_use(const TenantId& id) const;
+  // Files of tenants that are not served any more. REQUIRES: changing_ is held.
+  Status clear_departed(Task& task);
+  // Ok where changes of a tenant may be made here. Stale says how it is.
+  Status check_changeable(const TenantId& id) const;
+  Status load_pending(Task& task);
   static void set_config(Tenant& tenant, const Result<TenantConfig>& config, const std::string& key);
   Status read_configs(Task& task);
   // Tells GC of each tenant whether all its branches are known.
@@ -157,7 +204,10 @@ class Tenants {
   TimelineOptions options_;
   std::string folder_;
   Started started_;
+  uint64_t life_;
   std::map<TenantId, Tenant> tenants_;
+  std::map<TenantId, Location> secondary_;
+  std::map<TenantId, LocationMode> departed_;        // were attached; what their files are to be
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   std::map<TenantId, std::string> pending_configs_;  // to be read yet; their keys
   std::map<TenantTimelineId, Error> damaged_;        // exist, and cannot be loaded

@@ -94,6 +94,7 @@ Status Tenants::archive(Task& task, const TenantTimelineId& id) {
   }
   Lock lock;
   TRY(lock.acquire(task, changing_));
+  TRY(check_changeable(id.tenant));
   if (is_archived(id)) {
     Archived& archived = archived_.at(id);
     if (archived.settled) return {};
@@ -123,6 +124,7 @@ Result<std::shared_ptr<Timeline>> Tenants::unarchive(Task& task, const TenantTim
   {
     Lock lock;
     TRY(lock.acquire(task, changing_));
+    TRY(check_changeable(id.tenant));
     if (is_archived(id)) {
       Archived& archived = archived_.at(id);
       const std::optional<TimelineId>& ancestor = archived.index.ancestor;

@@ -96,6 +96,9 @@ Status Tenants::remove(Task& task, const DeletionTarget& target) {
   TRY(lock.acquire(task, changing_));
   if (deletions_.going_on(target)) return {};
   TRY(may_remove(task, target));
+  if (LocationMode mode = tenants_.at(target.tenant).gc->mode; !may_delete(mode))
+    return Error(Code::Stale, to_string(target) + ": this location is " + std::string(to_string(mode)) +
+                                  ", the tenant moves; delete it once it is AttachedSingle somewhere");
   Status marked = deletions_.mark(task, target, tenants_.at(target.tenant).generation);
   if (!marked.ok()) {
     if (!marked.is(Code::Unavailable)) unmarked_.insert(target);

@@ -135,7 +135,20 @@ Result<ReadPoint> Timeline::read_point(Task& task, Lsn request_lsn, Lsn not_modi
   return ReadPoint{lsn, std::move(held)};
 }
 
+Status Timeline::check_uploads() const {
+  if (may_upload(tenant_gc_->mode)) return {};
+  return Error(Code::Stale, "timeline " + to_string(store_.id()) +
+                                ": this location is AttachedStale, nothing is uploaded; the tenant moves to "
+                                "another pageserver");
+}
+
+Status Timeline::uploads_ended(Task& task) {
+  Lock lock;
+  return lock.acquire(task, uploading_);
+}
+
 Status Timeline::checkpoint(Task& task) {
+  TRY(check_uploads());
   Lsn target = last_record();
   store_.freeze();
   TRY(flushed_.wait_for(task, target));
@@ -149,7 +162,7 @@ Status Timeline::save(Task& task) {
     TRY_ASSIGN(bool flushed, store_.flush_one(task));
     if (!flushed) break;
   }
-  return remote_.behind(store_) ? upload(task) : Status();
+  return behind() ? upload(task) : Status();
 }
 
 Status Timeline::upload(Task& task) {
@@ -157,6 +170,7 @@ Status Timeline::upload(Task& task) {
   TRY(lock.acquire(task, uploading_));
   if (retired_)
     return Error(Code::NotFound, "timeline " + to_string(id()) + " was deleted, or is loaded anew");
+  TRY(check_uploads());
   Result<TimelineIndex> index = remote_.upload(task, store_);
   if (index.is(Code::Corrupt) && remote_.has_index()) {
     wants_rebuild_ = true;
@@ -170,6 +184,7 @@ Status Timeline::upload(Task& task) {
 Result<Timeline::Switched> Timeline::archive(Task& task, WallTime at) {
   Lock lock;
   TRY(lock.acquire(task, uploading_));
+  TRY(check_uploads());
   TRY_ASSIGN(TimelineIndex index, remote_.upload(task, store_));
   index.sequence = store_.next_index().sequence;
   index.archived_at = at;
@@ -239,6 +254,7 @@ Status Timeline::make_image(Task& task, const LayerStore::ImageNeed& need) {
 Status Timeline::compact(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, compacting_));
+  TRY(check_uploads());
   TRY_ASSIGN(bool compacted, store_.compact_l0(task));
   if (compacted) compactions_.add();
   TRY(make_images(task));

@@ -44,6 +44,7 @@ struct Services {
   Metrics& metrics;
   DeletionQueue& deletions;
   RedoProcessConfig redo_process = {};  // without libraries; no server named: none can be started
+  NodeId node = NodeId(1);              // whose claims these are (location.h)
 };
 
 // Under this name a pageserver claims (Env::durable_claim) the remote_consistent position that it tells to
@@ -140,6 +141,10 @@ class Timeline {
   // After a start: everything in `index` is in the object store under `key`. Moves remote_consistent() not:
   // until this life has put an index, one of an earlier life that comes late may take the place of `key`.
   void set_remote(const TimelineIndex& index, const std::string& key);
+  // Stale: its location is AttachedStale, so that nothing is uploaded.
+  Status check_uploads() const;
+  // An upload that began before the location was changed has ended. Suspends.
+  Status uploads_ended(Task& task);
   // Uploads what is not in the object store yet, once.
   Status upload(Task& task);
   // No index that comes late can take the place of this timeline any more.
@@ -175,6 +180,8 @@ class Timeline {
 
  private:
   bool has_work() const;
+  // Something is to be uploaded, and may be.
+  bool behind() const { return may_upload(tenant_gc_->mode) && remote_.behind(store_); }
   Status work(Task& task, const Begin& begin);
   Status rest(Task& task);
   MonotonicTime next_gc() const;

@@ -1,0 +1,72 @@
+#include "core/pageserver/location_routes.h"
+
+#include <nlohmann/json.hpp>
+
+namespace argon::pageserver {
+
+namespace {
+
+using http::Request;
+using nlohmann::json;
+using Answer = Result<http::Response>;
+
+constexpr uint64_t kFlushMillisecondsMax = 600'000;
+
+json describe_location(const Location& location) {
+  return {{"mode", to_string(location.mode)}, {"generation", location.generation.value}};
+}
+
+Result<Tenants::LocationWish> wish_of(const Request& request) {
+  Tenants::LocationWish wish;
+  if (auto flush = request.query.find("flush_ms"); flush != request.query.end()) {
+    auto ms = parse_u64(flush->second);
+    if (!ms.ok() || *ms > kFlushMillisecondsMax)
+      return Error(Code::Invalid, "'?flush_ms=' must be a number of at most " +
+                                      std::to_string(kFlushMillisecondsMax) + " milliseconds");
+    wish.flush = Duration::milliseconds(static_cast<int64_t>(*ms));
+  }
+  if (request.body.empty()) return wish;
+  TRY_ASSIGN(json body, request.json());
+  if (!body.is_object() || !body.contains("mode") || !body["mode"].is_string())
+    return Error(Code::Invalid, "field 'mode' must be a text");
+  TRY_ASSIGN(wish.mode, parse_location_mode(body["mode"].get<std::string>()));
+  json generation = body.value("generation", json());
+  if (generation.is_null()) return wish;
+  uint64_t number = generation.is_number_unsigned() ? generation.get<uint64_t>() : 0;
+  if (number == 0 || number > UINT32_MAX)
+    return Error(Code::Invalid, "field 'generation' must be a number from 1 to 4294967295");
+  wish.generation = Generation(static_cast<uint32_t>(number));
+  return wish;
+}
+
+Answer put_location(Task& task, Tenants& tenants, const Request& request) {
+  TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+  TRY_ASSIGN(Tenants::LocationWish wish, wish_of(request));
+  TRY_ASSIGN(Location location, tenants.set_location(task, id, wish));
+  return http::json_response(describe_location(location));
+}
+
+Answer show_location(const Tenants& tenants, const Request& request) {
+  TRY_ASSIGN(TenantId id, parse_tenant_id(request.parameter("tenant")));
+  Location location = tenants.location(id);
+  if (location.mode == LocationMode::Detached) TRY(tenants.find(id));
+  return http::json_response(describe_location(location));
+}
+
+Answer list_locations(const Tenants& tenants) {
+  json list = json::array();
+  for (const auto& [id, location] : tenants.locations())
+    list.push_back({to_string(id), describe_location(location)});
+  return http::json_response({{"tenant_shards", list}});
+}
+
+}  // namespace
+
+void add_location_routes(http::Router& router, Tenants& tenants) {
+  const std::string path = "/v1/tenant/:tenant/location_config";
+  router.add("PUT", path, [&](Task& task, const Request& r) { return put_location(task, tenants, r); });
+  router.add("GET", path, [&](Task&, const Request& r) { return show_location(tenants, r); });
+  router.add("GET", "/v1/location_config", [&](Task&, const Request&) { return list_locations(tenants); });
+}
+
+}  // namespace argon::pageserver
