@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "core/objstore/keys.h"
+#include "core/pageserver/heatmap.h"
 #include "core/pageserver/location.h"
 #include "sim/bucket.h"
 #include "sim/small_cluster.h"
@@ -84,6 +85,19 @@ class TwoPageservers : public testing::Test {
     if (empty_disk) machine.storage().wipe();
     machine.restart();
     world_.run_for(3_s);
+  }
+  int64_t metric(int number, const std::string& name) {
+    std::string page;
+    Status done = world_.run(*client_, [&](Task& task) -> Status {
+      Address address = Address::tcp(number == 1 ? "pageserver" : "other", 9898);
+      http::ClientRequest request;
+      request.target = "/metrics";
+      TRY_ASSIGN(http::Response response, http::fetch(task, address, request));
+      page = response.body;
+      return {};
+    });
+    size_t at = page.find("\n" + name + " ");
+    return done.ok() && at != std::string::npos ? std::stoll(page.substr(at + name.size() + 2)) : -1;
   }
   bool has_files(int number) {
     return machines_[static_cast<size_t>(number - 1)]->storage().find("/data/tenants/" +
@@ -212,6 +226,58 @@ TEST_F(TwoPageservers, StaleUploadsNothingAndMultiRemovesNothing) {
   EXPECT_EQ(removed["config"], 2);
   EXPECT_GT(removed["index-"], 0) << "that of pageserver 1 is no longer the newest";
   EXPECT_EQ(text(put(1, "Secondary")), "Secondary 2");
+}
+
+TEST(HeatmapFormat, ReadsWhatItWrites) {
+  pageserver::Heatmap heatmap;
+  heatmap.generation = Generation(4);
+  heatmap.upload_period = 5_s;
+  pageserver::LayerName name{
+      pageserver::LayerKind::Delta, pageserver::KeyRange::all(), Lsn(16), Lsn(32), 7, Generation(3)};
+  heatmap.timelines[kMain.timeline] = {{name, 8192, 1'700'000'000}, {name, 16384, 0}};
+  heatmap.timelines[TimelineId{{0x77}}] = {};
+  EXPECT_EQ(*pageserver::parse_heatmap(pageserver::heatmap_text(heatmap)), heatmap);
+  for (const char* bad : {"", "[]", R"({"version":1})", R"({"version":1,"timelines":[{}]})",
+                          R"({"version":1,"timelines":[{"timeline_id":"x","layers":[]}]})"})
+    EXPECT_TRUE(pageserver::parse_heatmap(bad).is(Code::Corrupt)) << bad;
+  EXPECT_TRUE(pageserver::parse_heatmap(R"({"version":2,"timelines":[]})").is(Code::Unsupported));
+}
+
+TEST_F(TwoPageservers, ASecondaryIsWarmAndItsLayersAreUsed) {
+  std::string main = kTenant + "/timeline/" + to_string(kMain.timeline);
+  EXPECT_TRUE(call(1, "PUT", kTenant + "/config", {{"heatmap_period", "2s"}}).ok());
+  EXPECT_EQ(text(put(2, "Secondary")), "Secondary 1");
+  EXPECT_TRUE(call(2, "GET", main, nullptr).is(Code::NotFound));
+  EXPECT_TRUE(call(1, "GET", kTenant + "/secondary/status", nullptr).is(Code::NotFound));
+  world_.run_for(100_s);
+  auto status = call(2, "GET", kTenant + "/secondary/status", nullptr);
+  ASSERT_TRUE(status.ok());
+  EXPECT_GT(status->at("layers_total"), 0);
+  EXPECT_EQ(status->at("layers_downloaded"), status->at("layers_total"));
+  restart(2);
+  EXPECT_EQ(at(2), "Secondary 1");
+  EXPECT_EQ(metric(2, "pageserver_secondary_download_layer"), 0) << "they are there after a start";
+  EXPECT_GT(metric(2, "pageserver_secondary_resident_physical_size"), 0);
+
+  EXPECT_EQ(text(put(1, "AttachedStale")), "AttachedStale 1");
+  EXPECT_EQ(text(put(2, "AttachedMulti")), "AttachedMulti 2");
+  auto shown = call(2, "GET", main + "?logical_size", nullptr);
+  ASSERT_TRUE(shown.ok());
+  EXPECT_EQ(shown->at("resident_physical_size"), shown->at("current_physical_size"));
+  EXPECT_EQ(metric(2, "pageserver_layers_downloaded_total"), 0);
+  EXPECT_EQ(text(put(2, "AttachedSingle")), "AttachedSingle 2");
+  EXPECT_EQ(text(put(1, "Secondary")), "Secondary 2");
+  EXPECT_TRUE(call(1, "POST", kTenant + "/secondary/download", nullptr).ok());
+  EXPECT_EQ(metric(1, "pageserver_secondary_download_layer"), 0) << "it has what it had attached";
+
+  // It yields to the bounds of the disk, and goes with the tenant.
+  uint64_t much = 1u << 30;
+  EXPECT_TRUE(call(1, "PUT", "/v1/disk_usage_eviction/run", {{"evict_bytes", much}}).ok());
+  EXPECT_EQ(metric(1, "pageserver_secondary_resident_physical_size"), 0);
+  EXPECT_TRUE(call(2, "DELETE", kTenant, nullptr).ok());
+  world_.run_for(200_s);
+  EXPECT_EQ(at(1), "not found");
+  EXPECT_FALSE(has_files(1));
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ struct PageserverConfig {
   uint64_t checkpoint_distance = 64u << 20;  // bytes of changes in memory before a layer is flushed
   TimelineOptions timeline;                  // but for the checkpoint distance
   EvictionOptions eviction;
+  SecondaryOptions secondary;
   ReceiverOptions receiver;
   PageServiceOptions pages;
   size_t index_blocks_cached = 8192;  // of all layers together

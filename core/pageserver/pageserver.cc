@@ -2,6 +2,8 @@
 
 #include "core/env/io.h"
 #include "core/http/server.h"
+#include "core/pageserver/heatmap.h"
+#include "core/pageserver/location_routes.h"
 #include "core/pageserver/management.h"
 
 namespace argon::pageserver {
@@ -46,6 +48,12 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [sum] { return sum([](Timeline& t) { return t.catalog().redo_errors(); }); });
   metrics.gauge_from("pageserver_layers", "Layer files", {},
                      [sum] { return sum([](Timeline& t) { return t.store().layers().size(); }); });
+  metrics.gauge_from("pageserver_secondary_resident_physical_size",
+                     "Bytes of layers of secondary locations on the node's disk", {},
+                     [&] { return static_cast<int64_t>(tenants.secondaries().resident_bytes()); });
+  metrics.gauge_from("pageserver_secondary_heatmap_total_size",
+                     "Bytes of layers that heatmaps of secondary locations list", {},
+                     [&] { return static_cast<int64_t>(tenants.secondaries().heatmap_bytes()); });
 }
 
 }  // namespace
@@ -94,7 +102,10 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     metrics.gauge_from("pageserver_deletion_queue_objects", "Objects that wait to be removed", {},
                        [&] { return static_cast<int64_t>(deletions.size()); });
     Eviction eviction(services, *tenants, config.data_dir, config.eviction);
+    tenants->secondaries().set_room([&](Task& t, uint64_t bytes) { return eviction.has_room(t, bytes); });
+    HeatmapUploader heatmaps(services, *tenants);
     add_routes(router, *tenants, eviction, metrics, config.id);
+    add_secondary_routes(router, *tenants, heatmaps);
     if (config.broker)
       scope.spawn("broker", [&](Task& t) { return follow_broker(t, *config.broker, news, config.receiver); });
     scope.spawn("deletions", [&](Task& t) { return deletions.run(t, options.retry_delay); });
@@ -106,6 +117,8 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
       return {};
     });
     scope.spawn("deletions", [&](Task& t) { return tenants->run_deletions(t); });
+    scope.spawn("heatmaps", [&](Task& t) { return heatmaps.run(t); });
+    scope.spawn("secondaries", [&](Task& t) { return tenants->secondaries().run(t, config.secondary); });
     scope.spawn("eviction", [&](Task& t) { return eviction.run(t); });
     scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
     scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });

@@ -318,16 +318,21 @@ Result<TimelineIndex> Remote::uploaded_index(Task& task) {
   return get_index(task, store_, index_key_, id_);
 }
 
+Status download_layer(Task& task, ObjectStore& store, const TenantTimelineId& id, const LayerName& name,
+                      uint64_t size, const std::string& path) {
+  std::string key = objstore::timeline_prefix(id) + to_string(name);
+  auto bytes = store.get(task, key);
+  if (!bytes.ok()) return bytes.error().with("download " + key);
+  if (Status good = check_layer(*bytes, name, size); !good.ok()) return good.error().with("download " + key);
+  return write_file_durably(task, task.env().disk(), path, *bytes);
+}
+
 LayerFile::Fetch Remote::fetch() {
   return [this](Task& task, const LayerFile& layer) -> Status {
-    std::string key = key_of(layer.name());
-    auto bytes = store_.get(task, key);
-    if (!bytes.ok()) return bytes.error().with("download " + key);
-    if (Status good = check_layer(*bytes, layer.name(), layer.size()); !good.ok())
-      return good.error().with("download " + key);
+    TRY(download_layer(task, store_, id_, layer.name(), layer.size(), layer.path()));
     task.env().probe("pageserver.layer-downloaded"_probe);
     downloads_.add();
-    return write_file_durably(task, task.env().disk(), layer.path(), *bytes);
+    return {};
   };
 }
 

@@ -72,6 +72,10 @@ Result<std::string> put_index(Task& task, objstore::ObjectStore& store, const Ti
 std::string config_key(const TenantId& tenant, Generation generation, uint64_t sequence);
 Result<TenantConfig> get_config(Task& task, objstore::ObjectStore& store, const std::string& key);
 
+// Brings a layer to `path`, checked, durably. Errors: NotFound: it is not in the object store; Corrupt.
+Status download_layer(Task& task, objstore::ObjectStore& store, const TenantTimelineId& id,
+                      const LayerName& name, uint64_t size, const std::string& path);
+
 class Remote {
  public:
   // `uploads` bounds how many layers are in memory for upload at once, over all timelines; `downloads` counts

@@ -61,6 +61,8 @@ Status set_field(TenantConfig& config, const std::string& key, const json& value
   } else if (key == "lsn_lease_length") {
     TRY_ASSIGN(config.gc.lease, parse_duration(value));
     if (config.gc.lease < kShortestLease) return Error(Code::Invalid, "at least 1s is expected");
+  } else if (key == "heatmap_period") {
+    TRY_ASSIGN(config.heatmap_period, parse_duration(value));
   } else if (key == "gc_horizon") {
     if (!value.is_number_unsigned()) return Error(Code::Invalid, "a number of bytes is expected");
     config.gc.horizon = value.get<uint64_t>();
@@ -111,6 +113,7 @@ std::string to_json(const TenantConfig& config) {
   if (config.gc.horizon != usual.horizon) out["gc_horizon"] = config.gc.horizon;
   if (config.gc.period != usual.period) out["gc_period"] = duration_text(config.gc.period);
   if (config.gc.lease != usual.lease) out["lsn_lease_length"] = duration_text(config.gc.lease);
+  if (config.heatmap_period > Duration()) out["heatmap_period"] = duration_text(config.heatmap_period);
   return out.dump();
 }
 

@@ -15,8 +15,11 @@ namespace argon::pageserver {
 struct TenantConfig {
   // Libraries that redo the records of their resource managers, as shared_preload_libraries has them.
   std::vector<std::string> redo_extensions;
-  // Keys pitr_interval, gc_period, lsn_lease_length ("7d", "1h30m", "10s", "500ms"), gc_horizon (bytes).
+  // Keys pitr_interval, gc_period, lsn_lease_length, heatmap_period ("7d", "1h30m", "10s", "500ms"),
+  // gc_horizon (bytes).
   GcSettings gc;
+  // Between two heatmaps (heatmap.h). Zero: there are none.
+  Duration heatmap_period;
 
   friend bool operator==(const TenantConfig&, const TenantConfig&) = default;
 };

@@ -190,6 +190,7 @@ Status Tenants::delete_claimed(Task& task, const TenantId& tenant, Generation ge
 
 bool Tenants::pending() const {
   return !pending_.empty() || !pending_configs_.empty() || !departed_.empty() ||
+         !secondaries_.deleted().empty() ||
          std::ranges::any_of(archived_, [](const auto& one) { return one.second.files_left; });
 }
 
@@ -333,7 +334,11 @@ Status Tenants::load(Task& task, const TenantTimelineId& id, const TimelineIndex
   }
   tenant.timelines[id.timeline] = timeline;
   archived_.erase(id);
-  timeline->log().info("attached at {}, generation {}", to_string(index.disk_consistent), generation.value);
+  timeline->log().info("attached at {}, generation {}, {} of {} bytes of layers are here",
+                       to_string(index.disk_consistent), generation.value, timeline->store().resident_bytes(),
+                       timeline->store().layer_bytes());
+  if (tenant.was_secondary && timeline->store().resident_bytes() > 0)
+    services_.env.probe("pageserver.warm-takeover"_probe);
   started_(timeline);
   return {};
 }

@@ -14,6 +14,7 @@
 
 #include "core/pageserver/deletion.h"
 #include "core/pageserver/import.h"
+#include "core/pageserver/secondary.h"
 #include "core/pageserver/timeline.h"
 
 namespace argon::pageserver {
@@ -32,6 +33,7 @@ class Tenants {
         folder_(std::move(folder)),
         started_(std::move(started)),
         life_(services.env.random("pageserver.life").next()),
+        secondaries_(services, folder_),
         deletions_(services, folder_) {}
 
   // Loads every tenant that is attached to this pageserver. A timeline that is damaged is logged and not
@@ -59,6 +61,9 @@ class Tenants {
   Location location(const TenantId& tenant) const;
   // All but those that are Detached.
   std::map<TenantId, Location> locations() const;
+
+  Secondaries& secondaries() { return secondaries_; }
+  const Secondaries& secondaries() const { return secondaries_; }
 
   // Idempotent. Errors: AlreadyExists (it was deleted, or another pageserver has it); those of the object
   // store.
@@ -118,8 +123,9 @@ class Tenants {
   Result<std::shared_ptr<Timeline>> find(const TenantTimelineId& id) const;
   struct Tenant {
     Generation generation;
-    Generation asked;                              // Location::asked
-    bool claimed_now = true;                       // `generation`, by this life
+    Generation asked;         // Location::asked
+    bool claimed_now = true;  // `generation`, by this life
+    bool was_secondary = false;
     Result<TenantConfig> config = TenantConfig();  // Unavailable: not read yet; Corrupt: cannot be
     std::shared_ptr<ExtensionRedo> extensions;
     std::shared_ptr<TenantGc> gc = std::make_shared<TenantGc>();
@@ -207,6 +213,7 @@ class Tenants {
   uint64_t life_;
   std::map<TenantId, Tenant> tenants_;
   std::map<TenantId, Location> secondary_;
+  Secondaries secondaries_;                          // of these, once nobody uses what was attached before
   std::map<TenantId, LocationMode> departed_;        // were attached; what their files are to be
   std::map<TenantTimelineId, std::string> pending_;  // to be loaded yet; keys of their indexes
   std::map<TenantId, std::string> pending_configs_;  // to be read yet; their keys

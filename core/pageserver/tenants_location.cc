@@ -125,7 +125,8 @@ Result<Location> Tenants::set_location(Task& task, const TenantId& id, const Loc
   if (!may_delete(now.mode)) TRY(services_.deletions.removals_ended(task));
   timelines.clear();
   auto of_tenant = [&id](const auto& entry) { return entry.first.tenant == id; };
-  for (int i = 0; i < kLooks && std::ranges::any_of(pending_, of_tenant); i++) {
+  auto on_its_way = [&] { return departed_.contains(id) || std::ranges::any_of(pending_, of_tenant); };
+  for (int i = 0; i < kLooks && on_its_way(); i++) {
     TRY(task.sleep(kLookAgain));
     TRY(attach_pending(task));
   }
@@ -202,14 +203,16 @@ Result<Location> Tenants::attach_here(Task& task, const TenantId& id, const Loca
     return Error(Code::AlreadyExists,
                  name_of(id) + ": generation " + std::to_string(now.newest.value) + " was claimed meanwhile");
   now.newest = Generation(wanted.generation.value - 1);
+  TRY(secondaries_.remove(task, id));
   let_go(id);
-  secondary_.erase(id);
+  bool was_secondary = secondary_.erase(id) > 0;
   departed_.erase(id);
   if (now.is_deleted()) {
     TRY(delete_claimed(task, id, wanted.generation));
     return Error(Code::AlreadyExists, name_of(id) + " was deleted");
   }
   TRY(attach_listed(task, id, wanted, now));
+  tenants_.at(id).was_secondary = was_secondary;
   services_.env.probe("pageserver.attached-anew"_probe);
   TRY(load_pending(task));
   return location(id);
@@ -241,6 +244,7 @@ Result<Location> Tenants::stop_serving(Task& task, const TenantId& id, LocationM
   }
   if (!deletions_.marked({id, {}})) TRY(give_up_claim(task, id, wanted));
   TRY(write_location(task, id, wanted));
+  TRY(secondaries_.remove(task, id));
   let_go(id);
   secondary_.erase(id);
   if (mode == LocationMode::Secondary) secondary_[id] = wanted;
@@ -267,6 +271,12 @@ bool Tenants::any_in_use(const TenantId& id) const {
 }
 
 Status Tenants::clear_departed(Task& task) {
+  for (const TenantId& id : secondaries_.deleted()) {
+    auto gone = stop_serving(task, id, LocationMode::Detached);
+    if (gone.is(Code::Cancelled)) return gone.error();
+    if (!gone.ok())
+      Logger(services_.env.log()).warn("the copy of a deleted tenant: {}", gone.error().to_string());
+  }
   release_outgoing();
   Disk& disk = services_.env.disk();
   for (auto at = departed_.begin(); at != departed_.end();) {
@@ -297,6 +307,7 @@ Status Tenants::clear_departed(Task& task) {
       continue;
     }
     std::erase_if(outgoing_, [id = id](const auto& one) { return one.first.tenant == id; });
+    if (mode == LocationMode::Secondary) secondaries_.add(id);
     at = departed_.erase(at);
   }
   return {};
