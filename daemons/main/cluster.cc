@@ -41,7 +41,7 @@ Status prepare_folder(const std::string& dir, const std::string& force) {
 }
 
 // The defaults are Neon's; with a first port, all lie in one row from there on.
-Status choose_ports(Config& config, int safekeepers, int first) {
+Status choose_ports(Config& config, int safekeepers, int pageservers, int first) {
   PortChooser ports(kHost);
   auto next = [&ports](uint16_t wanted, Address& out) -> Status {
     TRY_ASSIGN(uint16_t port, ports.choose(wanted));
@@ -64,7 +64,14 @@ Status choose_ports(Config& config, int safekeepers, int first) {
   }
   TRY(next(wanted(4432, 4 + 2 * safekeepers), config.proxy_listen));
   TRY(next(wanted(7000, 5 + 2 * safekeepers), config.proxy_http));
-  config.endpoint_first_port = wanted(55432, 6 + 2 * safekeepers);
+  for (int i = 1; i < pageservers; i++) {
+    PageserverNode node;
+    node.id = config.pageserver_id + static_cast<uint64_t>(i);
+    TRY(next(wanted(64000 + i, 4 + 2 * (safekeepers + i)), node.listen_pg));
+    TRY(next(wanted(9898 + i, 5 + 2 * (safekeepers + i)), node.listen_http));
+    config.more_pageservers.push_back(node);
+  }
+  config.endpoint_first_port = wanted(55432, 4 + 2 * (safekeepers + pageservers));
   return {};
 }
 
@@ -82,8 +89,12 @@ Background node(const Config& config, std::string name, const std::string& dir, 
 std::vector<Background> nodes(const Config& config) {
   std::vector<Background> all;
   all.push_back(node(config, "broker", config.broker_dir(), "broker", config.broker_http));
-  all.push_back(node(config, "pageserver " + std::to_string(config.pageserver_id), config.pageserver_dir(),
-                     "pageserver", config.pageserver_http));
+  for (const PageserverNode& one : config.pageservers()) {
+    all.push_back(node(config, "pageserver " + std::to_string(one.id), config.pageserver_dir(one.id),
+                       "pageserver", one.listen_http));
+    if (one.id != config.pageserver_id)
+      all.back().args.insert(all.back().args.end(), {"--id", std::to_string(one.id)});
+  }
   for (const SafekeeperNode& sk : config.safekeepers) all.push_back(safekeeper_daemon(config, sk));
   if (config.proxy_listen.port != 0)
     all.push_back(node(config, "proxy", config.proxy_dir(), "proxy", config.proxy_http));
@@ -93,7 +104,8 @@ std::vector<Background> nodes(const Config& config) {
 std::vector<Address> addresses_of(const Config& config, const Background& one) {
   if (one.name == "broker") return {config.broker_listen, config.broker_http};
   if (one.name == "proxy") return {config.proxy_listen, config.proxy_http};
-  if (one.name.starts_with("pageserver")) return {config.pageserver_pg, config.pageserver_http};
+  for (const PageserverNode& node : config.pageservers())
+    if (one.http == node.listen_http) return {node.listen_pg, node.listen_http};
   for (const SafekeeperNode& sk : config.safekeepers)
     if (one.http == sk.listen_http) return {sk.listen_pg, sk.listen_http};
   return {};
@@ -181,20 +193,23 @@ Status init(Task& task, Env& env, const Globals& globals, const InitOptions& opt
     if (!was_there) std::filesystem::remove(config.dir, ignored);
     return can_enter;
   }
-  TRY(choose_ports(config, options.safekeepers, options.first_port));
+  TRY(choose_ports(config, options.safekeepers, options.pageservers, options.first_port));
   for (const std::string& dir : {config.broker_dir(), config.pageserver_dir(), config.proxy_dir(),
                                  config.path("endpoints"), config.path("initdb")})
     TRY(make_folders(dir));
   if (!config.s3) TRY(make_folders(config.object_store_dir()));
   for (const SafekeeperNode& sk : config.safekeepers) TRY(make_folders(config.safekeeper_dir(sk.id)));
+  for (const PageserverNode& ps : config.more_pageservers) TRY(make_folders(config.pageserver_dir(ps.id)));
   TRY(save_state(config, State{}));
   TRY(write_text(config.config_file(), config_text(config)));
   if (globals.json) {
     globals.answer({{"dir", config.dir}, {"config", config.config_file()}});
     return {};
   }
-  fmt::print("initialized a cluster in {}: broker, pageserver, {} safekeepers\nconfiguration: {}\n",
-             config.dir, config.safekeepers.size(), config.config_file());
+  std::string pageservers =
+      options.pageservers == 1 ? "pageserver" : std::to_string(options.pageservers) + " pageservers";
+  fmt::print("initialized a cluster in {}: broker, {}, {} safekeepers\nconfiguration: {}\n", config.dir,
+             pageservers, config.safekeepers.size(), config.config_file());
   return {};
 }
 

@@ -15,6 +15,7 @@ namespace argon::cli {
 
 struct InitOptions {
   int safekeepers = 3;
+  int pageservers = 1;
   std::string force = "must-not-exist";
   std::string pg_distrib_dir;
   int first_port = 0;  // 0: the usual ports
@@ -48,9 +49,22 @@ struct TenantOptions {
   std::optional<std::string> pitr_interval;
   std::optional<std::string> gc_period;
   std::optional<std::string> lsn_lease_length;
+  std::optional<std::string> heatmap_period;
   std::optional<uint64_t> gc_horizon;
 };
 Status tenant_create(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
+struct TenantMoveOptions {
+  std::string tenant_id;
+  uint64_t to = 0;              // a pageserver
+  bool remove = false;          // the warm copy
+  bool detach = false;          // leave nothing where it was
+  bool force = false;           // the pageserver it leaves need not answer
+  std::string timeout = "60s";  // for the copy to be warm
+};
+// Where a tenant is (tenant_move.cc), a warm copy of it, and its move there.
+Status tenant_locations(Task& task, Env& env, const Globals& globals, const TenantMoveOptions& options);
+Status tenant_secondary(Task& task, Env& env, const Globals& globals, const TenantMoveOptions& options);
+Status tenant_migrate(Task& task, Env& env, const Globals& globals, const TenantMoveOptions& options);
 Status tenant_list(Task& task, Env& env, const Globals& globals);
 // Shows a tenant's configuration, or changes it first.
 Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantOptions& options);
@@ -211,6 +225,9 @@ Background safekeeper_daemon(const Config& config, const SafekeeperNode& node);
 // "running", "stopped" (by its operator, or never started), "suspended" (for lack of activity) or "crashed".
 std::string endpoint_status(const Config& config, const Endpoint& endpoint);
 Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, StopMode mode);
+// Starts one that does not run. `allow_multiple`: beside another primary of its timeline.
+Status start_endpoint(Task& task, Env& env, Session& session, Endpoint endpoint, bool allow_multiple,
+                      Duration timeout);
 // Invalid where it cannot be an endpoint's name.
 Status check_endpoint_name(const std::string& name);
 // `argon endpoint stop` was its last word: only `argon endpoint start` starts it again.

@@ -185,9 +185,25 @@ void read_safekeepers(const toml::table& root, Config& config, Status& status) {
     status = Error(Code::Invalid, "there is no [[safekeepers]] section");
 }
 
+void read_pageservers(const toml::table& root, Config& config, Status& status) {
+  const toml::array* list = root["pageservers"].as_array();
+  std::set<uint64_t> ids{config.pageserver_id};
+  for (size_t i = 0; list != nullptr && i < list->size(); i++) {
+    const toml::table* table = (*list)[i].as_table();
+    if (table == nullptr) continue;
+    PageserverNode node;
+    TableReader t(*table, "pageservers[" + std::to_string(i) + "]", status);
+    t.number("id", 1, UINT32_MAX, node.id);
+    t.address("listen_pg", node.listen_pg);
+    t.address("listen_http", node.listen_http);
+    if (node.id == 0 || !ids.insert(node.id).second) t.fail("id", "is missing or given twice");
+    config.more_pageservers.push_back(node);
+  }
+}
+
 void check_sections(const toml::table& root, Status& status) {
-  const std::set<std::string_view> known{"version",     "postgresql",   "log",   "broker",   "pageserver",
-                                         "safekeepers", "object_store", "proxy", "endpoints"};
+  const std::set<std::string_view> known{"version",     "postgresql",  "log",          "broker", "pageserver",
+                                         "pageservers", "safekeepers", "object_store", "proxy",  "endpoints"};
   for (const auto& [key, value] : root)
     if (status.ok() && !known.contains(key.str()))
       status = Error(Code::Invalid, std::string(key.str()) + " is not a known section or key");
@@ -203,6 +219,22 @@ std::string Config::path(std::string_view name) const {
 
 std::string Config::resolve(const std::string& name) const {
   return name.starts_with('/') ? name : path(name);
+}
+
+std::vector<PageserverNode> Config::pageservers() const {
+  std::vector<PageserverNode> all{{pageserver_id, pageserver_pg, pageserver_http}};
+  all.insert(all.end(), more_pageservers.begin(), more_pageservers.end());
+  return all;
+}
+
+Result<PageserverNode> Config::pageserver(uint64_t id) const {
+  std::string there;
+  for (const PageserverNode& node : pageservers()) {
+    if (id == 0 || node.id == id) return node;
+    there += (there.empty() ? "" : ", ") + std::to_string(node.id);
+  }
+  return Error(Code::NotFound, "there is no pageserver " + std::to_string(id) + " in " + config_file() +
+                                   " (there are: " + there + ")");
 }
 
 std::string Config::object_store_dir() const {
@@ -226,6 +258,7 @@ Result<Config> load_config(const std::string& dir) {
     toml::table root = toml::parse_file(file);
     check_sections(root, status);
     read_sections(root, config, status);
+    read_pageservers(root, config, status);
     read_safekeepers(root, config, status);
   } catch (const toml::parse_error& error) {
     std::ostringstream where;

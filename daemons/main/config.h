@@ -23,6 +23,12 @@ struct SafekeeperNode {
   uint64_t evict_after = 900;  // seconds; 0: never
 };
 
+struct PageserverNode {
+  uint64_t id = 0;
+  Address listen_pg;
+  Address listen_http;
+};
+
 // A bucket of an S3-compatible store.
 struct S3Section {
   std::string endpoint;  // "http[s]://HOST[:PORT]"
@@ -56,6 +62,7 @@ struct Config {
   uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
   bool pageserver_interpreted_wal = false;
   bool pageserver_compressed_wal = false;
+  std::vector<PageserverNode> more_pageservers;  // beside that one, with its bounds
   std::vector<SafekeeperNode> safekeepers;
   std::string object_store = "object_store";  // a folder, unless there is s3
   std::optional<S3Section> s3;
@@ -69,7 +76,12 @@ struct Config {
   std::string config_file() const { return path("argon.toml"); }
   std::string broker_dir() const { return path("broker"); }
   std::string proxy_dir() const { return path("proxy"); }
-  std::string pageserver_dir() const { return path("pageserver_" + std::to_string(pageserver_id)); }
+  // All of them, the one of [pageserver] first.
+  std::vector<PageserverNode> pageservers() const;
+  // 0: the first. NotFound names those that there are.
+  Result<PageserverNode> pageserver(uint64_t id) const;
+  std::string pageserver_dir() const { return pageserver_dir(pageserver_id); }
+  std::string pageserver_dir(uint64_t id) const { return path("pageserver_" + std::to_string(id)); }
   std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
   std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }
   // REQUIRES: !s3.
@@ -83,6 +95,8 @@ Result<Config> load_config(const std::string& dir);
 // The text of argon.toml for these values.
 std::string config_text(const Config& config);
 
+// The text of one further pageserver's section.
+std::string pageserver_text(const PageserverNode& node);
 // The text of one safekeeper's section.
 std::string safekeeper_text(const SafekeeperNode& node);
 // argon.toml with the section at its end; without it. The rest stays byte for byte.

@@ -6,6 +6,18 @@
 
 namespace argon::cli {
 
+std::string pageserver_text(const PageserverNode& node) {
+  return fmt::format(R"(
+[[pageservers]]
+# A further pageserver, with the bounds of [pageserver]: its number in the cluster. Tenants come to it by `argon tenant migrate`,
+# warm copies of them by `argon tenant secondary`.
+id = {}
+listen_pg = "{}"
+listen_http = "{}"
+)",
+                     node.id, to_string(node.listen_pg), to_string(node.listen_http));
+}
+
 std::string safekeeper_text(const SafekeeperNode& node) {
   return fmt::format(R"(
 [[safekeepers]]
@@ -100,6 +112,7 @@ compressed_wal = {}
       to_string(config.broker_http), config.pageserver_id, to_string(config.pageserver_pg),
       to_string(config.pageserver_http), config.pageserver_layer_bytes_max, config.pageserver_layer_in_use,
       config.pageserver_disk_free_min, config.pageserver_interpreted_wal, config.pageserver_compressed_wal);
+  for (const PageserverNode& node : config.more_pageservers) text += pageserver_text(node);
   for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(
 [object_store]

@@ -58,7 +58,9 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   TRY_ASSIGN(compute.extension, find_library("argon.so"));
   compute.listen = endpoint.listen;
   compute.http_listen = endpoint.listen_http;
-  compute.pageserver = config.pageserver_pg;
+  TRY_ASSIGN(State state, load_state(config));
+  TRY_ASSIGN(PageserverNode pageserver, config.pageserver(state.pageserver_of(endpoint.id.tenant)));
+  compute.pageserver = pageserver.listen_pg;
   compute.suspend_after = endpoint.suspend_after;
   compute.settings = config.endpoint_settings;
   compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
@@ -121,17 +123,19 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
       });
 }
 
-int pageserver_main(const Globals& globals) {
+int pageserver_main(const Globals& globals, uint64_t id) {
   Result<Config> config = load_config(state_dir(globals.dir));
   if (!config.ok()) return refuse(globals, config.error());
-  std::string dir = config->pageserver_dir();
+  Result<PageserverNode> node = config->pageserver(id);
+  if (!node.ok()) return refuse(globals, node.error());
+  std::string dir = config->pageserver_dir(node->id);
   Status made = make_node_folder(dir);
   if (!made.ok()) return refuse(globals, made.error());
   pageserver::PageserverConfig server;
-  server.id = NodeId(config->pageserver_id);
+  server.id = NodeId(node->id);
   server.data_dir = dir + "/data";
-  server.listen_pg = config->pageserver_pg;
-  server.listen_http = config->pageserver_http;
+  server.listen_pg = node->listen_pg;
+  server.listen_http = node->listen_http;
   server.broker = config->broker_listen;
   server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;
   server.eviction.in_use = Duration::seconds(config->pageserver_layer_in_use);
@@ -141,10 +145,9 @@ int pageserver_main(const Globals& globals) {
   server.redo_process.server = config->postgres_bin + "/postgres";
   if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;
   return posix::run_daemon(
-      options_for(globals, *config, "pageserver-" + std::to_string(config->pageserver_id),
-                  dir + "/pageserver.pid"),
+      options_for(globals, *config, "pageserver-" + std::to_string(node->id), dir + "/pageserver.pid"),
       [&](Task& task, Env& env) -> Status {
-        std::string owner = "pageserver-" + std::to_string(config->pageserver_id);
+        std::string owner = "pageserver-" + std::to_string(node->id);
         TRY_ASSIGN(auto store, open_object_store(task, env, *config, owner));
         return pageserver::run_pageserver(task, env, server, *store);
       });

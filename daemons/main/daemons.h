@@ -13,7 +13,7 @@ namespace argon::cli {
 // Each returns the exit status of the process.
 int broker_main(const Globals& globals);
 int safekeeper_main(const Globals& globals, uint64_t id);
-int pageserver_main(const Globals& globals);
+int pageserver_main(const Globals& globals, uint64_t id);  // 0: the first
 int proxy_main(const Globals& globals);
 int compute_main(const Globals& globals, const std::string& endpoint);
 

@@ -68,7 +68,9 @@ Status delete_storage(Task& task, Session& session, const safekeeper::Tombstone&
   TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
   safekeeper::DeletionRequest request;
   request.what = what;
-  request.pageserver = session.config().pageserver_http;
+  TRY_ASSIGN(PageserverNode pageserver,
+             session.config().pageserver(session.state().pageserver_of(what.tenant)));
+  request.pageserver = pageserver.listen_http;
   for (const SafekeeperNode& node : session.config().safekeepers)
     request.safekeepers[NodeId(node.id)] = node.listen_http;
   request.unknown_too = options.force;

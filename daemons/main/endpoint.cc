@@ -193,14 +193,12 @@ Status endpoint_create(Task& task, Env& env, const Globals& globals, const Endpo
   return {};
 }
 
-Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
-  TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
-  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+Status start_endpoint(Task& task, Env& env, Session& session, Endpoint endpoint, bool allow_multiple,
+                      Duration timeout) {
   const Config& config = session.config();
-  TRY_ASSIGN(Endpoint endpoint, load_endpoint(config, options.name));
   Background daemon = sidecar(config, endpoint);
   if (posix::pid_file_holder(daemon.pid_file) == 0) {
-    if (!options.allow_multiple) TRY(check_no_other_primary(config, endpoint));
+    if (!allow_multiple) TRY(check_no_other_primary(config, endpoint));
     TRY(stop_orphan_server(task, data_directory(config, endpoint)));
     for (const Address& address : {endpoint.listen, endpoint.listen_http})
       TRY(wait_for_port(task, daemon.name, address, session.progress()));
@@ -210,6 +208,14 @@ Status endpoint_start(Task& task, Env& env, const Globals& globals, const Endpoi
   for (const std::string& mark : {stopped_file(config, endpoint), suspended_file(config, endpoint)})
     std::filesystem::remove(mark, ignored);
   TRY(start_background(task, env, daemon, timeout, session.progress()));
+  return {};
+}
+
+Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options) {
+  TRY_ASSIGN(Duration timeout, parse_duration(options.timeout));
+  TRY_ASSIGN(Session session, Session::open(task, env, globals, true));
+  TRY_ASSIGN(Endpoint endpoint, load_endpoint(session.config(), options.name));
+  TRY(start_endpoint(task, env, session, endpoint, options.allow_multiple, timeout));
   std::string connection = fmt::format("postgresql://cloud_admin@{}/postgres", to_string(endpoint.listen));
   if (globals.json)
     globals.answer(

@@ -4,6 +4,7 @@
 
 #include "core/env/io.h"
 #include "core/pageserver/layer_format.h"
+#include "core/pageserver/location.h"
 #include "core/pageserver/timeline_index.h"
 #include "core/pg/control_file.h"
 #include "core/safekeeper/control_file.h"
@@ -69,6 +70,14 @@ Result<json> timeline_index(ByteView file, const std::string& path) {
   return out;
 }
 
+Result<json> location(ByteView file, const std::string& path) {
+  TRY_ASSIGN(pageserver::Location location, pageserver::decode_location(file, path));
+  return json{{"format", "location of a tenant"},
+              {"mode", pageserver::to_string(location.mode)},
+              {"generation", location.generation.value},
+              {"asked_generation", location.asked.value}};
+}
+
 Result<json> layer(ByteView file) {
   using namespace pageserver;
   CheckedLayer checked = check_layer(file);
@@ -98,12 +107,14 @@ Result<json> look_at(ByteView file, const std::string& path) {
   std::string_view text = as_text(file);
   if (text.starts_with("ASKC")) return safekeeper_control(file);
   if (text.starts_with("ARGINDEX")) return timeline_index(file, path);
+  if (text.starts_with("ARGLOCAT")) return location(file, path);
   // Behind the block's checksum.
   if (file.size() >= pageserver::kLayerBlock && text.substr(4).starts_with("ARGLAYER")) return layer(file);
   if (path.ends_with("/pg_control")) return pg_control(file);
-  return Error(Code::Unsupported,
-               "not a format that argon knows (safekeeper.control, a layer file, a timeline's index, "
-               "pg_control); `argon inspect wal` reads WAL segments, `argon inspect page` pages");
+  return Error(
+      Code::Unsupported,
+      "not a format that argon knows (safekeeper.control, a layer file, a timeline's index, "
+      "a tenant's location, pg_control); `argon inspect wal` reads WAL segments, `argon inspect page` pages");
 }
 
 }  // namespace

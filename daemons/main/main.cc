@@ -39,6 +39,7 @@ struct Commands {
   StartOptions start;
   StopOptions stop;
   TenantOptions tenant;
+  TenantMoveOptions tenant_move;
   TimelineOptions timeline;
   SafekeeperOptions safekeeper;
   EndpointOptions endpoint;
@@ -48,6 +49,7 @@ struct Commands {
   InspectPageOptions inspect_page;
   InspectLayersOptions inspect_layers;
   uint64_t safekeeper_id = 0;
+  uint64_t pageserver_id = 0;
   std::function<int()> chosen;
 };
 
@@ -80,6 +82,9 @@ CLI::App* group(CLI::App& app, const std::string& name, const std::string& what)
 void add_cluster(CLI::App& app, Commands& all) {
   CLI::App* init = app.add_subcommand("init", "Make a new cluster: state folder, configuration, ports");
   init->add_option("--safekeepers", all.init.safekeepers, "How many safekeepers")
+      ->check(CLI::Range(1, 9))
+      ->capture_default_str();
+  init->add_option("--pageservers", all.init.pageservers, "How many pageservers")
       ->check(CLI::Range(1, 9))
       ->capture_default_str();
   init->add_option("--force", all.init.force, "What to do with a state folder that is there")
@@ -152,7 +157,36 @@ void add_tenant(CLI::App& app, Commands& all) {
                      "How often older history is removed (usually 1h; 0s: only by `argon timeline gc`)");
   config->add_option("--lsn-lease-length", all.tenant.lsn_lease_length,
                      "How long a static endpoint keeps its history after it was last heard of (usually 10m)");
+  config->add_option("--heatmap-period", all.tenant.heatmap_period,
+                     "How often the list of layers that warm copies fetch is brought up to date (usually 0s: "
+                     "never)");
   on(config, all, tenant_config, all.tenant);
+}
+
+void add_tenant_moves(CLI::App& app, Commands& all) {
+  CLI::App* tenant = app.get_subcommand("tenant");
+  auto verb = [&](const char* name, const char* what) {
+    CLI::App* sub = tenant->add_subcommand(name, what);
+    sub->add_option("--tenant-id", all.tenant_move.tenant_id, "32 hex digits (default: the default tenant)");
+    return sub;
+  };
+  on(verb("locations", "Show which pageservers have a tenant, and as what"), all, tenant_locations,
+     all.tenant_move);
+  auto to = [&](CLI::App* sub) {
+    sub->add_option("--to", all.tenant_move.to, "A pageserver's number")->required();
+    sub->add_option("-t,--timeout", all.tenant_move.timeout, "How long to wait until the copy is warm")
+        ->capture_default_str();
+  };
+  CLI::App* secondary = verb("secondary", "Keep a warm copy of a tenant on another pageserver");
+  to(secondary);
+  secondary->add_flag("--remove", all.tenant_move.remove, "Give the copy up");
+  on(secondary, all, tenant_secondary, all.tenant_move);
+  CLI::App* migrate =
+      verb("migrate", "Move a tenant to another pageserver; its endpoints that run start anew");
+  to(migrate);
+  migrate->add_flag("--detach", all.tenant_move.detach, "Keep no warm copy where it was");
+  migrate->add_flag("--force", all.tenant_move.force, "Take it over where its pageserver does not answer");
+  on(migrate, all, tenant_migrate, all.tenant_move);
 }
 
 void add_history(CLI::App& timeline, Commands& all) {
@@ -394,7 +428,9 @@ void add_daemons(CLI::App& app, Commands& all) {
     return sub;
   };
   daemon("broker", "Run the broker", [&all] { return broker_main(all.globals); });
-  daemon("pageserver", "Run the pageserver", [&all] { return pageserver_main(all.globals); });
+  daemon("pageserver", "Run a pageserver", [&all] {
+    return pageserver_main(all.globals, all.pageserver_id);
+  })->add_option("--id", all.pageserver_id, "Its number in argon.toml (default: that of [pageserver])");
   daemon("proxy", "Run the proxy, which starts endpoints that sleep",
          [&all] { return proxy_main(all.globals); })
       ->footer(
@@ -434,6 +470,7 @@ int main(int argc, char** argv) {
                "Answer in JSON on standard output; progress goes to standard error");
   add_cluster(app, all);
   add_tenant(app, all);
+  add_tenant_moves(app, all);
   add_timeline(app, all);
   add_endpoint(app, all);
   add_deletions(app, all);

@@ -75,14 +75,28 @@ Progress Session::progress() const {
   };
 }
 
+Result<nlohmann::json> Session::pageserver_at(Task& task, const PageserverNode& node,
+                                              const std::string& method, const std::string& path,
+                                              const nlohmann::json& body, Duration timeout) {
+  std::string name =
+      config_.more_pageservers.empty() ? "pageserver" : "pageserver " + std::to_string(node.id);
+  Deadline deadline(task, timeout);
+  Result<nlohmann::json> answer = http::fetch_json(task, node.listen_http, method, path, body);
+  if (answer.is(Code::Unavailable) && answer.error().os_error() == ECONNREFUSED)
+    return Error(Code::Unavailable, "the " + name + " does not run (" + to_string(node.listen_http) +
+                                        " refuses the connection): run `argon start`");
+  return std::move(answer).with(name);
+}
+
 Result<nlohmann::json> Session::pageserver(Task& task, const std::string& method, const std::string& path,
                                            const nlohmann::json& body, Duration timeout) {
-  Deadline deadline(task, timeout);
-  Result<nlohmann::json> answer = http::fetch_json(task, config_.pageserver_http, method, path, body);
-  if (answer.is(Code::Unavailable) && answer.error().os_error() == ECONNREFUSED)
-    return Error(Code::Unavailable, "the pageserver does not run (" + to_string(config_.pageserver_http) +
-                                        " refuses the connection): run `argon start`");
-  return std::move(answer).with("pageserver");
+  constexpr std::string_view kOfTenant = "/v1/tenant/";
+  uint64_t id = 0;
+  if (path.starts_with(kOfTenant))
+    if (auto tenant = parse_tenant_id(path.substr(kOfTenant.size(), 32)); tenant.ok())
+      id = state_.pageserver_of(*tenant);
+  TRY_ASSIGN(PageserverNode node, config_.pageserver(id));
+  return pageserver_at(task, node, method, path, body, timeout);
 }
 
 Result<nlohmann::json> Session::timelines(Task& task, const TenantId& tenant) {

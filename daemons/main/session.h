@@ -48,7 +48,11 @@ class Session {
   void say(const std::string& line) const;
   Progress progress() const;
 
-  // Calls the pageserver's management interface. Unavailable says how to start it.
+  // Calls a pageserver's management interface. Unavailable says how to start it.
+  Result<nlohmann::json> pageserver_at(Task& task, const PageserverNode& node, const std::string& method,
+                                       const std::string& path, const nlohmann::json& body = nullptr,
+                                       Duration timeout = Duration::seconds(30));
+  // Of the one that serves the tenant whose the path is; else of the first.
   Result<nlohmann::json> pageserver(Task& task, const std::string& method, const std::string& path,
                                     const nlohmann::json& body = nullptr,
                                     Duration timeout = Duration::seconds(30));

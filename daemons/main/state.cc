@@ -34,7 +34,7 @@ Result<State> parse_state(const json& j) {
       TRY_ASSIGN(TimelineId timeline, parse_timeline_id(timeline_text.get<std::string>()));
       state.tenants[tenant].branches[name] = timeline;
     }
-    state.tenants.try_emplace(tenant);
+    state.tenants[tenant].pageserver = entry.value("pageserver", uint64_t{0});
   }
   if (j.contains("default_tenant")) {
     TRY_ASSIGN(state.default_tenant, parse_tenant_id(j.at("default_tenant").get<std::string>()));
@@ -92,6 +92,11 @@ Result<TenantId> State::tenant(const std::string& option) const {
       "no tenant given and no default tenant set: use --tenant-id, or `argon tenant create --set-default`");
 }
 
+uint64_t State::pageserver_of(const TenantId& tenant) const {
+  auto entry = tenants.find(tenant);
+  return entry == tenants.end() ? 0 : entry->second.pageserver;
+}
+
 Result<TimelineId> State::branch(const TenantId& tenant, const std::string& name) const {
   auto entry = tenants.find(tenant);
   std::vector<std::string> there;
@@ -134,6 +139,7 @@ Status save_state(const Config& config, const State& state) {
     json branches = json::object();
     for (const auto& [name, timeline] : entry.branches) branches[name] = to_string(timeline);
     tenants[to_string(tenant)] = {{"branches", branches}};
+    if (entry.pageserver != 0) tenants[to_string(tenant)]["pageserver"] = entry.pageserver;
   }
   json j = {{"version", 1}, {"tenants", tenants}};
   if (state.default_tenant) j["default_tenant"] = to_string(*state.default_tenant);

@@ -17,6 +17,7 @@ namespace argon::cli {
 
 struct TenantEntry {
   std::map<std::string, TimelineId> branches;  // by name
+  uint64_t pageserver = 0;                     // that serves it; 0: the first
 };
 
 struct State {
@@ -25,6 +26,8 @@ struct State {
 
   // The tenant asked for, else the default one. Errors: NotFound, Invalid.
   Result<TenantId> tenant(const std::string& option) const;
+  // TenantEntry::pageserver; of one that is not known the first.
+  uint64_t pageserver_of(const TenantId& tenant) const;
   // Errors: NotFound, with the names that there are.
   Result<TimelineId> branch(const TenantId& tenant, const std::string& name) const;
   // Empty where none has that id.

@@ -84,12 +84,13 @@ bool change_config(nlohmann::json& config, const TenantOptions& options) {
   set("gc_horizon", options.gc_horizon);
   set("gc_period", options.gc_period);
   set("lsn_lease_length", options.lsn_lease_length);
+  set("heatmap_period", options.heatmap_period);
   return config != before;
 }
 
 bool is_change(const TenantOptions& options) {
   return options.redo_extensions || options.pitr_interval || options.gc_horizon || options.gc_period ||
-         options.lsn_lease_length;
+         options.lsn_lease_length || options.heatmap_period;
 }
 
 }  // namespace
@@ -124,6 +125,7 @@ Status tenant_config(Task& task, Env& env, const Globals& globals, const TenantO
   show("gc_horizon", std::to_string(usual.horizon));
   show("gc_period", pageserver::duration_text(usual.period));
   show("lsn_lease_length", pageserver::duration_text(usual.lease));
+  show("heatmap_period", "0s");
   return {};
 }
 

@@ -107,6 +107,8 @@ class Cluster:
             return self.dir / "endpoints" / name.split()[1] / "compute.pid"
         if name.startswith("safekeeper-"):
             return self.dir / "safekeepers" / f"sk{name.split('-')[1]}" / "safekeeper.pid"
+        if name.startswith("pageserver-"):
+            return self.dir / f"pageserver_{name.split('-')[1]}" / "pageserver.pid"
         folder = "pageserver_1" if name == "pageserver" else name
         return self.dir / folder / f"{name}.pid"
 

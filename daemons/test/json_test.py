@@ -63,7 +63,8 @@ def without_a_cluster(w, all_verbs):
                   "endpoint stop": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
                   "timeline delete": ["--branch-name", "b"], "tenant delete": [NO_TENANT], "endpoint delete": ["e"],
                   "timeline lsn-by-timestamp": ["2026-11-29"], "timeline timestamp-of-lsn": ["0/16F9A00"],
-                  "safekeeper replace": ["1"], "safekeeper remove": ["1"], "inspect page": ["--relation", "1663/5/1259"]}
+                  "safekeeper replace": ["1"], "safekeeper remove": ["1"],
+                  "tenant secondary": ["--to", "2"], "tenant migrate": ["--to", "2"], "inspect page": ["--relation", "1663/5/1259"]}
     for verb in sorted(all_verbs - {"init", "inspect wal"}):
         w.refused(verb, *needs_name.get(verb, []), says="there is no cluster in")
     w.refused("inspect", w.c.root / "none", says="none")
@@ -82,11 +83,11 @@ def wrong_words(w):
 
 def cluster_verbs(w):
     c = w.c
-    made = w.good("init", "--first-port", str(c.first_port))
+    made = w.good("init", "--first-port", str(c.first_port), "--pageservers", "2")
     cluster.expect(made["dir"] == str(c.dir), f"init: {made}")
     w.refused("init", says="exists already")
     stopped = w.refused("status", says="not every part of the cluster runs")
-    cluster.expect(len(stopped["nodes"]) == 6 and not stopped["running"], f"status: {stopped}")
+    cluster.expect(len(stopped["nodes"]) == 7 and not stopped["running"], f"status: {stopped}")
     w.good("start")
     w.good("status")
     tenant = w.good("tenant create", "--set-default")
@@ -140,6 +141,19 @@ def safekeeper_verbs(w):
     cluster.expect(c.sql("main", "select sum(i) from t") == "3", "rows after safekeepers changed")
 
 
+def move_verbs(w):
+    w.refused("tenant locations", "--tenant-id", NO_TENANT, says="there is no tenant")
+    tenant = ["--tenant-id", w.good("tenant create")["tenant_id"]]
+    w.refused("tenant secondary", *tenant, "--to", "1", says="pageserver 1 serves the tenant")
+    copy = w.good("tenant secondary", *tenant, "--to", "2")
+    cluster.expect(copy["layers_downloaded"] == copy["layers_total"] > 0, f"tenant secondary: {copy}")
+    w.refused("tenant migrate", *tenant, "--to", "9", says="there is no pageserver 9")
+    for to, modes in (("2", ["Secondary", "AttachedSingle"]), ("1", ["AttachedSingle", "Secondary"])):
+        cluster.expect(w.good("tenant migrate", *tenant, "--to", to)["pageserver"] == int(to), "tenant migrate")
+        at = w.good("tenant locations", *tenant)["locations"]
+        cluster.expect([one["mode"] for one in at] == modes, f"tenant locations: {at}")
+
+
 def history_verbs(w):
     at = w.good("timeline lsn-by-timestamp", "2099-01-01T00:00:00Z")
     cluster.expect(at["kind"] == "future", f"lsn-by-timestamp: {at}")
@@ -170,6 +184,7 @@ def endpoint_verbs(w):
     cluster.expect([e["status"] for e in w.good("endpoint list")] == ["running"], "endpoint list")
     safekeeper_verbs(w)
     history_verbs(w)
+    move_verbs(w)
     w.good("endpoint stop", "main")
     w.good("endpoint stop", "main")  # does not run: said on standard error
 
