@@ -21,6 +21,7 @@
 #include "scenarios/proxy.h"
 #include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
+#include "scenarios/secondary_takeover.h"
 #include "scenarios/selftests.h"
 #include "scenarios/single_key.h"
 #include "scenarios/slow_disk.h"
@@ -51,6 +52,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kPostgresBank,
                                              kProxy,
                                              kSafekeeperLoss,
+                                             kSecondaryTakeover,
                                              kSlowDisk,
                                              kTwoComputes,
                                              kIdle,

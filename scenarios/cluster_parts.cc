@@ -79,6 +79,7 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
     gc_ = GcKnobs{milliseconds(knob, 500, 30'000), knob.log_uniform(16 << 10, 512 << 10),
                   milliseconds(knob, 300, 20'000), milliseconds(knob, 1000, 20'000)};
     if (knob.below(4) == 0) gc_->pitr_interval = Duration();
+    if (knobs_.second_pageserver) gc_->heatmap = milliseconds(knob, 300, 5000);
   }
   auto root = std::make_unique<Line>();
   root->id = {tenant_, random_timeline_id(random)};
@@ -216,13 +217,29 @@ void Cluster::add_pageserver() {
   if (!knobs_.store_latency) config.eviction.in_use = milliseconds(eviction, 3000, 60'000);
   if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
   if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
+  evicts_ = config.eviction.layer_bytes_max > 0 || config.eviction.disk_free_min > 0;
+  Random secondary = random.fork("secondary");
+  config.secondary.bytes_per_second = secondary.log_uniform(64 << 10, 64 << 20);
+  config.secondary.period = milliseconds(secondary, 200, 5000);
   if (knobs_.rival_pageserver) add_rival_pageserver(config);
-  sim::Machine& machine = add("pageserver");
+  boot_pageserver(add("pageserver"), config);
+  if (!knobs_.second_pageserver) return;
+  config.id = NodeId(2);
+  config.checkpoint_distance = secondary.log_uniform(8 * 1024, 1024 * 1024);
+  boot_pageserver(add("pageserver-2"), config);
+}
+
+void Cluster::boot_pageserver(sim::Machine& machine, const pageserver::PageserverConfig& config) {
   machine.boot([this, &machine, config](Task& task, Env& env) {
     if (run_.world().counters[faults::Kind::BitRot] == 0) check_local(machine);
     auto store = way_to(env, layers_);
     return pageserver::run_pageserver(task, env, config, *store);
   });
+}
+
+void Cluster::use_pageserver(const sim::Machine& machine) {
+  pages_.host = management_.host = machine.name();
+  for (auto& config : computes_) config->pageserver = pages_;
 }
 
 // Nobody is told its address.
@@ -243,6 +260,7 @@ Status Cluster::configure_gc(Task& task) {
                         {"gc_horizon", gc_->horizon},
                         {"gc_period", ms(gc_->period)},
                         {"lsn_lease_length", ms(gc_->lease)}};
+  if (gc_->heatmap > Duration()) config["heatmap_period"] = ms(gc_->heatmap);
   TRY(http::fetch_json(task, Address::tcp("127.0.0.1", management_.port), "PUT",
                        "/v1/tenant/" + to_string(tenant_) + "/config", config));
   return {};

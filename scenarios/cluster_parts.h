@@ -46,8 +46,9 @@ struct ClusterKnobs {
   uint64_t spare_safekeepers = 0;         // that are no members at first
   bool gc = false;                        // garbage collection with a short history; often all the time
   bool rival_pageserver = false;          // another one over the same object store, which is off at first
-  bool postgres = false;                  // begins with a real server's data directory, for real servers
-  bool s3 = false;                        // daemons reach the object store by S3's protocol, over the network
+  bool second_pageserver = false;  // another one over the same object store, which nobody uses at first
+  bool postgres = false;           // begins with a real server's data directory, for real servers
+  bool s3 = false;                 // daemons reach the object store by S3's protocol, over the network
 };
 
 // What the tenant's configuration says of history.
@@ -56,6 +57,7 @@ struct GcKnobs {
   uint64_t horizon = 0;  // bytes
   Duration period;
   Duration lease;
+  Duration heatmap = {};  // zero: there are no heatmaps
 };
 
 class Cluster {
@@ -92,13 +94,15 @@ class Cluster {
   void history_gone(const Line& line, Lsn lsn, const std::string& to);
   const std::optional<GcKnobs>& gc() const { return gc_; }
   sim::Machine& rival_pageserver() { return *run_.world().find_machine("pageserver-2"); }
+  // From now on operators and computes that start use this one: pageserver(), pages(), management().
+  void use_pageserver(const sim::Machine& machine);
 
   // Called for each new line, and for the root at once: what is done with rows there.
   void on_line(std::function<compute::RowWorkload*(const Line&)> rows_of);
 
   Run& run() { return run_; }
   std::vector<std::unique_ptr<Line>>& lines() { return lines_; }
-  sim::Machine& pageserver() { return *run_.world().find_machine("pageserver"); }
+  sim::Machine& pageserver() { return *run_.world().find_machine(pages_.host); }
   // Members and others.
   std::vector<sim::Machine*> safekeepers();
   // How a change of members is asked for; its target is the caller's.
@@ -110,6 +114,8 @@ class Cluster {
   void set_members(const std::vector<NodeId>& members);
   size_t member_count() const { return members_.members.size(); }
   const sim::Bucket& layers() const { return layers_; }
+  // Pageservers remove layers from their disks by themselves.
+  bool evicts() const { return evicts_; }
   // Where all safekeepers put full segments.
   const sim::Bucket& wal_backup() const { return *wal_backups_.front(); }
   sim::BucketStore wal_store() { return sim::BucketStore(*wal_backups_.front(), store_latency_); }
@@ -136,6 +142,7 @@ class Cluster {
   void add_pageserver();
   Line* branch_at(Line& parent, Lsn at, Duration limit, bool& gone);
   void add_rival_pageserver(pageserver::PageserverConfig config);
+  void boot_pageserver(sim::Machine& machine, const pageserver::PageserverConfig& config);
   Status configure_gc(Task& task);
   void check_local(const sim::Machine& pageserver);
   Status import_root(Task& task);
@@ -154,6 +161,7 @@ class Cluster {
   size_t s3_page_max_ = 0;
   bool s3_encrypted_ = false;
   std::optional<GcKnobs> gc_;
+  bool evicts_ = false;
   sim::Bucket layers_;
   std::vector<std::unique_ptr<sim::Bucket>> wal_backups_;
   consensus::Configuration members_;

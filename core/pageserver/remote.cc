@@ -121,9 +121,14 @@ Result<Generation> claim_generation(Task& task, ObjectStore& store, const Tenant
     Status put = store.put(task, generation_key(tenant, generation), as_bytes(text), PutMode::IfAbsent);
     if (put.ok()) return generation;
     task.env().probe("pageserver.generation-taken"_probe);
-    // Where it may have been applied, or is somebody else's, the next number is as good.
     if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied))
       return put.error().with("claim a generation of tenant " + to_string(tenant));
+    // Where it may have been applied, or is of an earlier life of ours, the next number is as good.
+    if (!put.is(Code::AlreadyExists)) continue;
+    TRY_ASSIGN(Claim there, read_claim(task, store, tenant, generation));
+    if (there.pageserver != claim.pageserver && there.pageserver != NodeId())
+      return Error(Code::AlreadyExists, generation_key(tenant, generation) + " was claimed by pageserver " +
+                                            std::to_string(there.pageserver.value));
   }
   return Error(Code::Unavailable,
                "claim a generation of tenant " + to_string(tenant) + ": too many attempts");

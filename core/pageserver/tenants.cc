@@ -143,8 +143,14 @@ Status Tenants::attach_tenant(Task& task, const TenantId& tenant, const RemoteTe
 }
 
 Status Tenants::attach_anew(Task& task, const TenantId& tenant, Location location, Generation newest) {
-  TRY_ASSIGN(location.generation,
-             claim_generation(task, services_.objects, tenant, newest, claim(location.mode, location.asked)));
+  auto claimed =
+      claim_generation(task, services_.objects, tenant, newest, claim(location.mode, location.asked));
+  if (claimed.is(Code::AlreadyExists)) {
+    // Somebody has taken it over since it was listed.
+    TRY_ASSIGN(RemoteTenant listed, list_tenant(task, services_.objects, tenant));
+    return attach_tenant(task, tenant, listed);
+  }
+  TRY_ASSIGN(location.generation, std::move(claimed));
   // What an earlier life did until it could see the claim counts.
   TRY_ASSIGN(RemoteTenant now, list_tenant(task, services_.objects, tenant));
   now.newest = Generation(location.generation.value - 1);

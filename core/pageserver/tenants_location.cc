@@ -227,8 +227,9 @@ Status Tenants::give_up_claim(Task& task, const TenantId& id, Location& location
   bool ours = newest->claim.pageserver == services_.node ||
               (attached != tenants_.end() && attached->second.generation == newest->generation);
   if (!ours || newest->claim.mode == location.mode) return {};
-  TRY_ASSIGN(location.generation,
-             claim_generation(task, services_.objects, id, newest->generation, claim(location.mode, {})));
+  auto given_up = claim_generation(task, services_.objects, id, newest->generation, claim(location.mode, {}));
+  if (given_up.is(Code::AlreadyExists)) return {};  // somebody else has it by now
+  TRY_ASSIGN(location.generation, std::move(given_up));
   return {};
 }
 
