@@ -9,5 +9,16 @@ AS 'MODULE_PATHNAME', 'argon_positions' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION version_supported(server_version_num integer) RETURNS boolean
 AS 'MODULE_PATHNAME', 'argon_version_supported' LANGUAGE C IMMUTABLE STRICT;
 
+-- Begins a prewarm with the list of pages that there is (false: there is none).
+CREATE FUNCTION prewarm() RETURNS boolean
+AS 'MODULE_PATHNAME', 'argon_prewarm' LANGUAGE C VOLATILE STRICT;
+REVOKE EXECUTE ON FUNCTION prewarm() FROM PUBLIC;
+
+CREATE FUNCTION prewarm_progress(OUT state text, OUT pages_kept bigint, OUT pages_listed bigint, OUT pages_present bigint,
+                                 OUT pages_fetched bigint, OUT pages_left_out bigint, OUT began timestamptz, OUT ended timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'argon_prewarm_state' LANGUAGE C VOLATILE STRICT;
+
 CREATE VIEW stat AS SELECT * FROM counters();
 CREATE VIEW wal AS SELECT * FROM positions();
+CREATE VIEW prewarm_state AS SELECT * FROM prewarm_progress();

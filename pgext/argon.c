@@ -4,6 +4,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "prewarm.h"
 #include "shadow.h"
 #include "storage/ipc.h"
 #include "wal_ship.h"
@@ -48,4 +49,5 @@ void _PG_init(void) {
   argon_install_backpressure();
   argon_install_utility_hook();
   argon_register_wal_worker();
+  prewarm_register_worker();
 }

@@ -43,6 +43,9 @@ extern int argon_readahead_window;  // USERSET
 extern int argon_max_file_cache_size_mb;
 extern int argon_file_cache_size_mb;  // SIGHUP
 extern char* argon_file_cache_path;
+extern bool argon_autoprewarm;
+extern int argon_prewarm_rate_mb;             // SIGHUP
+extern int argon_file_cache_list_interval_s;  // SIGHUP
 void argon_define_settings(void);
 // Settings that correctness depends on are pinned above what a user can change.
 void argon_pin_settings(void);
@@ -114,6 +117,8 @@ void argon_swap_smgr_table(void);
 
 // smgr.c
 void argon_check_swap(void);
+// What the pageserver must be asked with for the block; InvalidBlockNumber: the fork's size.
+XLogRecPtr argon_not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block);
 
 // commit_hold.c, decode_hold.c, backpressure.c, guard.c, ddl_hook.c, wal_worker.c, size_functions.c,
 // own_slot.c
@@ -129,6 +134,8 @@ void argon_check_version(void);
 void argon_claim_data_directory(void);
 void argon_install_utility_hook(void);
 void argon_register_wal_worker(void);
+// The name that this library was loaded by, for a background worker (BGW_MAXLEN bytes).
+void argon_library_name(char* out);
 void argon_install_size_functions(void);
 
 // The slot that keeps WAL for the quorum (own_slot.c).

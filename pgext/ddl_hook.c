@@ -18,6 +18,7 @@
 #include "local_pages.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "prewarm.h"
 #include "relation.h"
 #include "shadow.h"
 #include "tcop/utility.h"
@@ -153,11 +154,21 @@ static void run(PlannedStmt* statement, const char* text, bool read_only, Proces
     standard_ProcessUtility(statement, text, read_only, context, params, environment, dest, completion);
 }
 
+// With what is to be done before and after it.
+static void run_between(PlannedStmt* planned, const char* text, bool read_only, ProcessUtilityContext context,
+                        ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
+                        QueryCompletion* completion) {
+  Affected affected = {0};
+
+  before(planned->utilityStmt, &affected);
+  run(planned, text, read_only, context, params, environment, dest, completion);
+  after(planned->utilityStmt, &affected);
+}
+
 static void on_utility(PlannedStmt* planned, const char* text, bool read_only, ProcessUtilityContext context,
                        ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
                        QueryCompletion* completion) {
   Node* statement = planned->utilityStmt;
-  Affected affected = {0};
 
   if (argon_mode != ARGON_PRIMARY) {
     run(planned, text, read_only, context, params, environment, dest, completion);
@@ -177,9 +188,20 @@ static void on_utility(PlannedStmt* planned, const char* text, bool read_only, P
     PG_END_TRY();
     return;
   }
-  before(statement, &affected);
-  run(planned, text, read_only, context, params, environment, dest, completion);
-  after(statement, &affected);
+  if (copies_files(statement) || moves_database(statement)) {
+    prewarm_hold_back();
+    PG_TRY();
+    {
+      run_between(planned, text, read_only, context, params, environment, dest, completion);
+    }
+    PG_FINALLY();
+    {
+      prewarm_let_go();
+    }
+    PG_END_TRY();
+    return;
+  }
+  run_between(planned, text, read_only, context, params, environment, dest, completion);
 }
 
 void argon_install_utility_hook(void) {

@@ -5,26 +5,18 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cache_map.h"
 #include "common/file_perm.h"
 #include "common/hashfn.h"
 #include "storage/shmem.h"
 
-#define CHUNK_BLOCKS 8
+#define CHUNK_BLOCKS CACHE_CHUNK_BLOCKS
 #define WAYS 16
 #define STEP_MB 16  // as many sets as there are locks
 #define SETS_A_STEP ARGON_FILE_CACHE_PARTITIONS
 
-typedef struct Key {
-  RelFileNode node;
-  uint32 fork;
-  uint32 chunk;
-} Key;
-
-typedef struct Chunk {
-  Key key;
-  uint8 valid;           // a bit a page; 0: free
-  volatile uint32 used;  // the cache's clock when it last was; readers store it under a shared lock
-} Chunk;
+typedef CacheKey Key;
+typedef CacheChunk Chunk;
 
 typedef struct Cache {
   pg_atomic_uint32 sets;    // a multiple of SETS_A_STEP; changes under all locks. 0: off
@@ -32,6 +24,7 @@ typedef struct Cache {
   pg_atomic_uint32 pages;
   pg_atomic_uint32 clock;  // counts uses
   int size_mb;             // what the setting was when it was last looked at
+  uint32 kept;             // pages that the server before this one had stored
 } Cache;
 
 StaticAssertDecl((uint64)SETS_A_STEP* WAYS* CHUNK_BLOCKS* BLCKSZ == (uint64)STEP_MB << 20,
@@ -60,13 +53,76 @@ static void turn_off(const char* what) {
              errhint("Change argon.file_cache_size to have it tried again.")));
 }
 
-// Held open and locked by the postmaster for as long as the server lives, so that no other server uses it.
-static void open_file(void) {
-  file = open(argon_file_cache_path, O_RDWR | O_CREAT | O_CLOEXEC, pg_file_create_mode);
+// Held open and locked by the postmaster for as long as the server lives, so that no other server takes it
+// over. What is not taken over is a file of its own: processes of a server that was killed may still write
+// the old one.
+static bool take_over_file(void) {
+  file = open(argon_file_cache_path, O_RDWR | O_CLOEXEC);
+  if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0) return true;
+  if (file >= 0) close(file);
+  file = -1;
+  return false;
+}
+
+static void make_file(void) {
+  if (unlink(argon_file_cache_path) == 0 || errno == ENOENT)
+    file = open(argon_file_cache_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, pg_file_create_mode);
   if (file < 0)
-    turn_off("opened");
+    turn_off("made");
   else if (flock(file, LOCK_EX | LOCK_NB) != 0)
     turn_off("locked");
+}
+
+// Why the pages of the file may not be used; NULL where they may (file_cache.h).
+static char* not_exact(const CacheMap* map, uint32 sets) {
+  XLogRecPtr lsn = argon_mode == ARGON_STATIC ? argon_static_lsn : argon_start_lsn;
+
+  if (map->header.lsn != lsn)
+    return psprintf("its pages are those at %X/%X, but the server starts at %X/%X",
+                    LSN_FORMAT_ARGS(map->header.lsn), LSN_FORMAT_ARGS(lsn));
+  if (map->header.mode != (uint32)argon_mode) return pstrdup("it is of an endpoint of another mode");
+  if (map->header.sets != sets) return pstrdup("it has another size");
+  return NULL;
+}
+
+static void adopt(const CacheMap* map, uint32 sets) {
+  for (Size i = 0; i < map->n; i++) {
+    const CacheMapEntry* entry = &map->entries[i];
+
+    if (entry->place >= sets * WAYS) continue;
+    chunks[entry->place] = entry->chunk;
+    cache->kept += (uint32)__builtin_popcount(entry->chunk.valid);
+  }
+  pg_atomic_write_u32(&cache->pages, cache->kept);
+  pg_atomic_write_u32(&cache->clock, map->header.clock);
+}
+
+// The map is of one use: it is gone, or no more than a list, before any page of the file changes. A list that
+// is there says what a prewarm had not finished, and more than the map.
+static bool use_up_map(bool is_ours) {
+  if (is_ours && !cache_map_exists(CACHE_MAP_LIST) && cache_map_rename(CACHE_MAP_EXACT, CACHE_MAP_LIST))
+    return true;
+  return cache_map_remove(CACHE_MAP_EXACT);
+}
+
+static void begin_with_what_is_there(uint32 sets) {
+  char* problem = NULL;
+  CacheMap* map = cache_map_read(CACHE_MAP_EXACT, &problem);
+
+  if (map != NULL) problem = not_exact(map, sets);
+  if (map != NULL && problem == NULL && !take_over_file()) problem = pstrdup("its file is gone or in use");
+  if (!use_up_map(map != NULL)) problem = pstrdup("its map could not be removed");
+  if (map != NULL && problem == NULL) {
+    adopt(map, sets);
+    ereport(LOG, (errmsg("argon: the local file cache has %u pages as of %X/%X", cache->kept,
+                         LSN_FORMAT_ARGS(map->header.lsn))));
+  } else if (problem != NULL) {
+    ereport(LOG, (errmsg("argon: the local file cache begins empty: %s", problem)));
+    if (file >= 0) close(file);
+    file = -1;
+  }
+  cache_map_free(map);
+  if (file < 0) make_file();
 }
 
 void file_cache_init(void) {
@@ -86,9 +142,8 @@ void file_cache_init(void) {
   pg_atomic_init_u32(&cache->failed, 0);
   pg_atomic_init_u32(&cache->pages, 0);
   pg_atomic_init_u32(&cache->clock, 0);
-  open_file();
-  if (file >= 0 && pg_atomic_read_u32(&cache->failed) == 0 && ftruncate(file, 0) != 0) turn_off("emptied");
   cache->size_mb = Min(argon_file_cache_size_mb, argon_max_file_cache_size_mb);
+  begin_with_what_is_there((uint32)(cache->size_mb / STEP_MB) * SETS_A_STEP);
   pg_atomic_write_u32(&cache->sets, (uint32)(cache->size_mb / STEP_MB) * SETS_A_STEP);
 }
 
@@ -171,12 +226,32 @@ static bool read_page(Chunk* chunk, BlockNumber block, char* page) {
   return true;
 }
 
+static uint32 checksum_of(const char* page) {
+  pg_crc32c crc;
+
+  INIT_CRC32C(crc);
+  COMP_CRC32C(crc, page, BLCKSZ);
+  FIN_CRC32C(crc);
+  return crc;
+}
+
+// The file is not what was written to it, so none of it is trusted.
+static void throw_away(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  ereport(LOG, (errmsg("argon: the local file cache is emptied, since a page in its file \"%s\" is damaged",
+                       argon_file_cache_path),
+                errdetail("Block %u of relation " ARGON_REL_FORMAT " does not have the checksum that it was "
+                          "stored with.",
+                          block, ARGON_REL_ARGS(node, fork))));
+  file_cache_forget_all();
+}
+
 // Whether the block is here; its page, too, if wanted.
 static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
   Chunk* set;
   Chunk* chunk;
+  uint32 checksum = 0;
   bool here;
 
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
@@ -184,10 +259,16 @@ static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* pag
   here = chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0;
   if (page != NULL) {
     here = here && read_page(chunk, block, page);
+    if (here) checksum = chunk->checksums[block % CHUNK_BLOCKS];
     *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
-    argon_count(here ? ARGON_FILE_CACHE_HITS : ARGON_FILE_CACHE_MISSES);
   }
   LWLockRelease(lock);
+  if (page == NULL) return here;
+  if (here && checksum_of(page) != checksum) {
+    throw_away(node, fork, block);
+    here = false;
+  }
+  argon_count(here ? ARGON_FILE_CACHE_HITS : ARGON_FILE_CACHE_MISSES);
   return here;
 }
 
@@ -214,9 +295,9 @@ static Chunk* make_room(Chunk* set) {
   return oldest;
 }
 
-// REQUIRES: the set's lock, exclusively.
+// REQUIRES: the set's lock, exclusively; nobody changes the page meanwhile.
 static void put(Chunk* set, const Key* key, BlockNumber block, const char* page) {
-  uint8 bit = (uint8)(1u << (block % CHUNK_BLOCKS));
+  uint32 bit = 1u << (block % CHUNK_BLOCKS);
   Chunk* chunk = find(set, key);
 
   if (chunk == NULL) {
@@ -228,6 +309,7 @@ static void put(Chunk* set, const Key* key, BlockNumber block, const char* page)
   if (pwrite(file, page, BLCKSZ, offset_of(chunk, block)) == BLCKSZ) {
     if (!(chunk->valid & bit)) pg_atomic_fetch_add_u32(&cache->pages, 1);
     chunk->valid |= bit;
+    chunk->checksums[block % CHUNK_BLOCKS] = checksum_of(page);
   } else {
     clear_chunk(chunk);
     turn_off("written");
@@ -252,7 +334,12 @@ void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, cons
 
   if (cache == NULL || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
   set_writes[number_of(set)]++;
-  if (is_on()) put(set, &key, block, page);
+  if (is_on()) {
+    PGAlignedBlock copy;  // hint bits may be set in a shared buffer while it is written
+
+    memcpy(copy.data, page, BLCKSZ);
+    put(set, &key, block, copy.data);
+  }
   LWLockRelease(lock);
 }
 
@@ -261,8 +348,8 @@ void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, Bloc
   while (from < to) {
     Key key = key_of(node, fork, from);
     BlockNumber chunk_end = (BlockNumber)Min(((uint64)key.chunk + 1) * CHUNK_BLOCKS, (uint64)to);
-    uint8 bits = (uint8)((0xFFu << (from % CHUNK_BLOCKS)) &
-                         (0xFFu >> (CHUNK_BLOCKS - 1 - (chunk_end - 1) % CHUNK_BLOCKS)));
+    uint32 bits =
+        (0xFFu << (from % CHUNK_BLOCKS)) & (0xFFu >> (CHUNK_BLOCKS - 1 - (chunk_end - 1) % CHUNK_BLOCKS));
     LWLock* lock;
     Chunk* set = lock_set(&key, LW_EXCLUSIVE, &lock);
     Chunk* chunk;
@@ -272,7 +359,7 @@ void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, Bloc
     chunk = find(set, &key);
     if (chunk != NULL) {
       pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid & bits));
-      chunk->valid &= (uint8)~bits;
+      chunk->valid &= ~bits;
     }
     LWLockRelease(lock);
     from = chunk_end;
@@ -293,6 +380,59 @@ void file_cache_forget_all(void) {
   lock_all();
   clear_all();
   unlock_all();
+}
+
+FileCacheWant file_cache_wants(RelFileNode node, ForkNumber fork, BlockNumber block, FileCacheMiss* miss) {
+  Key key = key_of(node, fork, block);
+  FileCacheWant want = FILE_CACHE_IS_FULL;
+  LWLock* lock;
+  Chunk* set;
+  Chunk* chunk;
+
+  if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return FILE_CACHE_IS_OFF;
+  chunk = find(set, &key);
+  if (chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0) want = FILE_CACHE_HAS_IT;
+  for (int i = 0; i < WAYS && want == FILE_CACHE_IS_FULL; i++)
+    if (chunk != NULL || set[i].valid == 0) want = FILE_CACHE_WANTS_IT;
+  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
+  LWLockRelease(lock);
+  return want;
+}
+
+// A set at a time, so that nobody waits for long.
+static bool write_map(const char* suffix, XLogRecPtr lsn, bool locked) {
+  uint32 sets = pg_atomic_read_u32(&cache->sets);
+  CacheMapWriter writer;
+
+  cache_map_begin(&writer, suffix, lsn, sets, pg_atomic_read_u32(&cache->clock));
+  for (uint32 set = 0; set < sets; set++) {
+    Chunk copy[WAYS];
+    LWLock* lock = &locks[set % ARGON_FILE_CACHE_PARTITIONS].lock;
+
+    if (locked) LWLockAcquire(lock, LW_SHARED);
+    memcpy(copy, &chunks[(Size)set * WAYS], sizeof(copy));
+    if (locked) LWLockRelease(lock);
+    for (uint32 way = 0; way < WAYS; way++)
+      if (copy[way].valid != 0) cache_map_add(&writer, set * WAYS + way, &copy[way]);
+  }
+  return cache_map_end(&writer);
+}
+
+bool file_cache_save_list(void) {
+  return !is_on() || write_map(CACHE_MAP_LIST, InvalidXLogRecPtr, true);
+}
+
+void file_cache_end(XLogRecPtr lsn, bool prewarmed) {
+  if (!is_on()) return;
+  if (!write_map(CACHE_MAP_EXACT, lsn, false))
+    ereport(LOG, (errcode_for_file_access(),
+                  errmsg("argon: the map of the local file cache could not be written: %m")));
+  else if (prewarmed)
+    (void)cache_map_remove(CACHE_MAP_LIST);
+}
+
+int64 file_cache_kept(void) {
+  return cache == NULL ? 0 : cache->kept;
 }
 
 int64 file_cache_pages(void) {

@@ -10,8 +10,18 @@
 // pages never change.
 //
 // Chunks of 8 pages, 16 chunks a set, of which the least recently used makes room; the set's lock is held
-// around the I/O. Changing the size empties the cache. The file is good for one start, as all of the data
-// directory. An I/O error turns the cache off until its size is set anew; no statement ever fails for it.
+// around the I/O. Changing the size empties the cache. An I/O error turns the cache off until its size is set
+// anew; no statement ever fails for it. Of each page a checksum is kept in memory: a page of the file that
+// does not have it empties the cache, and is read from the pageserver.
+//
+// What outlives the server. The file and its map are beside the data directory, which does not. At the end of
+// an orderly stop, when the shutdown checkpoint has written all pages and a quorum has it, every page here is
+// the newest version at the end of WAL, E, and the map is written with E. The next server goes on with the
+// pages if and only if its WAL begins at E, for the same tenant, timeline and system: committed WAL never
+// changes, so nothing was written in between by anybody, and what stands before E is what the pages were made
+// by. A static endpoint's are those of its LSN. In every other case (a crash, a kill, another endpoint that
+// wrote, another size) the file is made anew and the map is only a list of what to ask the pageserver for
+// (prewarm.h). The map is taken away before the first page of the file changes.
 #ifndef ARGON_PGEXT_FILE_CACHE_H
 #define ARGON_PGEXT_FILE_CACHE_H
 
@@ -46,6 +56,22 @@ void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, Bloc
 void file_cache_forget_database(Oid database);
 void file_cache_forget_all(void);
 
+// For what is asked for without being needed now, so that it takes no other page's room.
+typedef enum FileCacheWant {
+  FILE_CACHE_HAS_IT,
+  FILE_CACHE_WANTS_IT,
+  FILE_CACHE_IS_FULL,
+  FILE_CACHE_IS_OFF
+} FileCacheWant;
+FileCacheWant file_cache_wants(RelFileNode node, ForkNumber fork, BlockNumber block, FileCacheMiss* miss);
+
+// What is here now, as the list of the next prewarm.
+bool file_cache_save_list(void);
+// In the postmaster, when nobody else is left: all pages are those at this LSN. The list goes if nothing of
+// it is left to do.
+void file_cache_end(XLogRecPtr lsn, bool prewarmed);
+
+int64 file_cache_kept(void);  // pages of the server before that were here at the start
 int64 file_cache_pages(void);
 int64 file_cache_size_mb(void);  // 0: off
 

@@ -28,6 +28,9 @@ int argon_readahead_window;
 int argon_max_file_cache_size_mb;
 int argon_file_cache_size_mb;
 char* argon_file_cache_path;
+bool argon_autoprewarm;
+int argon_prewarm_rate_mb;
+int argon_file_cache_list_interval_s;
 
 static char* static_lsn_text;
 static char* connstring_text;
@@ -118,8 +121,15 @@ void argon_define_settings(void) {
              "Size of the local file cache, in steps of 16 MB (0: off), up to argon.max_file_cache_size.",
              &argon_file_cache_size_mb, INT_MAX / 2, 0, INT_MAX / 2, PGC_SIGHUP, GUC_UNIT_MB);
   DefineCustomStringVariable("argon.file_cache_path",
-                             "The file of the local file cache, made anew at each start.", NULL,
+                             "The file of the local file cache; its map lies beside it.", NULL,
                              &argon_file_cache_path, "argon_file_cache", PGC_POSTMASTER, 0, NULL, NULL, NULL);
+  DefineCustomBoolVariable("argon.autoprewarm",
+                           "Fetches what the file cache of the server before had, after the start.", NULL,
+                           &argon_autoprewarm, true, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+  define_int("argon.prewarm_rate", "Megabytes a second that a prewarm fetches at most (0: it pauses).",
+             &argon_prewarm_rate_mb, 64, 0, 1 << 20, PGC_SIGHUP, 0);
+  define_int("argon.file_cache_list_interval", "How often the list for the next prewarm is written.",
+             &argon_file_cache_list_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
   define_int("argon.prefetch_window",
              "Pages that a session may ask for before it reads them (0: prefetch is off).",
              &argon_prefetch_window, 128, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);

@@ -1,5 +1,5 @@
 // The extension's shared memory: one fixed block, the last-written LSN table, the local-page table,
-// the map of the local file cache.
+// the map of the local file cache, the state of the prewarm.
 #include "argon.h"
 
 #include "access/xlog.h"
@@ -8,6 +8,7 @@
 #include "last_written_lsn.h"
 #include "local_pages.h"
 #include "miscadmin.h"
+#include "prewarm.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 
@@ -18,6 +19,7 @@ void argon_request_shared_memory(void) {
   RequestAddinShmemSpace(last_written_lsn_shared_size());
   RequestAddinShmemSpace(local_pages_shared_size());
   RequestAddinShmemSpace(file_cache_shared_size());
+  RequestAddinShmemSpace(prewarm_shared_size());
   RequestNamedLWLockTranche("argon_file_cache", ARGON_FILE_CACHE_PARTITIONS);
   RequestNamedLWLockTranche("argon_last_written_lsn", ARGON_LSN_PARTITIONS);
   RequestNamedLWLockTranche("argon_local_pages", ARGON_LOCAL_PARTITIONS);
@@ -48,6 +50,7 @@ void argon_init_shared_memory(void) {
   last_written_lsn_init();
   local_pages_init();
   file_cache_init();
+  prewarm_init();
   LWLockRelease(AddinShmemInitLock);
 }
 

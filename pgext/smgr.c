@@ -134,7 +134,7 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
 }
 
 // A visibility map page's bits are cleared without moving its LSN, so no remembered LSN is enough.
-static XLogRecPtr not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block) {
+XLogRecPtr argon_not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block) {
   if (argon_mode == ARGON_STATIC) return argon_static_lsn;
   if (fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();
   return last_written_lsn_get(node, fork, block);
@@ -148,7 +148,7 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
   if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
   if (fork == MAIN_FORKNUM && local_pages_state(node, fork, block) == LOCAL_NONE &&
       !file_cache_has(node, fork, block)) {
-    (void)page_client_prefetch(node, fork, block, not_modified_since(node, fork, block));
+    (void)page_client_prefetch(node, fork, block, argon_not_modified_since(node, fork, block));
     page_client_send();
   }
   return true;
@@ -157,7 +157,7 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
 static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, FileCacheMiss miss,
                         char* page) {
   RelFileNode node = reln->smgr_rnode.node;
-  PageRead read = page_client_begin_read(node, fork, block, not_modified_since(node, fork, block));
+  PageRead read = page_client_begin_read(node, fork, block, argon_not_modified_since(node, fork, block));
 
   if (fork == MAIN_FORKNUM) read_ahead(reln, block);
   page_client_end_read(&read, page);

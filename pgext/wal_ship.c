@@ -7,8 +7,12 @@
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
+#include "file_cache.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
+#include "prewarm.h"
 #include "single_user.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -123,7 +127,8 @@ static bool ship_round(WalShipper* shipper, XLogRecPtr end) {
   return false;
 }
 
-static void ship_the_rest(XLogRecPtr end) {
+// True when the quorum has it.
+static bool ship_the_rest(XLogRecPtr end) {
   TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAST_SHIPMENT_MS);
   TimestampTz sidecar_gone = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SIDECAR_GONE_MS);
   WalShipper shipper = {.link = {.socket = -1}};
@@ -142,28 +147,43 @@ static void ship_the_rest(XLogRecPtr end) {
     }
     if (ship_round(&shipper, end)) {
       wal_ship_close(&shipper);
-      return;
+      return true;
     }
   }
   ereport(LOG,
           (errmsg("argon: the WAL up to the shutdown checkpoint's end %X/%X was not confirmed by the quorum",
                   LSN_FORMAT_ARGS(end)),
            errdetail("%s", shipper.link.problem)));
+  return false;
+}
+
+// All pages were written before the shutdown checkpoint was logged, and nothing is logged after it. (A server
+// that is told to stop at once writes none.)
+static bool pages_are_written(XLogRecPtr end) {
+  bool crc_ok = false;
+  ControlFileData* control = get_controlfile(DataDir, &crc_ok);
+
+  return crc_ok && control->state == DB_SHUTDOWNED && control->checkPointCopy.redo == control->checkPoint &&
+         control->checkPoint < end && end - control->checkPoint < XLOG_BLCKSZ;
 }
 
 // Children forget the callback when they are forked. Signals are blocked in the postmaster here; the
 // sidecar's SIGQUIT must still end it.
 static void at_server_exit(int code, Datum arg) {
   sigset_t quit;
+  XLogRecPtr end;
 
   (void)arg;
-  if (code != 0 || argon_mode != ARGON_PRIMARY || RecoveryInProgress()) return;
+  if (code != 0) return;
+  if (argon_mode == ARGON_STATIC) file_cache_end(argon_static_lsn, prewarm_is_done());
+  if (argon_mode != ARGON_PRIMARY || RecoveryInProgress()) return;
   signal(SIGQUIT, SIG_DFL);
   sigemptyset(&quit);
   sigaddset(&quit, SIGQUIT);
   sigprocmask(SIG_UNBLOCK, &quit, NULL);
   single_user_stop_shipping();
-  ship_the_rest(GetFlushRecPtr(NULL));
+  end = GetFlushRecPtr(NULL);
+  if (ship_the_rest(end) && pages_are_written(end)) file_cache_end(end, prewarm_is_done());
 }
 
 void wal_ship_at_server_exit(void) {

@@ -219,7 +219,7 @@ void argon_wal_worker_main(Datum arg) {
 
 // The server loads the worker's function by the library's name, which must be the one it was loaded
 // by; a path that is too long for the field is left to dynamic_library_path.
-static void own_library_name(char* out) {
+void argon_library_name(char* out) {
   Dl_info info;
 
   strlcpy(out, "argon", BGW_MAXLEN);
@@ -236,7 +236,7 @@ void argon_register_wal_worker(void) {
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
   worker.bgw_restart_time = 1;
-  own_library_name(worker.bgw_library_name);
+  argon_library_name(worker.bgw_library_name);
   strlcpy(worker.bgw_function_name, "argon_wal_worker_main", BGW_MAXLEN);
   RegisterBackgroundWorker(&worker);
 }

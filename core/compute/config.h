@@ -31,8 +31,8 @@ struct ComputeConfig {
   uint64_t system_id = 0;  // the timeline's; 0: not known, taken from the base backup
 
   // An existing directory that `postgres_user` can enter. Below it: pgdata/ (made anew at each start),
-  // postgres.log, argon.socket, compute.state (the last term won; kept), and `suspended`, where it ended for
-  // lack of activity.
+  // file_cache/ (kept), postgres.log, argon.socket, compute.state (the last term won; kept), and `suspended`,
+  // where it ended for lack of activity.
   std::string directory;
   std::string postgres_bin;   // directory of postgres, initdb
   std::string postgres_user;  // runs the server; empty: the user of this process

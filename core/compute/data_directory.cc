@@ -9,6 +9,7 @@ namespace argon::compute {
 namespace {
 
 constexpr std::string_view kExtensionFolder = "argon_lib";
+constexpr std::string_view kFileCacheFolder = "file_cache";
 
 // Single quotes and backslashes, as postgresql.conf wants them.
 std::string quoted(std::string_view text) {
@@ -20,7 +21,8 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-Status make_empty_directory(Task& task, Env& env, const ComputeConfig& config, const std::string& path) {
+// An empty data directory, and the file cache's as it is.
+Status make_directories(Task& task, Env& env, const ComputeConfig& config, const std::string& path) {
   TRY(remove_tree(task, env.disk(), path).with("remove the old data directory"));
   SpawnOptions options;
   options.argv = {"/usr/bin/install", "-d", "-m", "700"};
@@ -29,10 +31,11 @@ Status make_empty_directory(Task& task, Env& env, const ComputeConfig& config, c
     options.argv.push_back(config.postgres_user);
   }
   options.argv.push_back(path);
+  options.argv.push_back(join_path(config.directory, kFileCacheFolder));
   options.environment = {{"PATH", "/usr/bin:/bin"}};
   TRY_ASSIGN(std::unique_ptr<Process> process, env.processes()->spawn(task, options));
   TRY_ASSIGN(ExitStatus status, process->wait(task));
-  if (!status.clean()) return Error(Code::Io, "make directory " + path + ": install failed");
+  if (!status.clean()) return Error(Code::Io, "make directories in " + config.directory + ": install failed");
   return {};
 }
 
@@ -102,6 +105,7 @@ std::string postgresql_conf(const ComputeConfig& config, const std::string& data
   set("argon.pageserver_connstring",
       "host=" + config.pageserver.host + " port=" + std::to_string(config.pageserver.port));
   set("argon.sidecar_socket", socket_path(config));
+  set("argon.file_cache_path", join_path(config.directory, join_path(kFileCacheFolder, "pages")));
   set("argon.mode", to_string(config.mode));
   if (config.mode == EndpointMode::Static) set("argon.static_lsn", to_string(config.static_lsn));
   text +=
@@ -149,7 +153,7 @@ Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeCon
   if (env.processes() == nullptr)
     return Error(Code::Unsupported, "this world has no processes to unpack with");
   std::string path = join_path(config.directory, "pgdata");
-  TRY(make_empty_directory(task, env, config, path));
+  TRY(make_directories(task, env, config, path));
   TRY_ASSIGN(Bytes extension, read_file(task, env.disk(), config.extension).with("read the extension"));
 
   BasebackupRequest request{.pageserver = config.pageserver,

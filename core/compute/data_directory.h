@@ -1,4 +1,5 @@
-// The data directory of an endpoint: made anew from the pageserver's base backup at every start.
+// The data directory of an endpoint: made anew from the pageserver's base backup at every start. Beside it
+// the folder of the local file cache, which is not touched: the server knows what of it is still right.
 
 #pragma once
 
