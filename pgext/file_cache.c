@@ -295,9 +295,11 @@ static Chunk* make_room(Chunk* set) {
   return oldest;
 }
 
-// REQUIRES: the set's lock, exclusively; nobody changes the page meanwhile.
-static void put(Chunk* set, const Key* key, BlockNumber block, const char* page) {
-  uint32 bit = 1u << (block % CHUNK_BLOCKS);
+// Pages of one chunk, in order. REQUIRES: the set's lock, exclusively; nobody changes the pages meanwhile.
+static void put(Chunk* set, const Key* key, BlockNumber block, int n, const char* pages) {
+  uint32 at = block % CHUNK_BLOCKS;
+  uint32 bits = ((1u << n) - 1) << at;
+  ssize_t bytes = (ssize_t)n * BLCKSZ;
   Chunk* chunk = find(set, key);
 
   if (chunk == NULL) {
@@ -306,24 +308,28 @@ static void put(Chunk* set, const Key* key, BlockNumber block, const char* page)
   }
   chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
   errno = ENOSPC;  // what a short write means
-  if (pwrite(file, page, BLCKSZ, offset_of(chunk, block)) == BLCKSZ) {
-    if (!(chunk->valid & bit)) pg_atomic_fetch_add_u32(&cache->pages, 1);
-    chunk->valid |= bit;
-    chunk->checksums[block % CHUNK_BLOCKS] = checksum_of(page);
+  if (pwrite(file, pages, (size_t)bytes, offset_of(chunk, block)) == bytes) {
+    pg_atomic_fetch_add_u32(&cache->pages, (uint32)__builtin_popcount(bits & ~chunk->valid));
+    chunk->valid |= bits;
+    for (int i = 0; i < n; i++) chunk->checksums[at + (uint32)i] = checksum_of(pages + (Size)i * BLCKSZ);
   } else {
     clear_chunk(chunk);
     turn_off("written");
   }
 }
 
-void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
-                     FileCacheMiss miss) {
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, int n, const char* pages,
+                     const FileCacheMiss* misses) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
   Chunk* set;
+  bool current = true;
 
-  if (!miss.on || !is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
-  if (miss.set == number_of(set) && miss.writes == set_writes[miss.set]) put(set, &key, block, page);
+  if (!is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
+  for (int i = 0; i < n; i++)
+    current = current && misses[i].on && misses[i].set == number_of(set) &&
+              misses[i].writes == set_writes[misses[i].set];
+  if (current) put(set, &key, block, n, pages);
   LWLockRelease(lock);
 }
 
@@ -338,7 +344,7 @@ void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, cons
     PGAlignedBlock copy;  // hint bits may be set in a shared buffer while it is written
 
     memcpy(copy.data, page, BLCKSZ);
-    put(set, &key, block, copy.data);
+    put(set, &key, block, 1, copy.data);
   }
   LWLockRelease(lock);
 }

@@ -45,9 +45,10 @@ typedef struct FileCacheMiss {
 // False if the page is not here; then *miss is for file_cache_fill().
 bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss);
 bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block);
-// The page was read from the pageserver, since the miss.
-void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
-                     FileCacheMiss miss);
+// The n pages from block on, all of one chunk, were read from the pageserver, each since its miss. All of
+// them are put here, or none. (cache_fill.h is in between.)
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, int n, const char* pages,
+                     const FileCacheMiss* misses);
 // The page is written, and can be had from the pageserver.
 void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
 

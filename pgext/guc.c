@@ -132,9 +132,9 @@ void argon_define_settings(void) {
              &argon_file_cache_list_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
   define_int("argon.prefetch_window",
              "Pages that a session may ask for before it reads them (0: prefetch is off).",
-             &argon_prefetch_window, 128, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
+             &argon_prefetch_window, 512, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
   define_int("argon.readahead_window", "Pages asked for ahead of a sequential reader at most (0: none).",
-             &argon_readahead_window, 32, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
+             &argon_readahead_window, 256, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);
   define_int("argon.pageserver_timeout", "How long a read waits for the pageserver before it fails.",
              &argon_pageserver_timeout_s, 300, 1, 86400, PGC_USERSET, GUC_UNIT_S);
   define_int("argon.max_write_lag",

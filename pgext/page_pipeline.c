@@ -1,5 +1,6 @@
 #include "page_pipeline.h"
 
+#include "common/hashfn.h"
 #include "page_transport.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
@@ -21,12 +22,21 @@ static uint64 next = 1;
 static uint64 held;  // the place that somebody is about to wait for
 static uint64 last_request_id;
 
+// How many wanted pages there are of each hash, so that what nobody asked for is known at once.
+#define HASHES (4 * PIPELINE_SLOTS)
+static uint16 wanted_of_hash[HASHES];
+
+static uint16* wanted_like(const RelFileNode* node, BlockNumber block) {
+  return &wanted_of_hash[hash_combine(murmurhash32(node->relNode), murmurhash32(block)) % HASHES];
+}
+
 static Slot* slot_at(uint64 place) {
   return &slots[place % PIPELINE_SLOTS];
 }
 
 static void drop(Slot* slot) {
   if (slot->wanted && slot->early) argon_count(ARGON_PREFETCH_WASTED);
+  if (slot->wanted) --*wanted_like(&slot->request.node, slot->request.block);
   slot->wanted = false;
   page_transport_free(&slot->answer);
 }
@@ -61,6 +71,7 @@ static bool is_of(const Slot* slot, RelFileNode node, ForkNumber fork, BlockNumb
 }
 
 PipelinePlace pipeline_find(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr written) {
+  if (*wanted_like(&node, block) == 0) return 0;
   for (uint64 i = first; i < next; i++) {
     Slot* slot = slot_at(i);
 
@@ -113,6 +124,7 @@ static PipelinePlace append(Request* request, bool early) {
     return 0;
   }
   *slot = (Slot){.request = *request, .wanted = true, .early = early};
+  ++*wanted_like(&request->node, request->block);
   if (!early) held = next;
   return next++;
 }

@@ -159,8 +159,9 @@ bool page_transport_send(void) {
   return PQflush(connection) >= 0;
 }
 
+// What has come is taken without waiting first: of a row of answers several are there.
 static bool receive(TimestampTz deadline, PageAnswer* answer, bool* latch_was_set) {
-  for (;;) {
+  for (bool looked = false;; looked = !looked) {
     int left;
 
     answer->length = PQgetCopyData(connection, &answer->bytes, 1);
@@ -172,7 +173,8 @@ static bool receive(TimestampTz deadline, PageAnswer* answer, bool* latch_was_se
     }
     left = PQflush(connection);
     if (left < 0) return false;
-    if (!wait_ready(WL_SOCKET_READABLE | (left > 0 ? WL_SOCKET_WRITEABLE : 0), deadline, latch_was_set))
+    if (looked &&
+        !wait_ready(WL_SOCKET_READABLE | (left > 0 ? WL_SOCKET_WRITEABLE : 0), deadline, latch_was_set))
       return false;
     if (!PQconsumeInput(connection)) return false;
   }

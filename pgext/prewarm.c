@@ -1,5 +1,6 @@
 #include "prewarm.h"
 
+#include "cache_fill.h"
 #include "cache_map.h"
 #include "file_cache.h"
 #include "fmgr.h"
@@ -154,7 +155,7 @@ static void fetch_page(const Wanted* wanted) {
                                   argon_not_modified_since(wanted->node, wanted->fork, wanted->block));
     page_client_end_read(&read, page.data);
     if (!PageIsNew(page.data)) PageSetChecksumInplace(page.data, wanted->block);
-    file_cache_fill(wanted->node, wanted->fork, wanted->block, page.data, wanted->miss);
+    cache_fill(wanted->node, wanted->fork, wanted->block, page.data, wanted->miss);
     pg_atomic_fetch_add_u64(&prewarm->fetched, 1);
   }
   PG_CATCH();
@@ -202,6 +203,7 @@ static void fetch_batch(void) {
                                argon_not_modified_since(batch[i].node, batch[i].fork, batch[i].block));
   page_client_send();
   for (int i = 0; i < batched; i++) fetch_page(&batch[i]);
+  cache_fill_finish();
   throttle(began, batched);
   batched = 0;
 }

@@ -9,6 +9,7 @@
 // their segments open.
 #include "argon.h"
 
+#include "cache_fill.h"
 #include "evict.h"
 #include "file_cache.h"
 #include "last_written_lsn.h"
@@ -163,7 +164,7 @@ static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, F
   page_client_end_read(&read, page);
   // Redo on the pageserver sets no checksums.
   if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
-  file_cache_fill(node, fork, block, page, miss);
+  cache_fill(node, fork, block, page, miss);
 }
 
 static void read_clean(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {

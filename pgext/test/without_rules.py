@@ -76,7 +76,7 @@ RULES = {
                             "    shadow_forget",
                             "OidIsValid(affected->database)) {\n    shadow_forget"),
     "cache_fill_overtaken": ("file_cache_fill", "file_cache.c",
-                             "if (miss.set == number_of(set) && miss.writes == set_writes[miss.set]) put", "put"),
+                             "if (current) put", "put"),
     "cache_empties_on_resize": ("file_cache_load", "file_cache.c", "  clear_all();\n  cache->size_mb", "  cache->size_mb"),
     "cache_error_turns_off": ("file_cache", "file_cache.c", "    clear_chunk(chunk);\n    turn_off(\"written\");", "    ereport(ERROR, (errmsg(\"argon cache: %m\")));"),
     "cache_needs_its_lsn": ("file_cache_restart", "file_cache.c", "if (map->header.lsn != lsn)", "if (false)"),
