@@ -1094,7 +1094,7 @@ two|10000'
 }
 
 # pg_prewarm reads behind the buffer manager's back: a page that is written meanwhile does not come into the cache as it was
-# before. The reader's request waits in the pageserver, which cannot get the WAL of the write.
+# before. (It waits for the rest of its chunk until another page is read.) The reader's request waits in the pageserver, which cannot get the WAL of the write.
 case_file_cache_fill() {
   # The reader itself gets the page as it was, which shadow mode would report.
   begin -c argon.shadow=off -c argon.max_file_cache_size=256MB
@@ -1109,7 +1109,7 @@ case_file_cache_fill() {
   equal 'the row after a prewarm that was overtaken' "$(PGOPTIONS='-c synchronous_commit=off -c statement_timeout=20s' sql <<END
 update w set b = 0;
 select from pg_advisory_lock(7);
-\! $reader -c "select pg_prewarm('w', 'read')" -c 'select from pg_advisory_lock(7)' -c "select pg_prewarm('w', 'read')" & sleep 1
+\! $reader -c "select pg_prewarm('w', 'read')" -c 'select from pg_advisory_lock(7)' -c "select pg_prewarm('w', 'read')" -c "select pg_prewarm('big', 'read', 'main', 3, 3)" & sleep 1
 alter system set argon.file_cache_size = '192MB';
 select from pg_reload_conf();
 select count(*) from w;
@@ -1128,7 +1128,7 @@ t
 t
 t
 7'
-  equal 'what the reader read' "$(tr '\n' ' ' <"$work/prewarm")" '1 1 '
+  equal 'what the reader read' "$(tr '\n' ' ' <"$work/prewarm")" '1 1 1 '
 }
 
 postmaster() { head -n 1 "$state/endpoints/$endpoint/pgdata/postmaster.pid"; }
@@ -1288,6 +1288,35 @@ case_prewarm() {
   until_true "select state = 'done' and fetched > $big_pages from argon_prewarm_state()"
   equal 'a scan of what was asked for' "$(from_where "$scan")" '0 10'
   equal 'its answer, at last' "$(ask "$scan")" "$answer"
+}
+
+# While a database is made of files under a name that the pageserver knows as another's, a prewarm stores nothing of that.
+case_prewarm_names() {
+  begin -c argon.max_file_cache_size=64MB -c argon.file_cache_list_interval=1s -c argon.prewarm_rate=4
+  ask 'create database one'
+  database=one sql -c "create table t as select i, 'one' as word from generate_series(1, 200000) i" -c 'vacuum freeze t'
+  ask 'create database two template one'
+  database=two ask "update t set word = 'two'"
+  ask "create database $endpoint oid 70001 template one strategy file_copy"
+  database=$endpoint ask 'select count(*) from t' >/dev/null
+  sleep 2.5
+  set_and_reload 'argon.file_cache_list_interval = 3600'
+  sleep 1
+  resize_cache 16
+  resize_cache 64
+  caught_up
+  hold_back
+  equal 'rows of the database of the same number' "$(PGOPTIONS='-c synchronous_commit=off' sql <<END
+\! $held
+drop database $endpoint;
+select argon_prewarm();
+create database $endpoint oid 70001 template two strategy file_copy;
+\! $freed
+\c $endpoint
+select word, count(*) from t group by 1;
+END
+)" 't
+two|200000'
 }
 
 cache_sizes=(16 0 64 32 48)

@@ -86,6 +86,7 @@ RULES = {
     "map_needs_its_checksum": ("file_cache_restart", "cache_map.c", "if (memcmp(&crc, whole + bytes - sizeof(crc), sizeof(crc)) == 0) return whole;", "return whole;"),
     "prewarm_keeps_its_list": ("prewarm", "file_cache.c", "  else if (prewarmed)\n", "  else\n"),
     "prewarm_asks_for_what_there_is": ("prewarm", "prewarm.c", "yes = block < blocks_of(node, fork) && local", "yes = local"),
+    "prewarm_is_held_back": ("prewarm_names", "prewarm.c", "pg_atomic_read_u32(&prewarm->held_back) != 0 || !can", "!can"),
     "local_means_on": ("commit_hold", "guc.c",
                        "if (*value == SYNCHRONOUS_COMMIT_LOCAL_FLUSH) *value = SYNCHRONOUS_COMMIT_REMOTE_FLUSH;", ""),
     "physical_walsenders": ("walsenders", "guard.c", "if (!am_db_walsender) refuse_physical(FATAL);", ""),
