@@ -415,6 +415,67 @@ TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {
   }
 }
 
+constexpr uint32_t kRow = 60;
+Key key_in_row(uint32_t n) {
+  return {0, 1663, 5, 1, 0, n};
+}
+Bytes value_in_row(uint32_t n) {
+  return image_value(Bytes(7000, static_cast<uint8_t>(n)));
+}
+
+// A row of keys in one layer, read in order, whose block `damaged` is wrong: the keys that could be read.
+Status read_row(Task& task, Env& env, uint32_t damaged, std::vector<uint32_t>& readable) {
+  NodeCache cache(100);
+  LayerStore store(env, kId, kFolder, {}, cache);
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  TRY(store.create(task, fresh));
+  for (uint32_t n = 0; n < kRow; n++) store.put(key_in_row(n), Lsn(108), value_in_row(n));
+  store.advance(Lsn(108), Lsn(100));
+  store.freeze();
+  TRY(store.flush_one(task));
+  LayerStore::LayerPtr layer = store.layers().front();
+  TRY_ASSIGN(auto file, env.disk().open(task, layer->path(), OpenMode::ReadWrite));
+  Bytes byte(1);
+  uint64_t offset = uint64_t{damaged} * kLayerBlock + 2000;
+  TRY(read_exact_at(task, *file, offset, byte));
+  byte[0] ^= 1;
+  TRY(write_all_at(task, *file, offset, byte));
+  for (uint32_t n = 0; n < kRow; n++) {
+    auto chain = store.collect(task, key_in_row(n), Lsn(108));
+    if (!chain.ok() && chain.is(Code::Corrupt)) continue;
+    TRY(chain);
+    if (chain->versions.size() != 1 || chain->versions[0].value != value_in_row(n))
+      return Error(Code::Corrupt, "key " + std::to_string(n) + " has another value");
+    readable.push_back(n);
+  }
+  return {};
+}
+
+// What is read ahead of a sequential reader may be damaged without harm to what he asks for.
+TEST(LayerStore, DamageAheadOfASequentialReaderIsNotHis) {
+  constexpr uint32_t kDamaged = 20;
+  sim::World world({});
+  sim::Machine& machine = world.add_machine("pageserver");
+  std::vector<uint32_t> readable;
+  Status read = Error(Code::Unavailable, "it did not end");
+  machine.boot([&](Task& task, Env& env) -> Status {
+    read = read_row(task, env, kDamaged, readable);
+    return {};
+  });
+  world.run_for(Duration::seconds(10));
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  std::vector<uint32_t> expected;
+  for (uint32_t n = 0; n < kRow; n++) {
+    uint64_t length = value_in_row(n).size();
+    uint64_t first = n * length / kLayerPayload + 1, last = ((n + 1) * length - 1) / kLayerPayload + 1;
+    if (kDamaged < first || kDamaged > last) expected.push_back(n);
+  }
+  ASSERT_LT(expected.size(), size_t{kRow});
+  EXPECT_EQ(readable, expected);
+}
+
 TEST(LayerStore, SpaceStaysBoundedUnderSteadyOverwriting) {
   constexpr int kRounds = 200;
   std::vector<uint64_t> without = overwritten(kRounds, false);

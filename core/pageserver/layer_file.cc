@@ -24,7 +24,20 @@ void NodeCache::insert(uint64_t file_id, uint32_t block, std::shared_ptr<const L
   }
 }
 
+const ValueWindow* NodeCache::window(uint64_t file_id) const {
+  for (const auto& [id, window] : windows_)
+    if (id == file_id) return &window;
+  return nullptr;
+}
+
+void NodeCache::set_window(uint64_t file_id, ValueWindow window) {
+  windows_.remove_if([&](const auto& other) { return other.first == file_id; });
+  windows_.emplace_front(file_id, std::move(window));
+  if (windows_.size() > kWindowsMax) windows_.pop_back();
+}
+
 void NodeCache::forget(uint64_t file_id) {
+  windows_.remove_if([&](const auto& window) { return window.first == file_id; });
   auto at = by_id_.lower_bound({file_id, 0});
   while (at != by_id_.end() && at->first.first == file_id) {
     slots_.erase(at->second);
@@ -142,6 +155,25 @@ Result<Bytes> LayerFile::values(Task& task, uint64_t offset, uint64_t length) {
   TRY(open(task));
   if (length == 0 || offset > header_.value_bytes || length > header_.value_bytes - offset)
     return broken(Error(Code::Corrupt, "values outside the file"));
+  bool sequential = offset >= asked_up_to_ && offset - asked_up_to_ <= kSequentialGap && asked_up_to_ != 0;
+  asked_up_to_ = offset + length;
+  if (const ValueWindow* window = cache_.window(name_.file_id); window && window->holds(offset, length)) {
+    const uint8_t* begin = window->values.data() + (offset - window->begin);
+    return Bytes(begin, begin + length);
+  }
+  if (sequential && length < kWindowBytes) {
+    auto wide = read_values(task, offset, std::min(kWindowBytes, header_.value_bytes - offset));
+    if (wide.ok()) {
+      Bytes out(wide->begin(), wide->begin() + static_cast<ptrdiff_t>(length));
+      cache_.set_window(name_.file_id, {offset, *std::move(wide)});
+      return out;
+    }
+    // What is wrong may lie beyond what was asked for.
+  }
+  return read_values(task, offset, length);
+}
+
+Result<Bytes> LayerFile::read_values(Task& task, uint64_t offset, uint64_t length) {
   auto first = static_cast<uint32_t>(offset / kLayerPayload);
   auto last = static_cast<uint32_t>((offset + length - 1) / kLayerPayload);
   TRY_ASSIGN(Bytes blocks, read_blocks(task, 1 + first, last - first + 1));
@@ -188,11 +220,12 @@ Result<bool> LayerFile::collect(Task& task, const Key& key, Lsn low, Lsn high, s
     if (begin != end) {
       uint64_t from = begin->offset;
       TRY_ASSIGN(Bytes bytes, values(task, from, std::prev(end)->offset + std::prev(end)->length - from));
-      for (auto at = end; at != begin;) {
-        --at;
+      for (auto at = std::prev(end); at != begin; --at) {
         const uint8_t* value = bytes.data() + (at->offset - from);
         out.push_back({at->lsn, Bytes(value, value + at->length)});
       }
+      bytes.resize(begin->length);
+      out.push_back({begin->lsn, std::move(bytes)});
     }
     if (ended) return true;
     if (begin != entries.begin() || leaf == header_.first_leaf()) return false;

@@ -26,12 +26,28 @@ struct Version {
   Bytes value;
 };
 
-// Parsed index nodes of all layers of a pageserver, least recently used out first.
+// A part of a layer's stream of values that was read, and checked, ahead of a sequential reader.
+struct ValueWindow {
+  uint64_t begin = 0;
+  Bytes values;
+
+  bool holds(uint64_t offset, uint64_t length) const {
+    return offset >= begin && offset + length <= begin + values.size();
+  }
+};
+
+// Parsed index nodes of all layers of a pageserver, least recently used out first; and the last windows on
+// values, one a layer.
 class NodeCache {
  public:
+  static constexpr size_t kWindowsMax = 32;
+
   explicit NodeCache(size_t capacity) : capacity_(capacity) {}
   std::shared_ptr<const LayerNode> find(uint64_t file_id, uint32_t block);
   void insert(uint64_t file_id, uint32_t block, std::shared_ptr<const LayerNode> node);
+  // Null where there is none. Valid until the next call.
+  const ValueWindow* window(uint64_t file_id) const;
+  void set_window(uint64_t file_id, ValueWindow window);
   void forget(uint64_t file_id);
 
  private:
@@ -43,6 +59,7 @@ class NodeCache {
   size_t capacity_;
   std::list<Slot> slots_;  // most recently used first
   std::map<Id, std::list<Slot>::iterator> by_id_;
+  std::list<std::pair<uint64_t, ValueWindow>> windows_;  // most recently made first
 };
 
 class LayerFile {
@@ -79,7 +96,8 @@ class LayerFile {
   Result<bool> collect(Task& task, const Key& key, Lsn low, Lsn high, std::vector<Version>& out);
   Result<LayerHeader> header(Task& task);
   Result<std::shared_ptr<const LayerNode>> node(Task& task, uint32_t block);
-  // Bytes [offset, offset + length) of the stream of values.
+  // Bytes [offset, offset + length) of the stream of values. Where that follows what was asked for last, more
+  // is read at once, and kept for the calls to come.
   Result<Bytes> values(Task& task, uint64_t offset, uint64_t length);
   // The block of the leaf that holds the first entry >= (key, lsn), or the one before it.
   Result<uint32_t> find_leaf(Task& task, const Key& key, Lsn lsn);
@@ -87,9 +105,14 @@ class LayerFile {
   void close();
 
  private:
+  static constexpr uint64_t kWindowBytes = 128 * 1024;
+  // A reader of one key after the other may pass by what is not visible at its LSN.
+  static constexpr uint64_t kSequentialGap = kLayerBlock;
+
   Status open(Task& task);
   Status open_local(Task& task);
   Status fetch(Task& task);
+  Result<Bytes> read_values(Task& task, uint64_t offset, uint64_t length);
   Result<Bytes> read_blocks(Task& task, uint32_t first, uint32_t count);
   Result<Bytes> read_blocks_local(Task& task, uint32_t first, uint32_t count);
   Error broken(const Error& error) const;
@@ -106,6 +129,7 @@ class LayerFile {
   Mutex opening_;
   std::shared_ptr<File> file_;
   LayerHeader header_;
+  uint64_t asked_up_to_ = 0;  // of the stream of values, by the last call
 };
 
 // Walks the entries of a layer in order of (key, LSN), reading values in large pieces.
