@@ -245,8 +245,7 @@ static void throw_away(RelFileNode node, ForkNumber fork, BlockNumber block) {
   file_cache_forget_all();
 }
 
-// Whether the block is here; its page, too, if wanted.
-static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
+bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
   Chunk* set;
@@ -254,16 +253,14 @@ static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* pag
   uint32 checksum = 0;
   bool here;
 
+  *miss = (FileCacheMiss){0};
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
   chunk = find(set, &key);
   here = chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0;
-  if (page != NULL) {
-    here = here && read_page(chunk, block, page);
-    if (here) checksum = chunk->checksums[block % CHUNK_BLOCKS];
-    *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
-  }
+  here = here && read_page(chunk, block, page);
+  if (here) checksum = chunk->checksums[block % CHUNK_BLOCKS];
+  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
   LWLockRelease(lock);
-  if (page == NULL) return here;
   if (here && checksum_of(page) != checksum) {
     throw_away(node, fork, block);
     here = false;
@@ -272,13 +269,24 @@ static bool look(RelFileNode node, ForkNumber fork, BlockNumber block, char* pag
   return here;
 }
 
-bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  return look(node, fork, block, NULL, NULL);
-}
+// The chunk's pages lie together, so one call tells the kernel of all of them.
+bool file_cache_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  static off_t told_last = -1;
+  Key key = key_of(node, fork, block);
+  off_t offset = -1;
+  LWLock* lock;
+  Chunk* set;
+  Chunk* chunk;
 
-bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
-  *miss = (FileCacheMiss){0};
-  return look(node, fork, block, page, miss);
+  if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
+  chunk = find(set, &key);
+  if (chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0)
+    offset = offset_of(chunk, block - block % CHUNK_BLOCKS);
+  LWLockRelease(lock);
+  if (offset < 0) return false;
+  if (offset != told_last) (void)posix_fadvise(file, offset, CHUNK_BLOCKS * BLCKSZ, POSIX_FADV_WILLNEED);
+  told_last = offset;
+  return true;
 }
 
 // REQUIRES: the set's lock, exclusively.

@@ -44,7 +44,8 @@ typedef struct FileCacheMiss {
 
 // False if the page is not here; then *miss is for file_cache_fill().
 bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss);
-bool file_cache_has(RelFileNode node, ForkNumber fork, BlockNumber block);
+// Whether the page is here. It will be read soon: the kernel is told so.
+bool file_cache_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block);
 // The n pages from block on, all of one chunk, were read from the pageserver, each since its miss. All of
 // them are put here, or none. (cache_fill.h is in between.)
 void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, int n, const char* pages,

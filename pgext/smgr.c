@@ -148,7 +148,7 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
   if (sentinel(SAW_PREFETCH)) return true;
   if (relation_is_local(reln->smgr_rnode)) return argon_md.prefetch(reln, fork, block);
   if (fork == MAIN_FORKNUM && local_pages_state(node, fork, block) == LOCAL_NONE &&
-      !file_cache_has(node, fork, block)) {
+      !file_cache_prefetch(node, fork, block)) {
     (void)page_client_prefetch(node, fork, block, argon_not_modified_since(node, fork, block));
     page_client_send();
   }
