@@ -49,6 +49,13 @@ static void ensure_file(RelFileNode node, ForkNumber fork, BlockNumber block) {
   if (!relation_ensure_stub(node, fork)) stub_make(node, fork, block + 1);
 }
 
+static void no_room(void) {
+  ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                  errmsg("argon: no more than argon.max_local_pages (%d) pages can be kept in local files",
+                         argon_max_local_pages),
+                  errhint("Raise argon.max_local_pages if the disk has room.")));
+}
+
 static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page,
                        LocalReason reason) {
   RelFileNode node = reln->smgr_rnode.node;
@@ -60,13 +67,10 @@ static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
     return;
   }
   if (shutting_down()) return;  // nobody is left to read it, and no file of this directory is used again
-  if (!may_write_wal())
-    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                    errmsg("argon: no more than argon.max_local_pages (%d) pages can be kept in local files",
-                           argon_max_local_pages),
-                    errhint("Raise argon.max_local_pages if the disk has room.")));
+  if (!may_write_wal()) no_room();
   log_image(node, fork, block, page);
   argon_count(ARGON_IMAGES_LOGGED);
+  if (reason == LOCAL_UNLOGGED && !local_pages_mark(node, fork, block, LOCAL_IMAGE, reason, 0)) no_room();
 }
 
 // The free space map is not in WAL; what cannot be logged is lost, which costs some space only.

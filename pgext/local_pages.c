@@ -22,6 +22,7 @@ typedef struct Chunk {
   uint64 next_xid;  // the highest nextXid at which a page was kept
   uint64 valid[CHUNK_WORDS];
   uint64 stored[CHUNK_WORDS];  // a subset of valid
+  uint64 image[CHUNK_WORDS];   // another one, apart from it
 } Chunk;
 
 static HTAB* chunks;
@@ -48,6 +49,12 @@ static LWLock* chunk_lock(uint32 hash) {
   return &locks[hash % ARGON_LOCAL_PARTITIONS].lock;
 }
 
+static LocalState state_in(const Chunk* chunk, uint32 word, uint64 bit) {
+  if (!(chunk->valid[word] & bit)) return LOCAL_NONE;
+  if (chunk->stored[word] & bit) return LOCAL_STORED;
+  return chunk->image[word] & bit ? LOCAL_IMAGE : LOCAL_ZERO;
+}
+
 LocalState local_pages_state(RelFileNode node, ForkNumber fork, BlockNumber block) {
   ChunkKey key = chunk_key(node, fork, block);
   uint32 hash = get_hash_value(chunks, &key);
@@ -58,8 +65,7 @@ LocalState local_pages_state(RelFileNode node, ForkNumber fork, BlockNumber bloc
 
   LWLockAcquire(chunk_lock(hash), LW_SHARED);
   chunk = hash_search_with_hash_value(chunks, &key, hash, HASH_FIND, NULL);
-  if (chunk != NULL && (chunk->valid[word] & bit))
-    state = chunk->stored[word] & bit ? LOCAL_STORED : LOCAL_ZERO;
+  if (chunk != NULL) state = state_in(chunk, word, bit);
   LWLockRelease(chunk_lock(hash));
   return state;
 }
@@ -140,10 +146,14 @@ static bool try_mark(const ChunkKey* key, BlockNumber block, LocalState state, L
     if (state == LOCAL_STORED && !(chunk->stored[word] & bit)) {
       chunk->stored[word] |= bit;
       pg_atomic_fetch_add_u32(&argon_shared->stored_pages, 1);
-    } else if (state == LOCAL_ZERO && (chunk->stored[word] & bit)) {
+    } else if (state != LOCAL_STORED && (chunk->stored[word] & bit)) {
       chunk->stored[word] &= ~bit;
       pg_atomic_fetch_sub_u32(&argon_shared->stored_pages, 1);
     }
+    if (state == LOCAL_IMAGE)
+      chunk->image[word] |= bit;
+    else
+      chunk->image[word] &= ~bit;
     chunk->valid[word] |= bit;
     chunk->reasons |= reason;
     chunk->next_xid = Max(chunk->next_xid, next_xid);
@@ -193,10 +203,11 @@ static LocalState clear_in_chunk(const ChunkKey* key, uint32 from, uint32 to) {
       uint64 bit = UINT64CONST(1) << (i % 64);
 
       if (!(chunk->valid[i / 64] & bit)) continue;
-      last = chunk->stored[i / 64] & bit ? LOCAL_STORED : LOCAL_ZERO;
+      last = state_in(chunk, i / 64, bit);
       if (last == LOCAL_STORED) pg_atomic_fetch_sub_u32(&argon_shared->stored_pages, 1);
       chunk->valid[i / 64] &= ~bit;
       chunk->stored[i / 64] &= ~bit;
+      chunk->image[i / 64] &= ~bit;
     }
     if (chunk_is_empty(chunk)) remove_chunk(chunk);
   }

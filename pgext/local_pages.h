@@ -3,10 +3,12 @@
 //
 // The local file is the relation's stub file: a page that is kept lies at its own offset, the rest
 // is a hole. What is valid is said by a table in shared memory, a bitmap for every 1024 blocks.
-// Two things can be said of a block: it is all zeros (nothing is stored), or its page is stored.
-// Invariant: as long as a block is marked, the local page is the newest version of it, since every
-// later write of the block marks it again or clears it. So reading a marked block is always right;
-// entries go for want of room only, and only once nobody can need what WAL leaves out.
+// Three things can be said of a block: it is all zeros (nothing is stored); its page is stored; or there was
+// no room, and the pageserver has an image of it, whose LSN is not the page's: that was never logged, so
+// whoever changes it again logs nothing, and it must be kept again. Invariant: as long as a block is marked,
+// the local page is the newest version of it, since every later write of the block marks it again or clears
+// it. So reading a marked block is always right; entries go for want of room only, and only once nobody can
+// need what WAL leaves out.
 //
 // Reads and writes of one block never run at the same time: the buffer manager sees to that.
 // Nothing survives the server: its successor starts from a fresh base backup.
@@ -15,7 +17,7 @@
 
 #include "argon.h"
 
-typedef enum LocalState { LOCAL_NONE, LOCAL_ZERO, LOCAL_STORED } LocalState;
+typedef enum LocalState { LOCAL_NONE, LOCAL_ZERO, LOCAL_STORED, LOCAL_IMAGE } LocalState;
 
 // Why a block is kept. Any one reason keeps its whole bitmap.
 typedef enum LocalReason {

@@ -16,6 +16,8 @@ uint64 oldest_xid_or_snapshot(void);
 // Why a page that is not new must be kept here when it is evicted, or LOCAL_FOR_NOTHING. Takes
 // lightweight locks for a short time; never waits. The page may hold any bytes.
 LocalReason classify_page(ForkNumber fork, BlockNumber block, Page page);
+// An LSN that makes a page one that was never logged: what GiST gives its pages while it builds.
+#define LSN_OF_NEVER_LOGGED ((XLogRecPtr)1)
 
 // True for a heap page with PD_ALL_VISIBLE, whose LSN need not have moved when the flag was set.
 bool page_flag_outruns_lsn(ForkNumber fork, Page page);

@@ -14,6 +14,8 @@
 #include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
+#include "miscadmin.h"
+#include "page_class.h"
 #include "page_client.h"
 #include "read_ahead.h"
 #include "relation.h"
@@ -47,6 +49,21 @@ static bool sentinel(uint32 mark) {
   return true;
 }
 
+static void read_image(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page);
+
+// Of an index that is built before it is known to be unlogged: what was logged for want of room.
+static void fetch_images(SMgrRelation reln) {
+  BlockNumber nblocks = stub_blocks(reln->smgr_rnode.node, MAIN_FORKNUM);
+  PGAlignedBlock page;
+
+  for (BlockNumber block = 0; block < nblocks; block++) {
+    if (local_pages_state(reln->smgr_rnode.node, MAIN_FORKNUM, block) != LOCAL_IMAGE) continue;
+    CHECK_FOR_INTERRUPTS();
+    read_image(reln, MAIN_FORKNUM, block, page.data);
+    argon_md.write(reln, MAIN_FORKNUM, block, page.data, true);
+  }
+}
+
 static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
   RelFileNode node = reln->smgr_rnode.node;
 
@@ -71,7 +88,10 @@ static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
     relation_note_absent(node, INIT_FORKNUM);
   }
   // From here on every block of the relation is local, those written before included.
-  if (fork == INIT_FORKNUM) relation_locality_changed();
+  if (fork == INIT_FORKNUM) {
+    if (!is_redo) fetch_images(reln);
+    relation_locality_changed();
+  }
   shadow_forget(node, fork, 0);
 }
 
@@ -177,6 +197,12 @@ static void read_clean(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
   shadow_compare(reln->smgr_rnode.node, fork, block, page);
 }
 
+static void read_image(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  read_clean(reln, fork, block, page);
+  PageSetLSN(page, LSN_OF_NEVER_LOGGED);
+  PageSetChecksumInplace(page, block);
+}
+
 static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
   RelFileNode node = reln->smgr_rnode.node;
 
@@ -193,6 +219,9 @@ static void argon_read(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
     case LOCAL_STORED:
       argon_md.read(reln, fork, block, page);
       argon_count(ARGON_LOCAL_PAGES_READ);
+      break;
+    case LOCAL_IMAGE:
+      read_image(reln, fork, block, page);
       break;
     case LOCAL_NONE:
       read_clean(reln, fork, block, page);

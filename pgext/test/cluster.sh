@@ -726,6 +726,35 @@ t
   [ "$(counter local_pages_now)" -le 20 ] || fail "$(counter local_pages_now) pages are kept here"
   restart_endpoint
   equal 'rows after a restart' "$(ask 'select count(*), sum(b) from t')" '40000|40000'
+  # Pages of a build are written again and again before they are logged, or known to be unlogged.
+  local kind
+  for kind in '' unlogged; do
+    sql <<END
+create $kind table built as select i a, array['w' || i % 10, 'v' || i % 7, 'u' || i % 3000] words from generate_series(1, 30000) i;
+create index built_hash on built using hash (a);
+create index built_gin on built using gin (words);
+create index built_gist on built using gist (point(a % 1000, a));
+create index built_spgist on built using spgist (point(a % 1000, a));
+END
+    evict
+    equal "hash index of a $kind table" "$(ask "set enable_seqscan = off;
+      select count(*) from generate_series(1, 30000, 100) i where exists (select from built where a = i)")" 300
+    equal "GIN index of a $kind table" "$(ask "set enable_seqscan = off; select count(*) from built where words @> '{u77}'")" 10
+    local method
+    for method in gist spgist; do
+      equal "$method index of a $kind table" "$(sql <<END
+begin;
+drop index built_$([ $method = gist ] && echo spgist || echo gist);
+set local enable_seqscan = off;
+select count(*) from built where point(a % 1000, a) <@ box '((10,0),(19,30000))';
+rollback;
+END
+)" 300
+    done
+    sql <<'END'
+drop table built;
+END
+  done
 }
 
 # The pageserver takes no WAL: writers are slowed down before it is much more than the limit behind.
