@@ -17,11 +17,6 @@ constexpr const char* kOracle = "what SQL shows is right";
 constexpr uint64_t kBalance = 1000;
 constexpr uint64_t kProgressCommits = 3;
 
-// The server says so where it cannot have a page now; all else that it says is a violation.
-bool is_of_the_network(const Error& error) {
-  return error.message().find("argon: the pageserver did not give the") != std::string::npos;
-}
-
 Status status_of(const Result<SqlRows>& rows) {
   return rows.ok() ? Status() : Status(rows.error());
 }

@@ -112,9 +112,14 @@ pg::MadeDataDir postgres_datadir(sim::PostgresHost& host) {
   return made;
 }
 
+bool is_of_the_network(const Error& error) {
+  return error.message().find("argon: the pageserver did not give the") != std::string::npos;
+}
+
 Result<SqlRows> SqlSession::run(Task& task, std::string_view line) {
   if (ended_) return Error(Code::Cancelled, "the server is to stop");
   TRY_ASSIGN(sim::PostgresServer::Said said, server_.execute(task, line));
+  Logger(task.env().log()).info("sql: {}{}{}", line, said.log.empty() ? "" : " -> ", said.log);
   if (said.ended) {
     ended_ = true;
     last_words_ = said;
@@ -126,7 +131,7 @@ Result<SqlRows> SqlSession::run(Task& task, std::string_view line) {
 
 Result<SqlRows> SqlSession::commit(Task& task, std::string_view line) {
   TRY_ASSIGN(SqlRows rows, run(task, line));
-  TRY(acknowledge_());
+  TRY_ASSIGN(acknowledged_, acknowledge_());
   return rows;
 }
 
@@ -159,12 +164,12 @@ class Life {
   Status run_in(Task& task, Scope& proposing);
   Status begin_term();
   compute::ComputeConfig endpoint() const;
-  Result<Bytes> base_backup(Task& task, Lsn start);
+  Result<std::unique_ptr<sim::PostgresArchive>> base_backup(Task& task, Lsn start);
   Result<Bytes> own_files(const compute::ComputeConfig& endpoint) const;
   Status serve(Task& task, sim::PostgresServer& server);
   Status use(Task& task, sim::PostgresServer& server);
   Status stop_in_order(Task& task, sim::PostgresServer& server);
-  Status acknowledge();
+  Result<Lsn> acknowledge();
   void judge_end(const sim::PostgresServer::Said& said);
 
   Env& env_;
@@ -200,19 +205,19 @@ compute::ComputeConfig Life::endpoint() const {
 }
 
 // The pageserver may be down, or still on its way to `start`.
-Result<Bytes> Life::base_backup(Task& task, Lsn start) {
+Result<std::unique_ptr<sim::PostgresArchive>> Life::base_backup(Task& task, Lsn start) {
   for (;;) {
     TRY(driver_->lost());
-    Bytes tar;
+    auto archive = std::make_unique<sim::PostgresArchive>(*run_.options().postgres);
     Status got = [&] {
       Deadline deadline(task, kBackupTimeout);
       return compute::fetch_basebackup(task, {config_.pageserver, config_.driver.proposer.id, start},
                                        [&](Task&, ByteView bytes) -> Status {
-                                         tar.insert(tar.end(), bytes.begin(), bytes.end());
+                                         archive->add(bytes);
                                          return {};
                                        });
     }();
-    if (got.ok()) return tar;
+    if (got.ok()) return archive;
     if (task.cancelled()) return got.error();
     log_.info("base backup at {}: {}; trying again", to_string(start), got.error().to_string());
     TRY(task.sleep(kBackupRetry));
@@ -251,15 +256,15 @@ Status Life::begin_term() {
   return {};
 }
 
-Status Life::acknowledge() {
+Result<Lsn> Life::acknowledge() {
   Lsn committed = driver_->committed();
   Status known = line_.reference->acknowledge(driver_->proposer().term(), {}, committed);
   if (!known.ok()) {
     line_.events->violated(config_.name, known.error().message());
-    return known;
+    return known.error();
   }
   line_.events->commit_acknowledged(config_.name, {}, committed);
-  return {};
+  return committed;
 }
 
 Status Life::run_in(Task& task, Scope& proposing) {
@@ -268,7 +273,7 @@ Status Life::run_in(Task& task, Scope& proposing) {
   TRY_ASSIGN(driver_, compute::win_election(task, proposing, env_, log_, std::move(election)));
   TRY(begin_term());
   compute::ComputeConfig config = endpoint();
-  TRY_ASSIGN(Bytes backup, base_backup(task, driver_->proposer().start()));
+  TRY_ASSIGN(std::unique_ptr<sim::PostgresArchive> backup, base_backup(task, driver_->proposer().start()));
   TRY_ASSIGN(Bytes own, own_files(config));
   compute::WorkerLink link(env_, log_, driver_.get());
   TRY(link.listen(task, compute::socket_path(config)));
@@ -276,9 +281,9 @@ Status Life::run_in(Task& task, Scope& proposing) {
   Scope serving(task, Scope::Detached{});
   serving.spawn("worker link", [&](Task& t) { return link.serve(t); });
   sim::PostgresServer server(serving, env_, machine_.world(), machine_.index(), *run_.options().postgres);
-  Result<sim::PostgresServer::Said> started = server.start(task, backup, own);
+  Result<sim::PostgresServer::Said> started = server.start(task, backup.get(), own);
   Status ended = started.ok() ? Status() : Status(started.error());
-  backup = Bytes();
+  backup.reset();
   if (started.ok() && started->ended) {
     judge_end(*started);
     ended = Error(Code::Unavailable, "the server does not start: " + started->log);
@@ -324,7 +329,7 @@ Status Life::serve(Task& task, sim::PostgresServer& server) {
 }
 
 Status Life::use(Task& task, sim::PostgresServer& server) {
-  SqlSession session(server, [this] { return acknowledge(); });
+  SqlSession session(server, driver_->proposer().term(), [this] { return acknowledge(); });
   session_ = &session;
   Status ended = client_(task, session);
   session_ = nullptr;

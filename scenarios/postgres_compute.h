@@ -24,19 +24,26 @@ pg::MadeDataDir postgres_datadir(sim::PostgresHost& host);
 // Rows of columns; nothing for NULL.
 using SqlRows = std::vector<std::vector<std::optional<std::string>>>;
 
+// The server says so where it cannot have a page now; all else that it says of itself is a violation.
+bool is_of_the_network(const Error& error);
+
 // What a client of one life of the server has.
 class SqlSession {
  public:
-  using Acknowledge = std::function<Status()>;
-  SqlSession(sim::PostgresServer& server, Acknowledge acknowledge)
-      : server_(server), acknowledge_(std::move(acknowledge)) {}
+  // Up to where what it committed is durable.
+  using Acknowledge = std::function<Result<Lsn>()>;
+  SqlSession(sim::PostgresServer& server, Term term, Acknowledge acknowledge)
+      : server_(server), term_(term), acknowledge_(std::move(acknowledge)) {}
 
   // Runs one line: statements that are one query of the protocol, of which at most one has rows. Errors:
   // Invalid (what the server said; it goes on), Disconnected (it has ended; what it said), Cancelled (it is
   // to stop: nothing was done; or the task).
   Result<SqlRows> run(Task& task, std::string_view line);
-  // The same, and it has committed something.
+  // The same, and it has committed something: acknowledged() is behind that then.
   Result<SqlRows> commit(Task& task, std::string_view line);
+  Lsn acknowledged() const { return acknowledged_; }
+  // In which the server's compute was elected.
+  Term term() const { return term_; }
   // Nothing is run any more.
   void end() { ended_ = true; }
   // How the server ended, where it did.
@@ -44,7 +51,9 @@ class SqlSession {
 
  private:
   sim::PostgresServer& server_;
+  Term term_;
   Acknowledge acknowledge_;
+  Lsn acknowledged_;
   bool ended_ = false;
   std::optional<sim::PostgresServer::Said> last_words_;
 };

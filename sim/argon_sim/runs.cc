@@ -94,9 +94,9 @@ void out_of_memory() {
 std::unique_ptr<PostgresHost> begin_postgres() {
   auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
   PostgresFiles files{ARGON_POSTGRES_BINDIR "/postgres", folder / "argon_sim_postgres.so",
-                      folder / "argon.so"};
+                      folder / "argon.so", folder / "argon_sim_plain.tar"};
   std::string archive = folder / "argon_sim_template.tar";
-  for (const std::string& file : {files.server, files.preload, files.extension, archive}) {
+  for (const std::string& file : {files.server, files.preload, files.extension, files.plain, archive}) {
     if (access(file.c_str(), R_OK) == 0) continue;
     write_all(2, fmt::format("argon-sim: this scenario runs real servers and needs {}: {}\n", file,
                              strerror(errno)));

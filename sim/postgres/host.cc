@@ -61,12 +61,16 @@ Bytes PostgresHost::ask(uint32_t what, uint32_t server, ByteView body) {
   return answer;
 }
 
-uint32_t PostgresHost::start(uint64_t seed, ByteView tar, ByteView more) {
+void PostgresHost::add_to_archive(uint32_t archive, ByteView bytes) {
+  ask(LauncherHeader::Add, archive, bytes);
+}
+
+uint32_t PostgresHost::start(uint64_t seed, uint32_t archive, ByteView more) {
   Bytes body;
-  body.reserve(16 + tar.size() + more.size());
-  Writer(body).le(seed).le(static_cast<uint64_t>(tar.size())).bytes(tar).bytes(more);
-  ask(LauncherHeader::Start, ++servers_, body);
-  return servers_;
+  Writer(body).le(seed).le(archive).bytes(more);
+  uint32_t server = new_number();
+  ask(LauncherHeader::Start, server, body);
+  return server;
 }
 
 Bytes PostgresHost::run(uint32_t server, ByteView answer) {

@@ -26,6 +26,7 @@ struct PostgresFiles {
   std::string server;     // the program `postgres`
   std::string preload;    // argon_sim_postgres.so
   std::string extension;  // argon.so
+  std::string plain;      // an archive: the template as a plain data directory, for servers without argon.so
 };
 
 class PostgresHost {
@@ -39,20 +40,39 @@ class PostgresHost {
   // Once: a run's memory is small.
   Bytes take_template_tar() { return std::exchange(template_tar_, {}); }
 
+  // An archive that grows outside of the run's memory.
+  void add_to_archive(uint32_t archive, ByteView bytes);
+  uint32_t new_number() { return ++numbers_; }
   // Starts a server on a data directory of two archives, of which the later counts. `seed`: of its random
-  // numbers.
-  uint32_t start(uint64_t seed, ByteView tar, ByteView more);
+  // numbers. `archive` 0: PostgresFiles::plain.
+  uint32_t start(uint64_t seed, uint32_t archive, ByteView more);
   // Runs it until it blocks, or has ended; returns its frame, without the length. `answer`: items; none the
   // first time.
   Bytes run(uint32_t server, ByteView answer);
-  // Ends it, if it still runs, and removes its folder.
+  // Ends it, if it still runs, and removes its folder. Or forgets an archive.
   void end(uint32_t server);
 
  private:
   Bytes ask(uint32_t what, uint32_t server, ByteView body);
 
   Bytes template_tar_;
-  uint32_t servers_ = 0;
+  uint32_t numbers_ = 0;  // of servers and archives
+};
+
+// A data directory as it comes, for a server to be started on: a run's memory is small.
+class PostgresArchive {
+ public:
+  explicit PostgresArchive(PostgresHost& host) : host_(host), number_(host.new_number()) {}
+  ~PostgresArchive() { host_.end(number_); }
+  PostgresArchive(const PostgresArchive&) = delete;
+  PostgresArchive& operator=(const PostgresArchive&) = delete;
+
+  void add(ByteView bytes) { host_.add_to_archive(number_, bytes); }
+  uint32_t number() const { return number_; }
+
+ private:
+  PostgresHost& host_;
+  uint32_t number_;
 };
 
 }  // namespace argon::sim

@@ -22,6 +22,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <stdexcept>
 #include <system_error>
@@ -90,9 +91,17 @@ class Launcher {
         case LauncherHeader::Run:
           answer = run(servers_.at(header.server), body);
           break;
+        case LauncherHeader::Add: {
+          Bytes& archive = archives_[header.server];
+          archive.insert(archive.end(), body.begin(), body.end());
+          break;
+        }
         case LauncherHeader::End:
-          end(servers_.at(header.server));
-          servers_.erase(header.server);
+          if (archives_.erase(header.server) > 0) break;
+          if (auto server = servers_.find(header.server); server != servers_.end()) {
+            end(server->second);
+            servers_.erase(server);
+          }
           break;
         default:
           throw std::runtime_error("unknown request to the launcher");
@@ -122,6 +131,7 @@ class Launcher {
   gid_t group_ = getegid();
   bool has_libraries_ = false;
   std::map<uint32_t, Server> servers_;
+  std::map<uint32_t, Bytes> archives_;
 };
 
 void Launcher::send(int fd, ByteView bytes) {
@@ -196,6 +206,13 @@ int output_file() {
   return fd;
 }
 
+Bytes read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (bytes.empty()) throw std::runtime_error("cannot read " + path);
+  return bytes;
+}
+
 void Launcher::start(Server& server, uint32_t id, ByteView body) {
   if (!has_libraries_) {
     fs::copy_file(files_.preload, root_ + "/preload.so");
@@ -211,8 +228,8 @@ void Launcher::start(Server& server, uint32_t id, ByteView body) {
   if (geteuid() == 0 && chown(server.folder.c_str(), user_, group_) != 0) fail("chown");
   Reader in(body);
   uint64_t seed = in.le<uint64_t>();
-  ByteView first = in.bytes(in.le<uint64_t>());
-  unpack(server.folder, first);
+  uint32_t archive = in.le<uint32_t>();
+  unpack(server.folder, archive == 0 ? read_file(files_.plain) : archives_[archive]);
   unpack(server.folder, in.rest());
   // The server takes ".." out of paths by itself, and would look below /proc.
   if (symlink("..", (server.folder + "/argon_lib").c_str()) != 0) fail("symlink");

@@ -72,9 +72,11 @@ Status PostgresServer::stop(Task& task) {
   return scope_.stop(task);
 }
 
-Result<PostgresServer::Said> PostgresServer::start(Task& task, ByteView tar, ByteView more) {
+Result<PostgresServer::Said> PostgresServer::start(Task& task, const PostgresArchive* archive,
+                                                   ByteView more) {
   CHECK(server_ == 0);
-  server_ = host_.start(env_.random("postgres.seed").next(), tar, more);
+  server_ =
+      host_.start(env_.random("postgres.seed").next(), archive != nullptr ? archive->number() : 0, more);
   frame_ = host_.run(server_, {});
   return answer(task);
 }

@@ -37,9 +37,9 @@ class PostgresServer {
   ~PostgresServer();
 
   // Starts it on a data directory of two archives, of which the later counts, and waits until it asks for its
-  // first statement or has ended.
+  // first statement or has ended. `archive` null: a plain data directory (host.h).
   // Errors here and below: Cancelled, TimedOut (then it stands still in the middle, and can only be stopped).
-  Result<Said> start(Task& task, ByteView tar, ByteView more);
+  Result<Said> start(Task& task, const PostgresArchive* archive, ByteView more);
   // One line, without its end. REQUIRES: it has asked.
   Result<Said> execute(Task& task, std::string_view line);
   // Ends its input, and waits until it has ended. REQUIRES: it has asked.
