@@ -1,5 +1,7 @@
 #include "scenarios/oracle_same_wal.h"
 
+#include "core/base/checksum.h"
+#include "core/base/codec.h"
 #include "core/objstore/keys.h"
 #include "core/pg/wal_page.h"
 #include "scenarios/oracle_safekeeper_disk.h"
@@ -7,32 +9,32 @@
 namespace argon::scenarios {
 namespace {
 
-// A whole segment in the object store, which is where one that is not on the disk must be.
-Bytes read_stored(const Cluster& cluster, const Line& line, uint64_t segment) {
-  const sim::Blob* there =
-      cluster.wal_backup().find(objstore::wal_prefix(line.id) + pg::segment_file_name(segment));
-  return there == nullptr ? Bytes() : there->bytes();
+constexpr size_t kPiece = 1 << 20;  // a run's memory is small
+
+// Of a whole segment in the object store, which is where one that is not on the disk must be.
+Bytes read_stored(const Cluster& cluster, const Line& line, Lsn from, size_t n) {
+  const sim::Blob* there = cluster.wal_backup().find(objstore::wal_prefix(line.id) +
+                                                     pg::segment_file_name(pg::segment_number(from)));
+  size_t offset = pg::segment_offset(from);
+  return there == nullptr || there->size() < offset + n ? Bytes() : there->read(offset, n);
 }
 
-// The bytes of [from, to) in the safekeeper's segments, and of those that it removed; empty where one is
-// missing or short.
-Bytes read_wal(const Cluster& cluster, const Line& line, const SafekeeperDisk& disk, Lsn from, Lsn to) {
-  Bytes all;
+// A hash of the bytes of [from, to) in the safekeeper's segments, and of those that it removed; nothing where
+// one is missing or short.
+std::optional<Hash128> hash_of_wal(const Cluster& cluster, const Line& line, const SafekeeperDisk& disk,
+                                   Lsn from, Lsn to) {
+  Hash128 hash;
   while (from < to) {
-    size_t n = std::min<size_t>(to - from, pg::kWalSegmentSize - pg::segment_offset(from));
+    size_t n = std::min({static_cast<size_t>(to - from), kPiece,
+                         static_cast<size_t>(pg::kWalSegmentSize - pg::segment_offset(from))});
     Bytes piece = disk.wal(from, from + n);
-    if (piece.empty()) {
-      Bytes stored = read_stored(cluster, line, pg::segment_number(from));
-      size_t offset = pg::segment_offset(from);
-      if (stored.size() >= offset + n)
-        piece.assign(stored.begin() + static_cast<ptrdiff_t>(offset),
-                     stored.begin() + static_cast<ptrdiff_t>(offset + n));
-    }
+    if (piece.empty()) piece = read_stored(cluster, line, from, n);
     if (piece.size() != n) return {};
-    all.insert(all.end(), piece.begin(), piece.end());
+    Writer(piece).le(hash.low).le(hash.high);
+    hash = hash128(piece);
     from += n;
   }
-  return all;
+  return hash;
 }
 
 void check_line(Cluster& cluster, const Line& line) {
@@ -42,8 +44,8 @@ void check_line(Cluster& cluster, const Line& line) {
   std::map<Hash128, size_t> copies;
   size_t most = 0;
   for (sim::Machine* machine : cluster.safekeepers()) {
-    Bytes wal = read_wal(cluster, line, {*machine, NodeId(0), line.id, &cluster.wal_backup()}, from, to);
-    if (!wal.empty()) most = std::max(most, ++copies[hash128(wal)]);
+    auto hash = hash_of_wal(cluster, line, {*machine, NodeId(0), line.id, &cluster.wal_backup()}, from, to);
+    if (hash) most = std::max(most, ++copies[*hash]);
   }
   if (most * 2 > cluster.member_count()) return;
   cluster.run().fail("committed WAL is the same on every node",

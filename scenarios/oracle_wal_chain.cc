@@ -8,6 +8,8 @@ namespace {
 
 using safekeeper::ChainLink;
 
+constexpr uint64_t kPiece = 1 << 20;  // a run's memory is small
+
 // Nothing where it cannot be had from what is on the disk.
 std::optional<ChainLink> link_at(const SafekeeperDisk& disk, const safekeeper::WalChain& chain, Lsn lsn) {
   const ChainLink* known = safekeeper::last_link_before(chain, lsn);
@@ -15,9 +17,15 @@ std::optional<ChainLink> link_at(const SafekeeperDisk& disk, const safekeeper::W
   ChainLink link = *known;
   while (link.at < lsn) {
     Lsn end = std::min(lsn, pg::segment_start(link.at) + pg::kWalSegmentSize);
-    Bytes wal = disk.wal(link.at, end);
-    if (wal.size() < end - link.at) return {};
-    link = safekeeper::next_link(link, end, crc32c(wal));
+    uint32_t crc = 0;
+    for (Lsn at = link.at; at < end;) {
+      Lsn until = std::min(end, at + kPiece);
+      Bytes wal = disk.wal(at, until);
+      if (wal.size() < until - at) return {};
+      crc = crc32c_extend(crc, wal);
+      at = until;
+    }
+    link = safekeeper::next_link(link, end, crc);
   }
   return link;
 }
