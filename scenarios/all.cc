@@ -18,6 +18,7 @@
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
 #include "scenarios/postgres_bank.h"
+#include "scenarios/postgres_sql.h"
 #include "scenarios/proxy.h"
 #include "scenarios/safekeeper_loss.h"
 #include "scenarios/scenario.h"
@@ -50,6 +51,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kObjectStore,
                                              kPageserverLoss,
                                              kPostgresBank,
+                                             kPostgresSql,
                                              kProxy,
                                              kSafekeeperLoss,
                                              kSecondaryTakeover,
