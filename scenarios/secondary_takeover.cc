@@ -192,12 +192,13 @@ class Mover {
     for (sim::Machine* machine : {&here(), &there()}) {
       Told& told = told_[machine->name()];
       if (run_.failed() || told.mode.empty() || told.doubtful_in == machine->boots()) continue;
-      // What is not in the claims is forgotten with the disk, which may go some time after it counts as lost.
-      if (machine->boots() != told.boots && lost_disks() > 0) continue;
       std::string expected = told.mode;
       auto shown = ask(*machine, "GET", path() + "/location_config", nullptr, kPatience);
       bool detached = !shown && last_code_ == Code::NotFound;
       if (!shown && !detached) continue;
+      // What is not in the claims is forgotten with the disk, which may go some time after it counts as lost,
+      // or while this was asked.
+      if (machine->boots() != told.boots && lost_disks() > 0) continue;
       std::string mode = detached ? "Detached" : shown->value("mode", "");
       // Where the other one took it over while this one was down.
       bool taken = machine->boots() != told.boots && detached && expected.starts_with("Attached");
