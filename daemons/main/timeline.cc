@@ -15,6 +15,8 @@ using namespace literals;
 constexpr Duration kAskTimeout = 2_s;
 constexpr Duration kCopyTimeout = 3600_s;
 constexpr Duration kArchiveTimeout = 120_s;
+constexpr Duration kLookInterval = 100_ms;
+constexpr int kLooksForWal = 300;
 
 Status check_new_name(Session& session, const TenantId& tenant, const std::string& name) {
   if (name.empty() || name.find_first_of("/ \t\n[]") != std::string::npos)
@@ -91,14 +93,30 @@ Result<AtTime> lsn_by_timestamp(Task& task, Session& session, const TenantTimeli
   return AtTime{lsn, text_of(answer, "kind")};
 }
 
+// Until the pageserver has all WAL up to `lsn`.
+Status wait_for_pageserver(Task& task, Session& session, const TenantTimelineId& id, Lsn lsn) {
+  for (int look = 0; look < kLooksForWal; look++) {
+    TRY_ASSIGN(nlohmann::json details, session.pageserver(task, "GET", path_of(id)));
+    if (lsn_in(details, "last_record_lsn") >= lsn) return {};
+    TRY(task.sleep(kLookInterval));
+  }
+  return Error(Code::Unavailable, "the pageserver has not received the WAL of timeline " +
+                                      to_string(id.timeline) + " up to " + to_string(lsn) +
+                                      " yet; try again when it has caught up");
+}
+
 Result<Lsn> start_of_branch(Task& task, Session& session, const TenantTimelineId& ancestor,
                             const TimelineOptions& options) {
   if (!options.ancestor_start_lsn.empty()) return parse_lsn(options.ancestor_start_lsn);
   if (options.ancestor_start_timestamp.empty()) return end_of(task, session, ancestor);
   TRY_ASSIGN(AtTime at, lsn_by_timestamp(task, session, ancestor, options.ancestor_start_timestamp));
-  // All commits that the pageserver knows are older; there may be more on their way to it.
-  if (at.kind == "future") return end_of(task, session, ancestor);
-  if (at.kind == "present") return at.lsn;
+  if (at.kind == "future") {
+    // All commits that the pageserver knows are older. Those that are on their way to it may be later.
+    TRY_ASSIGN(Lsn end, end_of(task, session, ancestor));
+    TRY(wait_for_pageserver(task, session, ancestor, end));
+    TRY_ASSIGN(at, lsn_by_timestamp(task, session, ancestor, options.ancestor_start_timestamp));
+  }
+  if (at.kind == "present" || at.kind == "future") return at.lsn;
   return Error(Code::Invalid,
                "timeline " + to_string(ancestor) + " has no history of " + options.ancestor_start_timestamp +
                    (at.kind == "past" ? ": it goes back to " + to_string(at.lsn) + ", whose commits are later"

@@ -60,7 +60,8 @@ def back_in_time(c):
     c.argon("timeline", "branch", "--branch-name", "before", "--ancestor-start-timestamp", then)
     c.create_endpoint("before", branch="before")
     c.argon("endpoint", "start", "before")
-    cluster.expect(c.sql("before", "select count(*) from orders") == "20000", "the branch is not as it was then")
+    rows = c.sql("before", "select count(*) from orders")
+    cluster.expect(rows == "20000", f"the branch is not as it was then: {rows} rows")
     c.sql("before", "insert into orders select -g, 'later' from generate_series(1, 100) g")
 
     c.argon("timeline", "detach-ancestor", "--branch-name", "before")
