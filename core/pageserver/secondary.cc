@@ -11,7 +11,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr Duration kLookForDue = Duration::milliseconds(500);
+constexpr Duration kLookForTenants = Duration::milliseconds(500);
 constexpr uint64_t kHeatmapBytesMax = 256u << 20;
 
 }  // namespace
@@ -233,7 +233,7 @@ Status Secondaries::run(Task& task, const SecondaryOptions& options) {
             .with("tenant", to_string(id))
             .warn("warm copy, will try again: {}", done.error().to_string());
     }
-    TRY(wait_at_most(task, added_, kLookForDue));
+    TRY(wait_at_most(task, added_, kLookForTenants));
   }
   return {};
 }

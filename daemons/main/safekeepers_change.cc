@@ -20,7 +20,7 @@ namespace {
 
 using namespace literals;
 
-consensus::Member member(const SafekeeperNode& node) {
+consensus::Member member_of(const SafekeeperNode& node) {
   return {NodeId(node.id), node.listen_pg.host, node.listen_pg.port};
 }
 
@@ -39,7 +39,7 @@ Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const T
   safekeeper::Migration migration;
   migration.id = id;
   for (const SafekeeperNode& node : session.config().safekeepers)
-    migration.nodes[NodeId(node.id)] = {member(node), node.listen_http};
+    migration.nodes[NodeId(node.id)] = {member_of(node), node.listen_http};
   migration.target = std::move(target);
   migration.say = [&](const std::string& line) { session.say(name + ": " + line); };
   // Between processes put-if-absent is not exact in a folder, and in a bucket whose store ignores it.

@@ -14,7 +14,7 @@ using namespace pageserver;
 
 constexpr uint64_t kMaxFile = 4ull << 30;
 // Looks at a timeline whose index is replaced meanwhile.
-constexpr int kLooks = 5;
+constexpr int kLayerLooks = 5;
 
 struct Found {
   std::string file;
@@ -70,7 +70,7 @@ class StoredTimeline {
       TRY_ASSIGN(bool readable, read(task, before));
       TRY_ASSIGN(std::string after, newest_index(task));
       // What a newer index does not name may be gone by now.
-      if (after != before && look < kLooks && !found_.empty()) continue;
+      if (after != before && look < kLayerLooks && !found_.empty()) continue;
       for (const Found& one : found_) report_.finding(one.file, id_, one.fault);
       if (!readable) return std::optional<ScrubbedTimeline>();
       return std::optional(std::move(timeline_));
@@ -149,7 +149,7 @@ class LocalTimeline {
       TRY(read(task, path, before));
       auto after = read_file(task, disk_, path, kMaxFile);
       bool same = before.ok() && after.ok() && *before == *after;
-      if (!same && look < kLooks && !found_.empty()) continue;
+      if (!same && look < kLayerLooks && !found_.empty()) continue;
       for (const Found& one : found_) report_.finding(one.file, id_, one.fault);
       return {};
     }
