@@ -38,6 +38,11 @@ std::string text_in(const json& of, const char* field) {
   return found != of.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// Of all but itself: a flipped bit in the version is damage, not another version.
+uint32_t location_checksum(ByteView file) {
+  return crc32c_extend(crc32c(file.first(kLocationHeader - 4)), file.subspan(kLocationHeader));
+}
+
 }  // namespace
 
 std::string_view to_string(LocationMode mode) {
@@ -60,7 +65,7 @@ Bytes encode_location(const Location& location) {
   Writer out(bytes);
   out.bytes(as_bytes(kLocationMagic)).le(kLocationVersion).le(uint32_t{0});
   out.u8(static_cast<uint8_t>(location.mode)).le(location.generation.value).le(location.asked.value);
-  store_le(bytes.data() + 12, crc32c(ByteView(bytes).subspan(kLocationHeader)));
+  store_le(bytes.data() + kLocationHeader - 4, location_checksum(bytes));
   return bytes;
 }
 
@@ -71,12 +76,11 @@ Result<Location> decode_location(ByteView bytes, std::string_view where) {
   if (bytes.size() < kLocationHeader || as_text(bytes.first(8)) != kLocationMagic) return bad("no such file");
   Reader in(bytes.subspan(8));
   auto version = in.le<uint32_t>();
+  if (in.le<uint32_t>() != location_checksum(bytes)) return bad("wrong checksum");
   if (version != kLocationVersion)
     return Error(Code::Unsupported,
                  "location file " + std::string(where) + " has version " + std::to_string(version));
-  auto crc = in.le<uint32_t>();
-  if (bytes.size() != kLocationBytes || crc != crc32c(bytes.subspan(kLocationHeader)))
-    return bad("wrong checksum or length");
+  if (bytes.size() != kLocationBytes) return bad("wrong length");
   Location location;
   auto mode = in.u8();
   if (mode > static_cast<uint8_t>(LocationMode::AttachedSingle)) return bad("unknown mode");

@@ -12,7 +12,7 @@
 // up has mode Secondary or Detached. Where the mode is not what the newest claim says, it is in the file
 // "location" in the tenant's folder on the pageserver's disk, with the generation that was the newest then:
 //
-//   magic "ARGLOCAT" · u32 version 1 · u32 CRC-32C of what follows · u8 mode · u32 generation · u32 asked
+//   magic "ARGLOCAT" · u32 version 1 · u32 CRC-32C of all else · u8 mode · u32 generation · u32 asked
 //
 // Integers are little-endian. At a start the file counts while its generation is the newest; after that the
 // claim, if it is this pageserver's; and where somebody else has claimed the tenant, AttachedStale and
