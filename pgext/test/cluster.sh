@@ -487,11 +487,11 @@ select extract(epoch from clock_timestamp())::int as t0 \gset
 select extract(epoch from clock_timestamp())::int - :t0 > 1000;
 begin;
 create table d as select i as a from generate_series(1, 50000) i;
-\! kill -STOP $pid; (sleep 15; kill -CONT $pid) >/dev/null 2>&1 &
+\! kill -STOP $pid; (sleep 15; kill -CONT $pid) >/dev/null 2>&1 & echo \$! >"$state/rescuer"
 select extract(epoch from clock_timestamp())::int as t0 \gset
 truncate d;
 select extract(epoch from clock_timestamp())::int - :t0;
-\! kill -CONT $pid
+\! kill -CONT $pid; kill \$(cat "$state/rescuer")
 insert into d values (7);
 commit;
 END
