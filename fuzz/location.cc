@@ -1,5 +1,6 @@
-// What a pageserver keeps of a tenant's location, from a disk or from the object store: the location file, a claim and
-// a heatmap parse or say why not, and what they give is written and parsed to the same. The first byte says which.
+// What a pageserver keeps of a tenant's location, from a disk or from the object store: the location file, a
+// claim and a heatmap parse or say why not, and what they give is written and parsed to the same. The first
+// byte says which.
 
 #include "core/pageserver/location.h"
 
