@@ -11,7 +11,9 @@
 #include <fstream>
 
 #include "core/base/random.h"
+#include "core/pageserver/heatmap.h"
 #include "core/pageserver/layer_format.h"
+#include "core/pageserver/location.h"
 #include "core/pageserver/timeline_index.h"
 #include "core/pageserver/value.h"
 #include "core/safekeeper/control_file.h"
@@ -193,6 +195,34 @@ TEST(KeptFormats, ADeltaLayer) {
 
 TEST(KeptFormats, AnImageLayer) {
   expect_layer(LayerKind::Image, "image.layer");
+}
+
+TEST(KeptFormats, ALocationFile) {
+  Location location{LocationMode::AttachedStale, Generation(7), Generation(5)};
+  expect_same("location", encode_location(location));
+  auto read = decode_location(kept("location"), "kept");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, location);
+}
+
+TEST(KeptFormats, AClaim) {
+  Claim claim{NodeId(2), 0x1122334455667788, LocationMode::AttachedMulti, Generation(5)};
+  expect_same("claim", to_bytes(as_bytes(claim_text(claim))));
+  EXPECT_EQ(parse_claim(as_text(kept("claim"))), claim);
+  // What claims held before they said whose they are.
+  EXPECT_EQ(parse_claim("claimed"), Claim());
+}
+
+TEST(KeptFormats, AHeatmap) {
+  Heatmap heatmap;
+  heatmap.generation = Generation(7);
+  heatmap.upload_period = Duration::seconds(60);
+  heatmap.timelines[kId.timeline] = {{layer_name(LayerKind::Delta), 81920, 1'795'953'600},
+                                     {layer_name(LayerKind::Image), 8192, 0}};
+  expect_same("heatmap-v1.json", to_bytes(as_bytes(heatmap_text(heatmap))));
+  auto read = parse_heatmap(as_text(kept("heatmap-v1.json")));
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, heatmap);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/env/points.h"
+#include "core/http/json_fields.h"
 
 namespace argon::pageserver {
 
@@ -14,24 +15,14 @@ using nlohmann::json;
 constexpr uint64_t kHeatmapVersion = 1;
 constexpr Duration kLookForDue = Duration::milliseconds(500);
 
-uint64_t number_of(const json& of, const char* field) {
-  auto found = of.find(field);
-  return found != of.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-
-std::string text_of(const json& of, const char* field) {
-  auto found = of.find(field);
-  return found != of.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 Result<Heatmap::Layer> parse_layer(const json& of) {
   if (!of.is_object()) return Error(Code::Corrupt, "a layer is no object");
   Heatmap::Layer layer;
-  auto name = parse_layer_name(text_of(of, "name"));
-  if (!name.ok()) return Error(Code::Corrupt, "'" + text_of(of, "name") + "' is no layer");
+  auto name = parse_layer_name(http::text_at(of, "name"));
+  if (!name.ok()) return Error(Code::Corrupt, "'" + http::text_at(of, "name") + "' is no layer");
   layer.name = *name;
-  layer.size = number_of(of, "size");
-  layer.access_time = static_cast<int64_t>(std::min<uint64_t>(number_of(of, "access_time"), INT64_MAX));
+  layer.size = http::number_at(of, "size");
+  layer.access_time = static_cast<int64_t>(std::min<uint64_t>(http::number_at(of, "access_time"), INT64_MAX));
   return layer;
 }
 
@@ -68,17 +59,18 @@ Result<Heatmap> parse_heatmap(std::string_view text) {
   json parsed = json::parse(text, nullptr, false);
   if (!parsed.is_object() || !parsed.contains("timelines") || !parsed["timelines"].is_array())
     return Error(Code::Corrupt, "no heatmap");
-  if (number_of(parsed, "version") != kHeatmapVersion)
-    return Error(Code::Unsupported, "a heatmap of version " + std::to_string(number_of(parsed, "version")));
+  if (http::number_at(parsed, "version") != kHeatmapVersion)
+    return Error(Code::Unsupported,
+                 "a heatmap of version " + std::to_string(http::number_at(parsed, "version")));
   Heatmap heatmap;
-  heatmap.generation = Generation(static_cast<uint32_t>(number_of(parsed, "generation")));
+  heatmap.generation = Generation(static_cast<uint32_t>(http::number_at(parsed, "generation")));
   // A day at most.
   heatmap.upload_period = Duration::milliseconds(
-      static_cast<int64_t>(std::min<uint64_t>(number_of(parsed, "upload_period_ms"), 86'400'000)));
+      static_cast<int64_t>(std::min<uint64_t>(http::number_at(parsed, "upload_period_ms"), 86'400'000)));
   for (const json& one : parsed["timelines"]) {
     if (!one.is_object() || !one.contains("layers") || !one["layers"].is_array())
       return Error(Code::Corrupt, "a timeline without layers");
-    auto id = parse_timeline_id(text_of(one, "timeline_id"));
+    auto id = parse_timeline_id(http::text_at(one, "timeline_id"));
     if (!id.ok()) return Error(Code::Corrupt, id.error().message());
     std::vector<Heatmap::Layer>& layers = heatmap.timelines[*id];
     for (const json& layer : one["layers"]) {

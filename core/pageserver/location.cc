@@ -6,6 +6,7 @@
 
 #include "core/base/checksum.h"
 #include "core/base/codec.h"
+#include "core/http/json_fields.h"
 
 namespace argon::pageserver {
 
@@ -27,16 +28,6 @@ constexpr NamedMode kModes[] = {{LocationMode::AttachedSingle, "AttachedSingle"}
                                 {LocationMode::AttachedStale, "AttachedStale"},
                                 {LocationMode::Secondary, "Secondary"},
                                 {LocationMode::Detached, "Detached"}};
-
-uint64_t number_in(const json& of, const char* field) {
-  auto found = of.find(field);
-  return found != of.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-
-std::string text_in(const json& of, const char* field) {
-  auto found = of.find(field);
-  return found != of.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 // Of all but itself: a flipped bit in the version is damage, not another version.
 uint32_t location_checksum(ByteView file) {
@@ -101,15 +92,15 @@ std::string claim_text(const Claim& claim) {
 Claim parse_claim(std::string_view text) {
   json parsed = json::parse(text, nullptr, false);
   if (!parsed.is_object()) return {};
-  auto mode = parse_location_mode(text_in(parsed, "mode"));
-  std::string life = text_in(parsed, "life");
+  auto mode = parse_location_mode(http::text_at(parsed, "mode"));
+  std::string life = http::text_at(parsed, "life");
   if (!mode.ok() || life.size() != 16 || life.find_first_not_of("0123456789abcdef") != std::string::npos)
     return {};
   Claim claim;
-  claim.pageserver = NodeId(number_in(parsed, "pageserver"));
+  claim.pageserver = NodeId(http::number_at(parsed, "pageserver"));
   claim.life = std::stoull(life, nullptr, 16);
   claim.mode = *mode;
-  claim.asked = Generation(static_cast<uint32_t>(number_in(parsed, "asked")));
+  claim.asked = Generation(static_cast<uint32_t>(http::number_at(parsed, "asked")));
   return claim;
 }
 

@@ -30,7 +30,6 @@ Result<Duration> milliseconds_of(const Request& request, const std::string& name
 Result<Tenants::LocationWish> wish_of(const Request& request) {
   Tenants::LocationWish wish;
   TRY_ASSIGN(wish.flush, milliseconds_of(request, "flush_ms", wish.flush));
-  if (request.body.empty()) return wish;
   TRY_ASSIGN(json body, request.json());
   if (!body.is_object() || !body.contains("mode") || !body["mode"].is_string())
     return Error(Code::Invalid, "field 'mode' must be a text");

@@ -212,6 +212,8 @@ Result<int> check_server_version(Task& task, Env& env, const Config& config);
 // A new root timeline from the template, under that name. Unavailable with the reason.
 Status create_root_timeline(Task& task, Session& session, const TenantId& tenant, const TimelineId& timeline,
                             const std::string& name, bool data_checksums);
+// As proposers and other members know it.
+consensus::Member member_of(const SafekeeperNode& node);
 // Its safekeepers: as decided (core/safekeeper/migration.h), else all in argon.toml, as generation 1.
 Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
                                             const TenantTimelineId& id);

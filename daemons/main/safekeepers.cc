@@ -4,6 +4,7 @@
 
 #include "core/fiber/scope.h"
 #include "core/http/client.h"
+#include "core/http/json_fields.h"
 #include "core/safekeeper/migration.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/object_store.h"
@@ -12,15 +13,6 @@ namespace argon::cli {
 namespace {
 
 using namespace literals;
-
-consensus::Member member(const SafekeeperNode& node) {
-  return {NodeId(node.id), node.listen_pg.host, node.listen_pg.port};
-}
-
-std::string text_of(const nlohmann::json& details, const char* key) {
-  auto at = details.find(key);
-  return at != details.end() && at->is_string() ? at->get<std::string>() : "";
-}
 
 Result<nlohmann::json> creation_request(const Config& config, const TenantTimelineId& id,
                                         const nlohmann::json& details) {
@@ -34,11 +26,15 @@ Result<nlohmann::json> creation_request(const Config& config, const TenantTimeli
                         {"mconf", {{"generation", 1}, {"members", members}}},
                         // The pageserver tells the major version, safekeepers take PG_VERSION_NUM.
                         {"pg_version", details.value("pg_version", 0) * 10'000},
-                        {"system_id", text_of(details, "system_id")},
-                        {"start_lsn", text_of(details, "wal_begin_lsn")}};
+                        {"system_id", http::text_at(details, "system_id")},
+                        {"start_lsn", http::text_at(details, "wal_begin_lsn")}};
 }
 
 }  // namespace
+
+consensus::Member member_of(const SafekeeperNode& node) {
+  return {NodeId(node.id), node.listen_pg.host, node.listen_pg.port};
+}
 
 Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& config,
                                             const TenantTimelineId& id) {
@@ -47,7 +43,7 @@ Result<consensus::Configuration> members_of(Task& task, Env& env, const Config& 
   if (decided) return *decided;
   consensus::Configuration members;
   members.generation = consensus::ConfigurationGeneration(1);
-  for (const SafekeeperNode& node : config.safekeepers) members.members.push_back(member(node));
+  for (const SafekeeperNode& node : config.safekeepers) members.members.push_back(member_of(node));
   return members;
 }
 

@@ -20,10 +20,6 @@ namespace {
 
 using namespace literals;
 
-consensus::Member member_of(const SafekeeperNode& node) {
-  return {NodeId(node.id), node.listen_pg.host, node.listen_pg.port};
-}
-
 Result<const SafekeeperNode*> find_node(const Config& config, uint64_t id) {
   std::string known;
   for (const SafekeeperNode& node : config.safekeepers) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "core/http/json_fields.h"
 #include "daemons/main/commands.h"
 
 namespace argon::cli {
@@ -45,7 +46,7 @@ class Move {
     auto shown = at(task, node, "GET", "/location_config");
     if (shown.is(Code::NotFound)) return std::pair(std::string("Detached"), uint64_t{0});
     TRY(shown);
-    return std::pair(shown->value("mode", ""), shown->value("generation", uint64_t{0}));
+    return std::pair(http::text_at(*shown, "mode"), http::number_at(*shown, "generation"));
   }
 
   // A copy at `to` that has all that is listed, or as much as comes in time.
@@ -60,10 +61,10 @@ class Move {
     MonotonicTime end = task.env().now() + timeout;
     for (;;) {
       TRY_ASSIGN(json progress, at(task, to_, "POST", "/secondary/download?wait_ms=5000"));
-      bool all = progress.value("layers_downloaded", 0) == progress.value("layers_total", 0);
-      session_.say(fmt::format("pageserver {}: {} of {} layers are there", to_.id,
-                               progress.value("layers_downloaded", 0), progress.value("layers_total", 0)));
-      if (all || task.env().now() >= end) return progress;
+      uint64_t here = http::number_at(progress, "layers_downloaded");
+      uint64_t all = http::number_at(progress, "layers_total");
+      session_.say(fmt::format("pageserver {}: {} of {} layers are there", to_.id, here, all));
+      if (here == all || task.env().now() >= end) return progress;
       TRY(task.sleep(500_ms));
     }
   }
@@ -110,12 +111,12 @@ class Move {
   static bool is_behind(const json& old, const json& now) {
     std::map<std::string, Lsn> there;
     auto lsn_of = [](const json& one) {
-      auto lsn = parse_lsn(one.value("last_record_lsn", "0/0"));
+      auto lsn = parse_lsn(http::text_at(one, "last_record_lsn"));
       return lsn.ok() ? *lsn : Lsn();
     };
-    for (const json& one : now) there[one.value("timeline_id", "")] = lsn_of(one);
+    for (const json& one : now) there[http::text_at(one, "timeline_id")] = lsn_of(one);
     return std::ranges::any_of(
-        old, [&](const json& one) { return there[one.value("timeline_id", "")] < lsn_of(one); });
+        old, [&](const json& one) { return there[http::text_at(one, "timeline_id")] < lsn_of(one); });
   }
 
   Session& session_;

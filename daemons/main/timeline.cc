@@ -4,6 +4,7 @@
 
 #include "core/base/timestamp.h"
 #include "core/http/client.h"
+#include "core/http/json_fields.h"
 #include "daemons/main/commands.h"
 #include "daemons/main/tree.h"
 
@@ -33,15 +34,10 @@ Result<TimelineId> new_timeline_id(Env& env, const std::string& option) {
   return random_timeline_id(env.random("argon.timeline_id"));
 }
 
-std::string text_of(const nlohmann::json& j, const char* key) {
-  auto at = j.find(key);
-  return at != j.end() && at->is_string() ? at->get<std::string>() : "";
-}
-
 // What an answer says under that key; not valid where there is no answer.
 Lsn lsn_in(const Result<nlohmann::json>& answer, const char* key) {
   if (!answer.ok() || !answer->is_object()) return Lsn();
-  Result<Lsn> lsn = parse_lsn(text_of(*answer, key));
+  Result<Lsn> lsn = parse_lsn(http::text_at(*answer, key));
   return lsn.ok() ? *lsn : Lsn();
 }
 
@@ -89,8 +85,8 @@ Result<AtTime> lsn_by_timestamp(Task& task, Session& session, const TenantTimeli
              session.pageserver(task, "GET",
                                 path_of(id) + "/get_lsn_by_timestamp?timestamp=" + timestamp_text(time)));
   if (!answer.is_object()) return Error(Code::Corrupt, "the pageserver's answer is not an object");
-  TRY_ASSIGN(Lsn lsn, parse_lsn(text_of(answer, "lsn")));
-  return AtTime{lsn, text_of(answer, "kind")};
+  TRY_ASSIGN(Lsn lsn, parse_lsn(http::text_at(answer, "lsn")));
+  return AtTime{lsn, http::text_at(answer, "kind")};
 }
 
 // Until the pageserver has all WAL up to `lsn`.
@@ -178,7 +174,7 @@ Status timeline_gc(Task& task, Env& env, const Globals& globals, const TimelineO
     globals.answer(done);
   else
     session.say(fmt::format("history goes back to {}; {} layers of {} bytes were removed",
-                            text_of(done, "gc_cutoff_lsn"), done.value("layers_removed", uint64_t{0}),
+                            http::text_at(done, "gc_cutoff_lsn"), done.value("layers_removed", uint64_t{0}),
                             done.value("bytes_removed", uint64_t{0})));
   return {};
 }
@@ -220,9 +216,9 @@ Status timeline_list(Task& task, Env& env, const Globals& globals, const Timelin
   TRY_ASSIGN(nlohmann::json answer, session.timelines(task, tenant));
   std::vector<TreeNode> nodes;
   for (const nlohmann::json& one : answer) {
-    TreeNode node{text_of(one, "timeline_id"),
-                  text_of(one, "ancestor_timeline_id"),
-                  text_of(one, "ancestor_lsn"),
+    TreeNode node{http::text_at(one, "timeline_id"),
+                  http::text_at(one, "ancestor_timeline_id"),
+                  http::text_at(one, "ancestor_lsn"),
                   {},
                   false};
     Result<TimelineId> id = parse_timeline_id(node.id);
@@ -232,7 +228,7 @@ Status timeline_list(Task& task, Env& env, const Globals& globals, const Timelin
   }
   if (globals.json) {
     for (nlohmann::json& one : answer) {
-      Result<TimelineId> id = parse_timeline_id(text_of(one, "timeline_id"));
+      Result<TimelineId> id = parse_timeline_id(http::text_at(one, "timeline_id"));
       if (id.ok()) one["branch_name"] = session.state().branch_name(tenant, *id);
     }
     globals.answer(answer);
@@ -274,7 +270,7 @@ Status timeline_branch(Task& task, Env& env, const Globals& globals, const Timel
   session.state().tenants[tenant].branches[options.branch_name] = timeline;
   TRY(session.save());
   TRY(create_on_safekeepers(task, session, {tenant, timeline}, made));
-  std::string at = made.is_object() ? text_of(made, "ancestor_lsn") : "";
+  std::string at = made.is_object() ? http::text_at(made, "ancestor_lsn") : "";
   if (globals.json) {
     globals.answer({{"timeline_id", to_string(timeline)},
                     {"branch_name", options.branch_name},
