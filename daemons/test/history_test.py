@@ -4,7 +4,10 @@ refusals; layers evicted from the pageserver's disk and read again; scrub at the
 All of it with WAL that safekeepers decode.
 """
 import json
+import os
 import re
+import signal
+import threading
 import time
 import urllib.request
 import xml.etree.ElementTree
@@ -53,10 +56,16 @@ def timeline_path(c, name):
 
 def back_in_time(c):
     c.sql("main", "create table orders as select g as id, repeat(md5(g::text), 8) as t from generate_series(1, 20000) g")
+    # So that nothing has to be read when it is done in earnest.
+    c.sql("main", "begin; delete from orders where id > 7; rollback")
     time.sleep(1.5)
     then = c.sql("main", "select to_char(now() at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
     time.sleep(1.5)
+    # The pageserver has not heard of the deletion when it is asked, or not long before.
+    pageserver = c.pid("pageserver")
+    os.kill(pageserver, signal.SIGSTOP)
     c.sql("main", "delete from orders where id > 7")
+    threading.Timer(0.5, os.kill, (pageserver, signal.SIGCONT)).start()
     c.argon("timeline", "branch", "--branch-name", "before", "--ancestor-start-timestamp", then)
     c.create_endpoint("before", branch="before")
     c.argon("endpoint", "start", "before")
