@@ -162,9 +162,9 @@ static bool try_mark(const ChunkKey* key, BlockNumber block, LocalState state, L
   return chunk != NULL;
 }
 
+// A sequence is one page, for which no image will do (see evict.c): it is kept beyond the bound.
 static bool over_bound(LocalState state, LocalReason reason) {
-  (void)reason;
-  return state == LOCAL_STORED &&
+  return state == LOCAL_STORED && reason != LOCAL_SEQUENCE &&
          pg_atomic_read_u32(&argon_shared->stored_pages) >= (uint32)argon_max_local_pages;
 }
 

@@ -708,6 +708,10 @@ update t set b = b + 1 where a % 2 = 0;
 $evict_in_session
 fetch all c;
 select count(*), sum(b) from t;
+create sequence taken;
+select sum(nextval('taken')) from generate_series(1, 5);
+$evict_in_session
+select sum(nextval('taken')) from generate_series(1, 5);
 savepoint s;
 delete from t where b = 2;
 rollback to s;
@@ -719,6 +723,11 @@ t
 t
 20000|0
 40000|40000
+15
+t
+t
+t
+40
 40000'
   local images
   images=$(counter images_logged)
@@ -726,6 +735,7 @@ t
   [ "$(counter local_pages_now)" -le 20 ] || fail "$(counter local_pages_now) pages are kept here"
   restart_endpoint
   equal 'rows after a restart' "$(ask 'select count(*), sum(b) from t')" '40000|40000'
+  [ "$(ask "select nextval('taken')")" -gt 10 ] || fail 'a sequence hands out again what was taken'
   # Pages of a build are written again and again before they are logged, or known to be unlogged.
   local kind
   for kind in '' unlogged; do

@@ -51,6 +51,7 @@ RULES = {
     "image_fallback": ("image_fallback", "evict.c",
                        "  log_image(node, fork, block, page);\n  argon_count(ARGON_IMAGES_LOGGED);",
                        "  argon_count(ARGON_IMAGES_LOGGED);"),
+    "sequences_beyond_the_bound": ("image_fallback", "local_pages.c", "reason != LOCAL_SEQUENCE &&", "true &&"),
     "backpressure": ("backpressure", "backpressure.c", "|| !too_far_behind()) return;", "|| too_far_behind() || true) return;"),
     "inserted_counts": ("backpressure", "backpressure.c",
                         "Max(pg_atomic_read_u64(&argon_shared->shipped_lsn), XactLastRecEnd)",
