@@ -67,8 +67,8 @@ static void keep_local(SMgrRelation reln, ForkNumber fork, BlockNumber block, ch
     return;
   }
   if (shutting_down()) return;  // nobody is left to read it, and no file of this directory is used again
-  // WAL is ahead of the page. An image would take it back: what is taken of the sequence from here on needs no
-  // WAL, and would be handed out once more after a crash.
+  // WAL is ahead of the page. An image would take it back: what is taken of the sequence from here on needs
+  // no WAL, and would be handed out once more after a crash.
   if (reason == LOCAL_SEQUENCE) {
     unmark(node, fork, block);
     return;

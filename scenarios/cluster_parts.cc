@@ -80,8 +80,7 @@ Cluster::Cluster(Run& run, ClusterKnobs knobs) : run_(run), knobs_(knobs) {
                   milliseconds(knob, 300, 20'000), milliseconds(knob, 1000, 20'000)};
     if (knob.below(4) == 0) gc_->pitr_interval = Duration();
     if (knobs_.second_pageserver) gc_->heatmap = milliseconds(knob, 300, 5000);
-    // What a real server's history holds is images of 8 MB, on each line: a run's memory has room for a few.
-    if (knobs_.postgres) {
+    if (knobs_.few_images) {
       gc_->pitr_interval = std::min(gc_->pitr_interval, Duration::seconds(5));
       gc_->period = std::min(gc_->period, Duration::seconds(3));
       gc_->lease = std::min(gc_->lease, Duration::seconds(3));
@@ -207,7 +206,9 @@ void Cluster::add_pageserver() {
   Random waits = random.fork("waits");
   config.timeline.wait_lsn_timeout = milliseconds(waits, 100, 60'000);
   // An image of all of it is 8 MB, and a run holds each twice: on the disk and in the object store.
-  if (knobs_.postgres) {
+  if (knobs_.postgres)
+    config.timeline.store.image_threshold = std::max(config.timeline.store.image_threshold, 4u);
+  if (knobs_.few_images) {
     config.timeline.store.image_threshold = std::max(config.timeline.store.image_threshold, 12u);
     config.timeline.checkpoint_timeout = std::max(config.timeline.checkpoint_timeout, Duration::seconds(1));
     config.timeline.compaction_period = std::max(config.timeline.compaction_period, Duration::seconds(1));
@@ -226,8 +227,8 @@ void Cluster::add_pageserver() {
   if (!knobs_.store_latency) config.eviction.in_use = milliseconds(eviction, 3000, 60'000);
   if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
   if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
-  // As above: layers that nobody reads need not be held twice.
-  if (knobs_.postgres) {
+  // Layers that nobody reads need not be held twice.
+  if (knobs_.few_images) {
     constexpr uint64_t kLayersMax = 16 << 20;
     uint64_t& most = config.eviction.layer_bytes_max;
     most = most == 0 ? kLayersMax : std::min(most, kLayersMax);

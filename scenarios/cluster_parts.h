@@ -48,7 +48,10 @@ struct ClusterKnobs {
   bool rival_pageserver = false;          // another one over the same object store, which is off at first
   bool second_pageserver = false;  // another one over the same object store, which nobody uses at first
   bool postgres = false;           // begins with a real server's data directory, for real servers
-  bool s3 = false;                 // daemons reach the object store by S3's protocol, over the network
+  // A real server's history has images of 8 MB. On several lines a run's memory holds a few: they are made
+  // more seldom, go sooner, and leave the disk.
+  bool few_images = false;
+  bool s3 = false;  // daemons reach the object store by S3's protocol, over the network
 };
 
 // What the tenant's configuration says of history.

@@ -60,6 +60,7 @@ ClusterKnobs SqlCluster::knobs() {
   ClusterKnobs knobs;
   knobs.postgres = true;
   knobs.gc = true;  // else a run's memory holds every image that compaction ever made
+  knobs.few_images = true;
   return knobs;
 }
 

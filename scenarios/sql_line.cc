@@ -15,6 +15,7 @@ constexpr const char* kOracle = "what SQL shows is right";
 // itself.
 constexpr uint64_t kGapOfAStart = 33;
 constexpr const char* kOpening = "create table steps (id int primary key)";
+constexpr const char* kCommitOfNothing = "select pg_logical_emit_message(true, '', '')";
 constexpr Duration kPause = Duration::milliseconds(250);
 
 std::string gid(uint64_t id) {
@@ -335,11 +336,16 @@ void SqlLine::begin_life(Life& life) {
 Status SqlLine::look_at_sequences(Task& task, Life& life) {
   uint64_t gap = gap_;
   SqlState state = *life.state;
+  std::vector<SqlItem> found;
   for (const auto& [name, increment] : state.sequences) {
     TRY_ASSIGN(std::string at, one(task, life, ask_sequence(name)));
-    if (!deposed(life)) add_item({SqlItem::Kind::Sequence, name, at, gap});
+    found.push_back({SqlItem::Kind::Sequence, name, at, gap});
   }
-  if (!deposed(life)) gap_ -= gap;
+  // What a transaction took that came to nothing is durable with the next one that commits.
+  TRY(life.sql.commit(task, kCommitOfNothing));
+  if (deposed(life)) return {};
+  for (SqlItem& item : found) add_item(std::move(item));
+  gap_ -= gap;
   return {};
 }
 
