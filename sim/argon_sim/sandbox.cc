@@ -1,5 +1,7 @@
 #include "sim/argon_sim/sandbox.h"
 
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <fmt/format.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -28,6 +31,7 @@ namespace argon::sim {
 namespace {
 
 constexpr size_t kAlternateStack = 256 * 1024;
+constexpr int kFramesMax = 64;
 
 std::function<void(const std::string&)> on_death;
 uintptr_t shared_begin = UINTPTR_MAX;  // the kernel's pages, of which nothing is left
@@ -60,8 +64,37 @@ std::string what_happened(int signal, const siginfo_t* info, const ucontext_t* c
   return fmt::format("{} at address {}", strsignal(signal), info->si_addr);
 }
 
+// The command that names the functions which were running, innermost first, and those of libraries as they
+// are. Of a crash alone: what is forbidden or aborted says by itself what it was.
+void tell_stack(const ucontext_t* context) {
+  auto* at = reinterpret_cast<void*>(context->uc_mcontext.gregs[REG_RIP]);
+  std::array<void*, kFramesMax> frames{};
+  auto end = frames.begin() + backtrace(frames.data(), kFramesMax);
+  auto innermost = std::find(frames.begin(), end, at);  // before it there is this handler
+  Dl_info own{};
+  dladdr(reinterpret_cast<void*>(&enter_sandbox), &own);
+  std::string line = "the stack: addr2line -Cpfe argon-sim";
+  std::string others;
+  for (auto frame = innermost; frame != end; ++frame) {
+    Dl_info of{};
+    bool known = dladdr(*frame, &of) != 0 && of.dli_fbase != nullptr;
+    // A return address may be the next function's first.
+    auto offset = static_cast<char*>(*frame) - static_cast<char*>(known ? of.dli_fbase : nullptr) -
+                  (frame == innermost ? 0 : 1);
+    if (known && of.dli_fbase == own.dli_fbase)
+      line += fmt::format(" {:#x}", offset);
+    else
+      others += fmt::format(" {}+{:#x}", known ? of.dli_fname : "unknown", offset);
+  }
+  line += others.empty() ? "\n" : "; of libraries:" + others + "\n";
+  [[maybe_unused]] ssize_t written = write(2, line.data(), line.size());
+}
+
 void on_signal(int signal, siginfo_t* info, void* context) {
-  std::string what = what_happened(signal, info, static_cast<const ucontext_t*>(context));
+  const auto* where = static_cast<const ucontext_t*>(context);
+  std::string what = what_happened(signal, info, where);
+  bool crashed = signal != SIGABRT && !what.starts_with("forbidden");
+  if (crashed && on_death != nullptr) tell_stack(where);
   auto tell = std::move(on_death);
   on_death = nullptr;
   if (tell != nullptr) tell(what);  // a second fault inside ends here
@@ -98,8 +131,11 @@ void drop_vdso() {
 }
 
 // What the C library asks once, remembers, and lets no result depend on, in functions that OpenSSL calls:
-// qsort() how much memory the machine has (with more than 1 KiB to sort), gmtime() the time zone.
+// qsort() how much memory the machine has (with more than 1 KiB to sort), gmtime() the time zone. And a
+// crash.
 void let_libc_ask() {
+  std::array<void*, 1> frame{};
+  backtrace(frame.data(), 1);  // loads the unwinder
   std::vector<uint64_t> some(512);
   qsort(some.data(), some.size(), sizeof some[0], [](const void*, const void*) { return 0; });
   tzset();
