@@ -137,6 +137,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"safekeeper.segment-from-store", "WAL that is not here was read from the object store"},
     {"safekeeper.segment-uploaded", "a full segment was uploaded"},
     {"safekeeper.serving-again", "a timeline that had stopped serves again"},
+    {"safekeeper.stays-awake", "work began while a timeline was about to fall asleep"},
     {"safekeeper.stray-segment-removed",
      "a segment without a mark in the control file was found at the start"},
     {"safekeeper.sync-failed", "WAL could not be made durable"},

@@ -100,6 +100,11 @@ Status Timeline::sleep(Task& task) {
   TRY(lock.acquire(task, mutex_));
   if (!may_sleep()) return {};
   TRY(close(task));
+  // Work may have begun while that was written.
+  if (!may_sleep()) {
+    env_.probe("safekeeper.stays-awake"_probe);
+    return {};
+  }
   acceptor_.reset();
   storage_.reset();
   peers_.clear();
