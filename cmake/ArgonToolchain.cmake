@@ -39,6 +39,10 @@ endif()
 # Paths in the binary must not depend on where the tree lies (ccache, reproducible output).
 add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 
+# Empty optionals, indexes out of a vector that has room: what the sanitizers do not see.
+if(ARGON_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
 if(ARGON_SANITIZE)
   add_compile_options(-fsanitize=${ARGON_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ARGON_SANITIZE})
