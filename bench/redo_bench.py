@@ -80,7 +80,7 @@ class Wal:
 
 
 def pgbench(build):
-    commands = f"{DEBIAN}/pgbench -i -q -s 20 postgres && {DEBIAN}/pgbench -n -c 4 -j 2 -T 15 postgres"
+    commands = f"{DEBIAN}/pgbench -i -q -s 20 postgres && {DEBIAN}/pgbench -n -c 4 -j 2 -t 15000 postgres"
     return Wal(build, commands, DEBIAN)
 
 
