@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -31,7 +32,11 @@ static ProcessUtility_hook_type next_utility;
 typedef struct Affected {
   Oid database;
   Oid old_tablespace;
+  Oid new_tablespace;
 } Affected;
+
+// A database that is being moved: the statement commits, and lets others in, before it returns.
+static const Affected* moving;
 
 static Oid default_tablespace_of(Oid database) {
   HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
@@ -44,13 +49,18 @@ static Oid default_tablespace_of(Oid database) {
   return tablespace;
 }
 
-static bool moves_database(Node* statement) {
+// Where an ALTER DATABASE moves it, or null.
+static DefElem* new_place_of(Node* statement) {
   ListCell* cell;
 
-  if (!IsA(statement, AlterDatabaseStmt)) return false;
+  if (!IsA(statement, AlterDatabaseStmt)) return NULL;
   foreach (cell, ((AlterDatabaseStmt*)statement)->options)
-    if (strcmp(((DefElem*)lfirst(cell))->defname, "tablespace") == 0) return true;
-  return false;
+    if (strcmp(((DefElem*)lfirst(cell))->defname, "tablespace") == 0) return lfirst(cell);
+  return NULL;
+}
+
+static bool moves_database(Node* statement) {
+  return new_place_of(statement) != NULL;
 }
 
 // True if a relation of this database with files, or a database, lies in the tablespace.
@@ -117,8 +127,23 @@ static void before(Node* statement, Affected* affected) {
   if (moves_database(statement)) {
     affected->database = get_database_oid(((AlterDatabaseStmt*)statement)->dbname, true);
     affected->old_tablespace = default_tablespace_of(affected->database);
+    affected->new_tablespace = get_tablespace_oid(defGetString(new_place_of(statement)), true);
+    if (OidIsValid(affected->database) && OidIsValid(affected->new_tablespace)) moving = affected;
   }
   forget_cached(statement, affected);
+}
+
+// Pages are under their new names, by a WAL record that names none; nobody else has seen them yet.
+static void finish_move(void) {
+  if (moving == NULL) return;
+  last_written_lsn_raise_default(argon_insert_lsn());
+  local_pages_move_database(moving->database, moving->old_tablespace, moving->new_tablespace);
+  relation_locality_changed();
+  moving = NULL;
+}
+
+static void on_transaction(XactEvent event, void* unused) {
+  if (event == XACT_EVENT_PRE_COMMIT) finish_move();
 }
 
 static void after(Node* statement, const Affected* affected) {
@@ -127,12 +152,6 @@ static void after(Node* statement, const Affected* affected) {
   if (IsA(statement, DropdbStmt) && OidIsValid(affected->database)) {
     local_pages_forget_database(affected->database, InvalidOid);
     shadow_forget_database(affected->database);
-    relation_locality_changed();
-  }
-  if (moves_database(statement) && OidIsValid(affected->database)) {
-    last_written_lsn_raise_default(argon_insert_lsn());
-    local_pages_move_database(affected->database, affected->old_tablespace,
-                              default_tablespace_of(affected->database));
     relation_locality_changed();
   }
 }
@@ -196,6 +215,7 @@ static void on_utility(PlannedStmt* planned, const char* text, bool read_only, P
     }
     PG_FINALLY();
     {
+      moving = NULL;
       prewarm_let_go();
     }
     PG_END_TRY();
@@ -207,4 +227,5 @@ static void on_utility(PlannedStmt* planned, const char* text, bool read_only, P
 void argon_install_utility_hook(void) {
   next_utility = ProcessUtility_hook;
   ProcessUtility_hook = on_utility;
+  RegisterXactCallback(on_transaction, NULL);
 }

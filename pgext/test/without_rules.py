@@ -39,9 +39,8 @@ RULES = {
     "create_database": ("file_copy_behind", "ddl_hook.c",
                         "if (IsA(statement, CreatedbStmt)) last_written_lsn_raise_default(argon_insert_lsn());", ""),
     "move_database": ("file_copy_behind", "ddl_hook.c",
-                      "if (moves_database(statement) && OidIsValid(affected->database)) {\n"
-                      "    last_written_lsn_raise_default(argon_insert_lsn());",
-                      "if (moves_database(statement) && OidIsValid(affected->database)) {"),
+                      "if (moving == NULL) return;\n  last_written_lsn_raise_default(argon_insert_lsn());",
+                      "if (moving == NULL) return;"),
     "written_lsn": ("set_tablespace", "evict.c",
                     "if (lsn >= (XLogRecPtr)wal_segment_size) last_written_lsn_set(node, fork, block, lsn);", ""),
     "truncate_without_network": ("truncate", "smgr.c",
