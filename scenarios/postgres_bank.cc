@@ -6,8 +6,6 @@
 
 #include "scenarios/cluster_run.h"
 #include "scenarios/oracle_remote.h"
-#include "scenarios/oracle_same_wal.h"
-#include "scenarios/oracle_wal_chain.h"
 #include "scenarios/postgres_compute.h"
 
 namespace argon::scenarios {
@@ -16,10 +14,6 @@ namespace {
 constexpr const char* kOracle = "what SQL shows is right";
 constexpr uint64_t kBalance = 1000;
 constexpr uint64_t kProgressCommits = 3;
-
-Status status_of(const Result<SqlRows>& rows) {
-  return rows.ok() ? Status() : Status(rows.error());
-}
 
 class SqlBank {
  public:
@@ -246,21 +240,7 @@ void body(Run& run) {
                fmt::format("{} transfers and {} looks at everything within {} s", bank.commits() - commits,
                            bank.looks() - looks, kProgressLimit.to_seconds()));
   };
-  cluster.heal_core();
-  check_progress("of a core");
-  run.heal();
-  check_progress("after healing");
-  if (run.failed()) return;
-  machine.end_supervision();
-  machine.ask_to_stop();
-  if (!run.run_until([&] { return !machine.up(); }, Duration::seconds(60)))
-    run.fail("orderly stop", "the server does not stop in 60 s");
-  if (run.failed()) return;
-  check_same_wal(cluster);
-  check_wal_chains(cluster);
-  replace_disk(cluster.pageserver());
-  machine.restart();
-  check_progress("with a rebuilt pageserver");
+  end_postgres_run(run, cluster, {&machine}, check_progress);
 }
 
 }  // namespace

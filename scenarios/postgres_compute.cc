@@ -1,6 +1,9 @@
 #include "scenarios/postgres_compute.h"
 
+#include <fmt/format.h>
 #include <sys/wait.h>
+
+#include <algorithm>
 
 #include "core/compute/basebackup_fetch.h"
 #include "core/compute/data_directory.h"
@@ -9,6 +12,9 @@
 #include "core/env/io.h"
 #include "core/pg/tar.h"
 #include "core/pg/wal_page.h"
+#include "scenarios/cluster_run.h"
+#include "scenarios/oracle_same_wal.h"
+#include "scenarios/oracle_wal_chain.h"
 
 namespace argon::scenarios {
 namespace {
@@ -19,6 +25,7 @@ constexpr Duration kBackupRetry = Duration::milliseconds(300);
 // As the sidecar: how long an orderly stop may take.
 constexpr Duration kStopTimeout = Duration::seconds(30);
 constexpr Duration kDrainTimeout = Duration::seconds(10);
+constexpr Duration kOrderlyStopLimit = Duration::seconds(60);  // with a machine that begins anew
 // What it ends with when it may not go on (pgext/single_user.c).
 constexpr int kFencedStatus = 2;
 
@@ -165,7 +172,6 @@ class Life {
   Status begin_term();
   compute::ComputeConfig endpoint() const;
   Result<std::unique_ptr<sim::PostgresArchive>> base_backup(Task& task, Lsn start);
-  Result<Bytes> own_files(const compute::ComputeConfig& endpoint) const;
   Status serve(Task& task, sim::PostgresServer& server);
   Status use(Task& task, sim::PostgresServer& server);
   Status stop_in_order(Task& task, sim::PostgresServer& server);
@@ -224,21 +230,6 @@ Result<std::unique_ptr<sim::PostgresArchive>> Life::base_backup(Task& task, Lsn 
   }
 }
 
-Result<Bytes> Life::own_files(const compute::ComputeConfig& endpoint) const {
-  Bytes tar;
-  pg::TarWriter writer(
-      [&](ByteView bytes) -> Status {
-        tar.insert(tar.end(), bytes.begin(), bytes.end());
-        return {};
-      },
-      0);
-  // Where libraries lie is the launcher's to say.
-  TRY(writer.file("postgresql.conf", as_bytes(compute::postgresql_conf(endpoint, "/nowhere"))));
-  TRY(writer.file("pg_hba.conf", as_bytes(compute::pg_hba_conf())));
-  TRY(writer.finish());
-  return tar;
-}
-
 // The model holds no pages here, but what was acknowledged, and where terms began.
 Status Life::begin_term() {
   compute::ReferenceModel& reference = *line_.reference;
@@ -274,7 +265,9 @@ Status Life::run_in(Task& task, Scope& proposing) {
   TRY(begin_term());
   compute::ComputeConfig config = endpoint();
   TRY_ASSIGN(std::unique_ptr<sim::PostgresArchive> backup, base_backup(task, driver_->proposer().start()));
-  TRY_ASSIGN(Bytes own, own_files(config));
+  // Where libraries lie is the launcher's to say.
+  TRY_ASSIGN(Bytes own, tar_of({{"postgresql.conf", compute::postgresql_conf(config, "/nowhere")},
+                                {"pg_hba.conf", compute::pg_hba_conf()}}));
   compute::WorkerLink link(env_, log_, driver_.get());
   TRY(link.listen(task, compute::socket_path(config)));
   link.expect_system(config_.driver.proposer.server.system_id);
@@ -375,6 +368,41 @@ void Life::judge_end(const sim::PostgresServer::Said& said) {
 Status run_postgres_compute(Task& task, Env& env, sim::Machine& machine, Run& run, Line& line,
                             const PostgresComputeConfig& config, const SqlClient& client) {
   return Life(env, machine, run, line, config, client).run(task);
+}
+
+Result<Bytes> tar_of(const std::map<std::string, std::string>& files) {
+  Bytes tar;
+  pg::TarWriter writer(
+      [&](ByteView bytes) -> Status {
+        tar.insert(tar.end(), bytes.begin(), bytes.end());
+        return {};
+      },
+      0);
+  for (const auto& [name, text] : files) TRY(writer.file(name, as_bytes(text)));
+  TRY(writer.finish());
+  return tar;
+}
+
+void end_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine*>& machines,
+                      const std::function<void(const std::string& which)>& check_progress) {
+  cluster.heal_core();
+  check_progress("of a core");
+  run.heal();
+  check_progress("after healing");
+  if (run.failed()) return;
+  for (sim::Machine* machine : machines) {
+    machine->end_supervision();
+    machine->ask_to_stop();
+  }
+  auto stopped = [&] { return std::ranges::none_of(machines, [](sim::Machine* one) { return one->up(); }); };
+  if (!run.run_until(stopped, kOrderlyStopLimit) && !run.failed())
+    run.fail("orderly stop", fmt::format("a server does not stop in {} s", kOrderlyStopLimit.to_seconds()));
+  if (run.failed()) return;
+  check_same_wal(cluster);
+  check_wal_chains(cluster);
+  replace_disk(cluster.pageserver());
+  for (sim::Machine* machine : machines) machine->restart();
+  check_progress("with a rebuilt pageserver");
 }
 
 }  // namespace argon::scenarios

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,15 @@ namespace argon::scenarios {
 // What clusters of real servers begin with: the template's files (sim/postgres/make_template).
 pg::MadeDataDir postgres_datadir(sim::PostgresHost& host);
 
+// The files that a server has of its own besides a base backup, by name and text, as the archive it is
+// started with.
+Result<Bytes> tar_of(const std::map<std::string, std::string>& files);
+
 // Rows of columns; nothing for NULL.
 using SqlRows = std::vector<std::vector<std::optional<std::string>>>;
+inline Status status_of(const Result<SqlRows>& rows) {
+  return rows.ok() ? Status() : Status(rows.error());
+}
 
 // The server says so where it cannot have a page now; all else that it says of itself is a violation.
 bool is_of_the_network(const Error& error);
@@ -74,5 +82,11 @@ struct PostgresComputeConfig {
 // (Stale), or server or client end. Violations fail the run. Everything outlives it.
 Status run_postgres_compute(Task& task, Env& env, sim::Machine& machine, Run& run, Line& line,
                             const PostgresComputeConfig& config, const SqlClient& client);
+
+// How a run ends whose computes are on `machines`: progress while only the core is well, after healing, and,
+// behind an orderly stop of the computes, with a pageserver that has lost its disk. `check_progress` fails
+// the run where there is none; its argument says which it is.
+void end_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine*>& machines,
+                      const std::function<void(const std::string& which)>& check_progress);
 
 }  // namespace argon::scenarios

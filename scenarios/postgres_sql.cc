@@ -6,8 +6,6 @@
 
 #include "scenarios/cluster_run.h"
 #include "scenarios/oracle_remote.h"
-#include "scenarios/oracle_same_wal.h"
-#include "scenarios/oracle_wal_chain.h"
 #include "scenarios/postgres_compute.h"
 #include "scenarios/sql_line.h"
 
@@ -45,7 +43,6 @@ class SqlCluster {
   void add_compute(Served& served, Duration supervise);
   void branch();
   void check_progress(const std::string& which);
-  void stop();
 
   Run& run_;
   Random random_;
@@ -155,29 +152,8 @@ void SqlCluster::check_progress(const std::string& which) {
   run_.fail("progress " + which, fmt::format("{} within {} s", what, kProgressLimit.to_seconds()));
 }
 
-void SqlCluster::stop() {
-  if (run_.failed()) return;
-  for (sim::Machine* machine : machines_) {
-    machine->end_supervision();
-    machine->ask_to_stop();
-  }
-  auto stopped = [&] { return std::ranges::none_of(machines_, [](sim::Machine* one) { return one->up(); }); };
-  if (!run_.run_until(stopped, Duration::seconds(60)) && !run_.failed())
-    run_.fail("orderly stop", "a server does not stop in 60 s");
-}
-
 void SqlCluster::check() {
-  cluster_.heal_core();
-  check_progress("of a core");
-  run_.heal();
-  check_progress("after healing");
-  stop();
-  if (run_.failed()) return;
-  check_same_wal(cluster_);
-  check_wal_chains(cluster_);
-  replace_disk(cluster_.pageserver());
-  for (sim::Machine* machine : machines_) machine->restart();
-  check_progress("with a rebuilt pageserver");
+  end_postgres_run(run_, cluster_, machines_, [&](const std::string& which) { check_progress(which); });
 }
 
 void body(Run& run) {

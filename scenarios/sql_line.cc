@@ -46,10 +46,6 @@ Result<std::set<uint64_t>> parse_ids(std::string_view list) {
   return ids;
 }
 
-Status status_of(const Result<SqlRows>& rows) {
-  return rows.ok() ? Status() : Status(rows.error());
-}
-
 }  // namespace
 
 SqlLine::SqlLine(Run& run, sim::Machine& for_reference, const Line& line, Ids ids)

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "core/base/codec.h"
-#include "core/pg/tar.h"
 
 namespace argon::scenarios {
 namespace {
@@ -16,19 +15,6 @@ constexpr const char* kSettings =
     "log_min_error_statement = panic\nshared_buffers = 16MB\n"
     // Its indexes are not asked: what they say is what is compared.
     "enable_indexscan = off\nenable_indexonlyscan = off\nenable_bitmapscan = off\n";
-
-Result<Bytes> configuration() {
-  Bytes tar;
-  pg::TarWriter writer(
-      [&](ByteView bytes) -> Status {
-        tar.insert(tar.end(), bytes.begin(), bytes.end());
-        return {};
-      },
-      0);
-  TRY(writer.file("postgresql.conf", as_bytes(std::string_view(kSettings))));
-  TRY(writer.finish());
-  return tar;
-}
 
 // What the sequence would give next, without its increment.
 std::optional<int64_t> position(std::string_view shown, int64_t increment) {
@@ -79,7 +65,7 @@ bool SqlReference::idle() const {
 Status SqlReference::Shared::serve(Task& task, sim::Machine& machine) {
   Scope scope(task);
   sim::PostgresServer server(scope, task.env(), machine.world(), machine.index(), *run.options().postgres);
-  TRY_ASSIGN(Bytes settings, configuration());
+  TRY_ASSIGN(Bytes settings, tar_of({{"postgresql.conf", kSettings}}));
   TRY_ASSIGN(sim::PostgresServer::Said started, server.start(task, nullptr, settings));
   SqlSession sql(server, Term(), nullptr);
   Status done;
