@@ -16,7 +16,7 @@ constexpr KindInfo kTable[] = {
      "a read from a stream returns fewer bytes than are there"},
     {Kind::ShortWrites, "short-writes", Network, Scope::World, true, "one write in `value`",
      "a write to a stream takes fewer bytes than there is room for"},
-    {Kind::BufferPressure, "buffer-pressure", Network, Scope::World, true, "bytes a new connection holds",
+    {Kind::BufferPressure, "buffer-pressure", Network, Scope::World, true, "bytes a connection holds",
      "connections have tiny buffers, so that writers wait for readers"},
     {Kind::Reset, "reset", Network, kNode, false, "", "every connection of the node is reset"},
     {Kind::Refuse, "refuse", Network, kNode, true, "", "the node refuses connections"},

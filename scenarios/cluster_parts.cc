@@ -227,13 +227,11 @@ void Cluster::add_pageserver() {
   if (!knobs_.store_latency) config.eviction.in_use = milliseconds(eviction, 3000, 60'000);
   if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
   if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
-  // Layers that nobody reads need not be held twice. With less than what a line has, a look at everything
-  // waits for a download at nearly each page, and does not end.
+  // Layers that nobody reads need not be held twice.
   if (knobs_.few_images) {
-    constexpr uint64_t kLayersMin = 8 << 20;
     constexpr uint64_t kLayersMax = 16 << 20;
     uint64_t& most = config.eviction.layer_bytes_max;
-    most = most == 0 ? kLayersMax : std::clamp(most, kLayersMin, kLayersMax);
+    most = most == 0 ? kLayersMax : std::min(most, kLayersMax);
     config.eviction.period = std::min(config.eviction.period, Duration::seconds(2));
     config.eviction.in_use = std::min(config.eviction.in_use, Duration::seconds(5));
   }

@@ -97,8 +97,7 @@ void Pipe::fire() {
   schedule();
 }
 
-Connection::Connection(Net& n, uint32_t i, uint64_t c)
-    : net(n), id(i), capacity(c), to{{*this, 0}, {*this, 1}} {
+Connection::Connection(Net& n, uint32_t i) : net(n), id(i), to{{*this, 0}, {*this, 1}} {
   net.connections_.emplace(id, this);
 }
 
@@ -193,8 +192,9 @@ class NetStream final : public Stream {
       TRY(check_open());
       if (pipe.end_sent)
         return Error(Code::Disconnected, "write to " + peer() + ": after the end of the stream");
-      if (pipe.unread() < connection_->capacity) {
-        size_t n = std::min<size_t>(from.size(), connection_->capacity - pipe.unread());
+      uint64_t capacity = net.capacity();
+      if (pipe.unread() < capacity) {
+        size_t n = std::min<size_t>(from.size(), capacity - pipe.unread());
         if (n > 1 && net.world_.faults.strikes(Kind::ShortWrites, net.random_)) {
           n = 1 + net.random_.below(n - 1);
           net.world_.counters.add(Kind::ShortWrites);
@@ -322,6 +322,13 @@ void Net::end_block(uint16_t from, uint16_t to, Kind kind) {
       if (connection->sides[1 - pipe.reader].machine->index() == from &&
           connection->sides[pipe.reader].machine->index() == to)
         pipe.schedule();
+}
+
+uint64_t Net::capacity() const {
+  uint64_t usual = world_.options().net.capacity;
+  if (!world_.faults.on(Kind::BufferPressure)) return usual;
+  auto pressed = static_cast<uint64_t>(std::max<int64_t>(world_.faults.value(Kind::BufferPressure), 1));
+  return std::min(pressed, usual);
 }
 
 Duration Net::latency(const Machine& from, const Machine& to) {
@@ -460,10 +467,9 @@ Status NodeNetwork::reach(Task& task, Machine& target, const Address& address) {
   return Error(Code::Unavailable, "connect to " + to_string(address) + ": no answer");
 }
 
-std::shared_ptr<Connection> NodeNetwork::connection_to(NetListener& listener, const Address& address,
-                                                       uint64_t capacity) {
+std::shared_ptr<Connection> NodeNetwork::connection_to(NetListener& listener, const Address& address) {
   Net& net = env_.world().net();
-  auto connection = std::make_shared<Connection>(net, net.next_id_++, capacity);
+  auto connection = std::make_shared<Connection>(net, net.next_id_++);
   SimEnv& there = listener.env();
   connection->sides[0] = {&env_.machine(), &env_, true, false, nullptr, nullptr, to_string(address)};
   std::string peer = env_.machine().name() + "#" + std::to_string(connection->id);
@@ -498,16 +504,13 @@ Result<std::unique_ptr<Stream>> NodeNetwork::connect(Task& task, const Address& 
     TRY(task.sleep(net.latency(*target, here)));
     return Error(Code::Unavailable, "connect to " + to_string(address) + ": refused");
   }
-  uint64_t capacity = world.options().net.capacity;
-  if (world.faults.on(Kind::BufferPressure))
-    capacity = static_cast<uint64_t>(std::max<int64_t>(world.faults.value(Kind::BufferPressure), 1));
   if (target != &here && target->faults.strikes(Kind::GhostConnection, net.random_)) {
     world.counters.add(Kind::GhostConnection);
-    auto ghost = connection_to(*listener->second, address, capacity);
+    auto ghost = connection_to(*listener->second, address);
     listener->second->offer(std::make_unique<NetStream>(ghost, 1));
     ghost->close(0);
   }
-  auto connection = connection_to(*listener->second, address, capacity);
+  auto connection = connection_to(*listener->second, address);
   if (world.traced()) world.log().name(where, to_string(address));
   world.record(EventKind::Connect, here.index(), connection->id, where, target->index());
   auto ours = std::make_unique<NetStream>(connection, 0);

@@ -64,7 +64,7 @@ struct Side {
 };
 
 struct Connection : std::enable_shared_from_this<Connection> {
-  Connection(Net& net, uint32_t id, uint64_t capacity);
+  Connection(Net& net, uint32_t id);
   ~Connection();
   void wake(int side);
   void close(int side);
@@ -74,7 +74,6 @@ struct Connection : std::enable_shared_from_this<Connection> {
 
   Net& net;
   uint32_t id;
-  uint64_t capacity;
   Side sides[2];  // 0 connected, 1 accepted
   Pipe to[2];     // to[i] is read by side i
 };
@@ -88,7 +87,7 @@ class NodeNetwork final : public Network {
 
  private:
   Status reach(Task& task, Machine& target, const Address& address);
-  std::shared_ptr<Connection> connection_to(NetListener& listener, const Address& address, uint64_t capacity);
+  std::shared_ptr<Connection> connection_to(NetListener& listener, const Address& address);
   SimEnv& env_;
 };
 
@@ -129,6 +128,8 @@ class Net {
   // blocked(), and counts it.
   bool held_up(uint16_t from, uint16_t to);
   Duration latency(const Machine& from, const Machine& to);
+  // Bytes under way or unread that a connection takes now, each direction.
+  uint64_t capacity() const;
   // What a narrow path adds for so many bytes.
   Duration time_on_wire(const Machine& from, const Machine& to, size_t bytes);
   void found_dead_later(Connection& connection, int side);

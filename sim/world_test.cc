@@ -173,6 +173,25 @@ TEST(World, APeerLearnsOfPowerLoss) {
   EXPECT_TRUE(client.exit_status()->is(Code::Disconnected));
 }
 
+// What is healed is healed, for connections that were made before as well.
+TEST(World, AConnectionMadeUnderBufferPressureHasRoomBehindIt) {
+  World world({});
+  world.add_machine("server").boot(echo_server);
+  Machine& client = world.add_machine("client");
+  client.boot([](Task& task, Env&) { return task.sleep(1_s); });
+  auto body = [&](Task& task) -> Status {
+    TRY(task.sleep(10_ms));
+    world.faults.begin(faults::Kind::BufferPressure, 100);
+    TRY_ASSIGN(auto stream, task.env().network().connect(task, Address::tcp("server", 7)));
+    world.faults.end(faults::Kind::BufferPressure);
+    Bytes message(4000);
+    TRY(write_all(task, *stream, message));  // before any of it is read back
+    return read_exact(task, *stream, message);
+  };
+  Status status = world.run(client, body, 10_s);
+  EXPECT_TRUE(status.ok()) << status.error().to_string();
+}
+
 TEST(World, TheFirstDifferingEventIsPrinted) {
   auto run = [](uint64_t bytes) {
     WorldOptions options;
