@@ -175,6 +175,22 @@ static bool argon_prefetch(SMgrRelation reln, ForkNumber fork, BlockNumber block
   return true;
 }
 
+// This server's WAL is where its pages come from, unless another endpoint has taken the timeline over. A page
+// of that one's would be taken for older, and fail where it is written back.
+static void refuse_from_another(RelFileNode node, ForkNumber fork, BlockNumber block, Page page) {
+  static XLogRecPtr own;  // this server's WAL goes at least so far
+
+  if (argon_mode != ARGON_PRIMARY || PageGetLSN(page) <= own) return;
+  own = argon_insert_lsn();
+  if (PageGetLSN(page) <= own) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("argon: this server is cut off: block %u of " ARGON_REL_FORMAT
+                  " was changed at LSN %X/%X by another endpoint, and its own WAL ends at %X/%X",
+                  block, ARGON_REL_ARGS(node, fork), LSN_FORMAT_ARGS(PageGetLSN(page)), LSN_FORMAT_ARGS(own)),
+           errhint("Connect to the endpoint of this timeline that was started last.")));
+}
+
 static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, FileCacheMiss miss,
                         char* page) {
   RelFileNode node = reln->smgr_rnode.node;
@@ -182,6 +198,7 @@ static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, F
 
   if (fork == MAIN_FORKNUM) read_ahead(reln, block);
   page_client_end_read(&read, page);
+  refuse_from_another(node, fork, block, page);
   // Redo on the pageserver sets no checksums.
   if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
   cache_fill(node, fork, block, page, miss);

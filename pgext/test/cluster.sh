@@ -501,6 +501,40 @@ END
   equal 'rows after a truncation without the pageserver' "$(ask 'select count(*), sum(a) from d')" '1|7'
 }
 
+# Another endpoint has taken the timeline over, and this one has not heard of it.
+case_cut_off() {
+  begin -c argon.shadow=off
+  ask 'create table t as select i, 0 as by from generate_series(1, 5000) i'
+  ask 'select count(*) from t' >/dev/null
+  evict
+  local own=$endpoint own_port=$port pid_file=$state/endpoints/$endpoint/compute.pid
+  stopped=$(cat "$pid_file")
+  kill -STOP "$stopped"
+  mv "$pid_file" "$pid_file.hidden"  # a second primary is refused on the same machine
+  argon endpoint create "${own}_other" --branch-name "$own" -c shared_buffers=16MB >/dev/null
+  endpoint=${own}_other
+  start_endpoint
+  ask 'update t set by = 1'
+  ask 'checkpoint'
+  local said
+  said=$(port=$own_port ask 'select count(*), sum(by) from t' 2>&1 || true)
+  [[ $said == *'this server is cut off: block '*' was changed at LSN '*' by another endpoint'* ]] ||
+    fail "the former primary says: $said"
+  equal 'rows at the one that writes' "$(ask 'select count(*), sum(by) from t')" '5000|5000'
+  argon endpoint stop "$endpoint" >/dev/null 2>&1
+  endpoint=$own
+  mv "$pid_file.hidden" "$pid_file"
+  # It is told at last, and ends.
+  local sidecar=$stopped
+  thaw
+  for _ in $(seq 200); do
+    kill -0 "$sidecar" 2>/dev/null || break
+    sleep 0.1
+  done
+  start_endpoint
+  equal 'rows once it is the primary again' "$(ask 'select count(*), sum(by) from t')" '5000|5000'
+}
+
 # Stops two of three safekeepers, so that no quorum is left.
 freeze_quorum() {
   local n

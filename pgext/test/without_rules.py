@@ -59,6 +59,7 @@ RULES = {
     "decode_hold": ("decode_hold", "decode_hold.c", "  wait_for_quorum(record->endptr);", "  (void)wait_for_quorum;"),
     "own_slot_hidden": ("own_slot", "own_slot.c", "if (is_null || strcmp(NameStr(*DatumGetName(name)), ARGON_SLOT) != 0)", ""),
     "own_slot_counts": ("own_slot", "own_slot.c", "  add_one();", "  (void)add_one;"),
+    "pages_of_another": ("cut_off", "smgr.c", "  if (PageGetLSN(page) <= own) return;\n", "  return;\n"),
     "stale_prefetch": ("prefetch", "page_pipeline.c",
                        "if (written <= slot->request.not_modified_since) return i;", "return i;"),
     "read_ahead": ("prefetch", "smgr.c", "if (fork == MAIN_FORKNUM) read_ahead(reln, block);", ""),
