@@ -17,6 +17,11 @@ SqlColumn draw_column(SqlDraft& draft) {
   return {draft.new_name("c"), static_cast<SqlType>(draft.random.below(kSqlTypes))};
 }
 
+// Of an index. At 10 even a small one has many pages.
+std::string fillfactor(Random& random) {
+  return fmt::format(" with (fillfactor = {})", random.below(2) == 0 ? 10 : random.between(10, 100));
+}
+
 bool can_cluster(const SqlIndex& index) {
   return index.method == "btree" || index.method == "gist";
 }
@@ -54,7 +59,7 @@ std::string Ddl::options(const std::string& method) {
     return random_.below(2) == 0 ? " with (fastupdate = off)" : " with (gin_pending_list_limit = 64)";
   if (method == "brin") return fmt::format(" with (pages_per_range = {})", random_.between(1, 8));
   if (method == "gist" && random_.below(2) == 0) return " with (buffering = on)";
-  return fmt::format(" with (fillfactor = {})", random_.between(50, 100));
+  return fillfactor(random_);
 }
 
 void Ddl::create_index() {
@@ -227,7 +232,7 @@ void draw_sequence(SqlDraft& draft) {
 void draw_create_table(SqlDraft& draft) {
   std::string name = draft.new_name("t");
   SqlTable table;
-  table.unlogged = !draft.two_phase && draft.random.below(8) == 0;
+  table.unlogged = !draft.two_phase && draft.random.below(5) == 0;
   std::string columns;
   for (uint64_t left = draft.random.between(1, kColumnsMax - 1); left > 0; left--) {
     table.columns.push_back(draw_column(draft));
@@ -236,8 +241,9 @@ void draw_create_table(SqlDraft& draft) {
   std::string options;
   if (draft.random.below(2) == 0)
     options = fmt::format(" with (fillfactor = {})", draft.random.between(10, 100));
-  draft.add(fmt::format("create {}table {} (id int primary key{}){}", table.unlogged ? "unlogged " : "", name,
-                        columns, options));
+  std::string key = draft.random.below(3) == 0 ? fillfactor(draft.random) : "";
+  draft.add(fmt::format("create {}table {} (id int primary key{}{}){}", table.unlogged ? "unlogged " : "",
+                        name, key, columns, options));
   draft.state.tables[name] = std::move(table);
 }
 

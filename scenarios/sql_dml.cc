@@ -212,14 +212,22 @@ void Dml::many_subtransactions() {
       first, first + count - 1, name_, columns(), values("i", false), random_.between(2, 7)));
 }
 
-// A cursor sees what was there when it was opened, whatever comes after.
+// A cursor sees what was there when it was opened, whatever comes after: of its own transaction what came
+// before it, which only the command ids of tuples tell.
 void Dml::read_by_cursor() {
+  if (random_.below(2) == 0) insert();
   std::string cursor = draft_.new_name("cur");
-  draft_.add(fmt::format("declare {} scroll cursor for select id, md5(t::text) from {} t order by id", cursor,
-                         name_));
-  if (random_.below(2) == 0) draft_.show("fetch 3 from " + cursor);
+  bool whole = random_.below(2) == 0;
+  draft_.add(fmt::format(
+      "declare {} scroll cursor for {}", cursor,
+      whole ? rows_of(name_) : fmt::format("select id, md5(t::text) from {} t order by id", name_)));
+  if (!whole && random_.below(2) == 0) draft_.show("fetch 3 from " + cursor);
   if (!table_.columns.empty()) update();
   if (random_.below(2) == 0) remove();
+  // So that buffers are taken for other pages.
+  if (random_.below(2) == 0)
+    for (const auto& [other, table] : draft_.state.tables)
+      if (other != name_ && !(draft_.two_phase && table.unlogged)) draft_.show(rows_of(other));
   draft_.show("fetch 20 from " + cursor);
   draft_.add("close " + cursor);
 }
