@@ -87,9 +87,11 @@ static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
     relation_note_absent(node, VISIBILITYMAP_FORKNUM);
     relation_note_absent(node, INIT_FORKNUM);
   }
-  // From here on every block of the relation is local, those written before included.
+  // From here on every block of the relation is local, those written before included: no mark tells of them,
+  // or takes the room of others.
   if (fork == INIT_FORKNUM) {
     if (!is_redo) fetch_images(reln);
+    local_pages_clear_range(node, MAIN_FORKNUM, 0, stub_blocks(node, MAIN_FORKNUM));
     relation_locality_changed();
   }
   shadow_forget(node, fork, 0);

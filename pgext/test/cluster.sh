@@ -192,9 +192,12 @@ create unlogged table u (a int primary key, words text[]);
 create index u_gin on u using gin (words);
 insert into u select i, array['w' || i % 10, 'v' || i % 7] from generate_series(1, 40000) i;
 create index u_late on u using gist (point(a, a));
+create index u_sorted on u (a);
 create unlogged sequence us;
 create table kept as select generate_series(1, 1000) a;
 END
+  # What a build kept is no more than the files of an unlogged relation.
+  [ "$(counter local_pages_now)" -lt 16 ] || fail 'pages of builds that have ended count as kept'
   evict
   ask checkpoint
   evict
