@@ -5,6 +5,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "prewarm.h"
+#include "read_lease.h"
 #include "shadow.h"
 #include "storage/ipc.h"
 #include "wal_ship.h"
@@ -48,6 +49,7 @@ void _PG_init(void) {
   argon_install_decode_hold();
   argon_install_backpressure();
   argon_install_utility_hook();
+  read_lease_install();
   argon_register_wal_worker();
   prewarm_register_worker();
 }

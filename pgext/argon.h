@@ -37,6 +37,7 @@ extern int argon_max_local_pages;
 extern int argon_pageserver_timeout_s;
 extern int argon_max_write_lag_mb;
 extern int argon_max_flush_lag_mb;
+extern int argon_read_lease_ms;  // SIGHUP
 extern int argon_last_written_cache_size;
 extern int argon_prefetch_window;   // USERSET; less than PIPELINE_SLOTS
 extern int argon_readahead_window;  // USERSET
@@ -76,6 +77,7 @@ typedef enum ArgonCounter {
   ARGON_BACKPRESSURE_US,       // microseconds writers were slowed down
   ARGON_SHADOW_COMPARES,       // pages compared in shadow mode
   ARGON_WALSENDERS_REFUSED,    // physical replication connections refused
+  ARGON_READ_LEASE_WAITS,      // statements that waited for a quorum to confirm that this is the primary
   ARGON_COUNTERS
 } ArgonCounter;
 
@@ -87,10 +89,11 @@ typedef struct ArgonShared {
   pg_atomic_uint64 ps_received_lsn;  // the pageserver's positions
   pg_atomic_uint64 ps_disk_lsn;
   pg_atomic_uint64 ps_remote_lsn;
-  pg_atomic_uint32 fenced;            // another proposer took over: nothing may be acknowledged
-  pg_atomic_uint32 shipping_ended;    // the server stops, and the worker that ships WAL has ended
-  pg_atomic_uint32 local_generation;  // moves when an init fork is made
-  pg_atomic_uint32 stored_pages;      // pages kept in local files now
+  pg_atomic_uint64 reads_confirmed_us;  // read_lease.h; 0: not yet
+  pg_atomic_uint32 fenced;              // another proposer took over: nothing may be acknowledged
+  pg_atomic_uint32 shipping_ended;      // the server stops, and the worker that ships WAL has ended
+  pg_atomic_uint32 local_generation;    // moves when an init fork is made
+  pg_atomic_uint32 stored_pages;        // pages kept in local files now
   pg_atomic_uint64 counters[ARGON_COUNTERS];
 } ArgonShared;
 

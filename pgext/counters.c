@@ -15,12 +15,12 @@ PG_FUNCTION_INFO_V1(argon_version_supported);
 bool argon_version_is_supported(int version);
 
 static const char* const counter_names[ARGON_COUNTERS] = {
-    "pages_read",           "prefetch_requests", "prefetch_hits",       "prefetch_misses",
-    "prefetch_wasted",      "pages_evicted",     "file_cache_hits",     "file_cache_misses",
-    "file_cache_evictions", "local_pages_read",  "local_pages_written", "zero_pages_read",
-    "fsm_pages_logged",     "fsm_pages_dropped", "images_logged",       "size_requests",
-    "pageserver_connects",  "commits_held",      "second_net_waits",    "backpressure_us",
-    "shadow_compares",      "walsenders_refused"};
+    "pages_read",           "prefetch_requests",  "prefetch_hits",       "prefetch_misses",
+    "prefetch_wasted",      "pages_evicted",      "file_cache_hits",     "file_cache_misses",
+    "file_cache_evictions", "local_pages_read",   "local_pages_written", "zero_pages_read",
+    "fsm_pages_logged",     "fsm_pages_dropped",  "images_logged",       "size_requests",
+    "pageserver_connects",  "commits_held",       "second_net_waits",    "backpressure_us",
+    "shadow_compares",      "walsenders_refused", "read_lease_waits"};
 
 static void check_loaded(void) {
   if (argon_shared == NULL)

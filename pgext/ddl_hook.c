@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "prewarm.h"
+#include "read_lease.h"
 #include "relation.h"
 #include "shadow.h"
 #include "tcop/utility.h"
@@ -164,6 +165,12 @@ static bool ends_prepared(Node* statement) {
   return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
 }
 
+// A transaction ends, and a session is set up, also where nobody answers.
+static bool needs_no_lease(Node* statement) {
+  return IsA(statement, TransactionStmt) || IsA(statement, VariableSetStmt) ||
+         IsA(statement, VariableShowStmt);
+}
+
 static void run(PlannedStmt* statement, const char* text, bool read_only, ProcessUtilityContext context,
                 ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest,
                 QueryCompletion* completion) {
@@ -189,6 +196,7 @@ static void on_utility(PlannedStmt* planned, const char* text, bool read_only, P
                        QueryCompletion* completion) {
   Node* statement = planned->utilityStmt;
 
+  if (!needs_no_lease(statement)) read_lease_wait();
   if (argon_mode != ARGON_PRIMARY) {
     run(planned, text, read_only, context, params, environment, dest, completion);
     return;

@@ -22,6 +22,7 @@ int argon_max_local_pages;
 int argon_pageserver_timeout_s;
 int argon_max_write_lag_mb;
 int argon_max_flush_lag_mb;
+int argon_read_lease_ms;
 int argon_last_written_cache_size;
 int argon_prefetch_window;
 int argon_readahead_window;
@@ -142,6 +143,11 @@ void argon_define_settings(void) {
              &argon_max_write_lag_mb, 64, 0, INT_MAX / 2, PGC_SIGHUP, GUC_UNIT_MB);
   define_int("argon.max_flush_lag", "The same for WAL not yet on the pageserver's disk (0: no limit).",
              &argon_max_flush_lag_mb, 10240, 0, INT_MAX / 2, PGC_SIGHUP, GUC_UNIT_MB);
+  define_int(
+      "argon.read_lease",
+      "A statement begins only where a quorum of safekeepers confirmed, at most so long ago, that no other "
+      "endpoint has taken the timeline over (0: it always begins).",
+      &argon_read_lease_ms, 60000, 0, 86400000, PGC_SIGHUP, GUC_UNIT_MS);
   MarkGUCPrefixReserved("argon");
 }
 

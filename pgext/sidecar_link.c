@@ -9,6 +9,7 @@
 #include "libpq/pqformat.h"
 #include "port/pg_bswap.h"
 #include "portability/instr_time.h"
+#include "read_lease.h"
 #include "utils/memutils.h"
 
 #define MAX_FRAME (64 * 1024)  // the sidecar sends small frames only
@@ -46,6 +47,12 @@ void sidecar_queue_wal(SidecarLink* link, XLogRecPtr begin, const char* bytes, i
 void sidecar_queue_lsn(SidecarLink* link, char tag, XLogRecPtr lsn) {
   begin_frame(link, tag, 8);
   pq_sendint64(&link->out, lsn);
+}
+
+void sidecar_queue_reads_question(SidecarLink* link, uint64 now_us, uint32 patience_ms) {
+  begin_frame(link, 'L', 8 + 4);
+  pq_sendint64(&link->out, now_us);
+  pq_sendint32(&link->out, patience_ms);
 }
 
 static void queue_hello(SidecarLink* link) {
@@ -126,7 +133,10 @@ SidecarEvent sidecar_next(SidecarLink* link, SidecarPositions* positions) {
 
   drop_consumed(link);
   if (!fill(link)) return SIDECAR_BROKEN;
-  if (!take_frame(link, &tag, &body, &n)) return link->socket < 0 ? SIDECAR_BROKEN : SIDECAR_NOTHING;
+  do {
+    if (!take_frame(link, &tag, &body, &n)) return link->socket < 0 ? SIDECAR_BROKEN : SIDECAR_NOTHING;
+    if (tag == 'l' && n == 8) read_lease_confirmed(lsn_at(body));
+  } while (tag == 'l' && n == 8);
   if (tag == 'P' && n == 32) {
     *positions = (SidecarPositions){lsn_at(body), lsn_at(body + 8), lsn_at(body + 16), lsn_at(body + 24)};
     return SIDECAR_POSITIONS;

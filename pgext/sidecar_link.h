@@ -9,7 +9,7 @@
 #include "argon.h"
 #include "lib/stringinfo.h"
 
-#define SIDECAR_PROTOCOL 1
+#define SIDECAR_PROTOCOL 2
 #define SIDECAR_MAX_WAL_BYTES (128 * 1024)
 
 typedef struct SidecarLink {
@@ -35,13 +35,15 @@ void sidecar_close(SidecarLink* link);
 
 void sidecar_queue_wal(SidecarLink* link, XLogRecPtr begin, const char* bytes, int n);
 void sidecar_queue_lsn(SidecarLink* link, char tag, XLogRecPtr lsn);  // 'K' and 'C'
+// 'L' (read_lease.h); it is answered by 'l', with the same time, or not at all.
+void sidecar_queue_reads_question(SidecarLink* link, uint64 now_us, uint32 patience_ms);
 static inline bool sidecar_has_output(const SidecarLink* link) {
   return link->out.cursor < link->out.len;
 }
 
 // Writes what the socket takes. False when the link broke.
 bool sidecar_flush(SidecarLink* link);
-// Reads what there is and returns the next event; call until SIDECAR_NOTHING.
+// Reads what there is and returns the next event; call until SIDECAR_NOTHING. An answer to 'L' is no event.
 SidecarEvent sidecar_next(SidecarLink* link, SidecarPositions* positions);
 
 #endif

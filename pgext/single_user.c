@@ -5,6 +5,7 @@
 
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "read_lease.h"
 #include "wal_ship.h"
 
 #define HELLO_MS 5000
@@ -92,6 +93,20 @@ void single_user_wait_for_quorum(XLogRecPtr lsn) {
     else if (pg_atomic_read_u64(&argon_shared->commit_lsn) < lsn)
       wait_for_sidecar(ANSWER_MS);
   }
+}
+
+void single_user_confirm_reads(void) {
+  static uint64 asked_us;
+  bool linked = shipper.link.socket >= 0;
+
+  if (!connect_to_sidecar()) {
+    pg_usleep(BACK_OFF_US);
+    return;
+  }
+  if (!linked) asked_us = 0;
+  read_lease_ask(&shipper.link, &asked_us);
+  if (exchange(GetFlushRecPtr(NULL))) wait_for_sidecar(ANSWER_MS);
+  if (shipper.link.socket >= 0) (void)exchange(GetFlushRecPtr(NULL));
 }
 
 void single_user_stop_shipping(void) {

@@ -16,6 +16,9 @@ void single_user_ship(XLogRecPtr upto);
 void single_user_wait_for_quorum(XLogRecPtr lsn);
 // Ships what was flushed, hears what the sidecar says, and waits for that at most so long.
 void single_user_exchange(int wait_ms);
+// Asks once more whether this is the primary still, where that was long enough ago, and waits for an answer a
+// while (read_lease.h).
+void single_user_confirm_reads(void);
 // Nothing is shipped any more; the shutdown checkpoint goes over a link of its own.
 void single_user_stop_shipping(void);
 

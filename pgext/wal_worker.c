@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "read_lease.h"
 #include "replication/slot.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
@@ -42,6 +43,7 @@ PGDLLEXPORT void argon_wal_worker_main(Datum arg);
 
 static WalShipper shipper = {.link = {.socket = -1}};
 static int back_off_ms = FIRST_BACK_OFF_MS;
+static uint64 reads_asked_us;  // 0: not over this link
 
 // The slot keeps WAL that the quorum does not have. The base backup may have brought it.
 static void hold_slot(void) {
@@ -103,6 +105,7 @@ static void connect_to_sidecar(void) {
 
   if (wal_ship_open(&shipper, HELLO_MS, &refused)) {
     back_off_ms = FIRST_BACK_OFF_MS;
+    reads_asked_us = 0;
     return;
   }
   if (refused) {
@@ -136,6 +139,7 @@ static void exchange(XLogRecPtr flushed, TimestampTz* last_keepalive) {
   TimestampTz now = GetCurrentTimestamp();
   XLogRecPtr before = shipper.next;
 
+  read_lease_ask(&shipper.link, &reads_asked_us);
   if (!listen_to_sidecar() || !wal_ship_pump(&shipper, flushed)) {
     ereport(LOG, (errmsg("argon: %s", shipper.link.problem)));
     wal_ship_close(&shipper);
@@ -184,6 +188,7 @@ static void wait_for_work(void) {
   long ms = linked ? KEEPALIVE_MS : back_off_ms;
 
   if (ShutdownRequestPending) ms = Min(ms, 20);
+  if (linked && read_lease_interval_ms() != 0) ms = Min(ms, read_lease_interval_ms());
   if (linked) events |= WL_SOCKET_READABLE;
   if (linked && sidecar_has_output(&shipper.link)) events |= WL_SOCKET_WRITEABLE;
   (void)WaitLatchOrSocket(MyLatch, events, linked ? shipper.link.socket : PGINVALID_SOCKET, ms,

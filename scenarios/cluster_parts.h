@@ -34,6 +34,8 @@ struct Line {
   std::unique_ptr<compute::ReferenceModel> at_branch;
   std::unique_ptr<PageOracle> events;
   std::vector<std::string> computes;  // who writes to it
+  // Of real servers: when, of the world's time, the first compute in a term was seen to be elected.
+  std::map<Term, Duration> elected;
   const Line* parent = nullptr;
   compute::RowWorkload* rows = nullptr;  // what its computes' clients do with rows, if anything
 };

@@ -125,6 +125,7 @@ bool is_of_the_network(const Error& error) {
 
 Result<SqlRows> SqlSession::run(Task& task, std::string_view line) {
   if (ended_) return Error(Code::Cancelled, "the server is to stop");
+  MonotonicTime began = task.env().now();
   TRY_ASSIGN(sim::PostgresServer::Said said, server_.execute(task, line));
   Logger(task.env().log()).info("sql: {}{}{}", line, said.log.empty() ? "" : " -> ", said.log);
   if (said.ended) {
@@ -133,6 +134,7 @@ Result<SqlRows> SqlSession::run(Task& task, std::string_view line) {
     return Error(Code::Disconnected, "the server has ended: " + said.log);
   }
   if (says_error(said.log)) return Error(Code::Invalid, said.log);
+  if (judge_ != nullptr) judge_(line, began);
   return parse_rows(said.output);
 }
 
@@ -176,6 +178,7 @@ class Life {
   Status use(Task& task, sim::PostgresServer& server);
   Status stop_in_order(Task& task, sim::PostgresServer& server);
   Result<Lsn> acknowledge();
+  void judge_lease(std::string_view line, MonotonicTime began);
   void judge_end(const sim::PostgresServer::Said& said);
 
   Env& env_;
@@ -206,6 +209,7 @@ compute::ComputeConfig Life::endpoint() const {
                        "wal_recycle = off",
                        "log_line_prefix = ''",
                        "log_min_error_statement = panic"};
+  endpoint.settings.push_back(fmt::format("argon.read_lease = {}", config_.read_lease.to_milliseconds()));
   endpoint.settings.insert(endpoint.settings.end(), config_.settings.begin(), config_.settings.end());
   return endpoint;
 }
@@ -244,6 +248,7 @@ Status Life::begin_term() {
   if (!begun.ok() && !begun.is(Code::Stale)) line_.events->violated(config_.name, begun.error().message());
   TRY(begun);
   line_.events->elected(config_.name, term, start);
+  line_.elected.emplace(term, machine_.world().now());
   return {};
 }
 
@@ -321,8 +326,24 @@ Status Life::serve(Task& task, sim::PostgresServer& server) {
   return client_ended && !client_ended->ok() ? *client_ended : Error(Code::Unavailable, "the client ended");
 }
 
+// What only reads, and began longer than a lease after another compute was elected, must not have been
+// answered.
+void Life::judge_lease(std::string_view line, MonotonicTime began) {
+  if (config_.read_lease == Duration() || !line.starts_with("select")) return;
+  auto next = line_.elected.upper_bound(driver_->proposer().term());
+  if (next == line_.elected.end()) return;
+  Duration ago = env_.now() - began;
+  Duration after = machine_.world().now() - ago - next->second;
+  if (after <= config_.read_lease) return;
+  line_.events->violated(config_.name,
+                         fmt::format("cut off for {} ms, with a read lease of {} ms, it answers: {}",
+                                     after.to_milliseconds(), config_.read_lease.to_milliseconds(), line));
+}
+
 Status Life::use(Task& task, sim::PostgresServer& server) {
-  SqlSession session(server, driver_->proposer().term(), [this] { return acknowledge(); });
+  SqlSession session(
+      server, driver_->proposer().term(), [this] { return acknowledge(); },
+      [this](std::string_view line, MonotonicTime began) { judge_lease(line, began); });
   session_ = &session;
   Status ended = client_(task, session);
   session_ = nullptr;

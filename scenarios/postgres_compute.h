@@ -40,8 +40,10 @@ class SqlSession {
  public:
   // Up to where what it committed is durable.
   using Acknowledge = std::function<Result<Lsn>()>;
-  SqlSession(sim::PostgresServer& server, Term term, Acknowledge acknowledge)
-      : server_(server), term_(term), acknowledge_(std::move(acknowledge)) {}
+  // Told of each line that came to an end without an error, and when it began.
+  using Judge = std::function<void(std::string_view line, MonotonicTime began)>;
+  SqlSession(sim::PostgresServer& server, Term term, Acknowledge acknowledge, Judge judge = nullptr)
+      : server_(server), term_(term), acknowledge_(std::move(acknowledge)), judge_(std::move(judge)) {}
 
   // Runs one line: statements that are one query of the protocol, of which at most one has rows. Errors:
   // Invalid (what the server said; it goes on), Disconnected (it has ended; what it said), Cancelled (it is
@@ -61,6 +63,7 @@ class SqlSession {
   sim::PostgresServer& server_;
   Term term_;
   Acknowledge acknowledge_;
+  Judge judge_;
   Lsn acknowledged_;
   bool ended_ = false;
   std::optional<sim::PostgresServer::Said> last_words_;
@@ -75,6 +78,7 @@ struct PostgresComputeConfig {
   compute::ProposerDriverConfig driver;
   Address pageserver;
   std::vector<std::string> settings;  // of postgresql.conf, after Argon's own
+  Duration read_lease;                // argon.read_lease
   std::string directory = "/compute";
 };
 

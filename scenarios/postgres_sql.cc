@@ -94,6 +94,8 @@ void SqlCluster::add_compute(Served& served, Duration supervise) {
   config->driver.proposer = cluster_.proposer(served.line);
   config->pageserver = cluster_.pages();
   config->settings = draw_settings();
+  static constexpr int64_t kLeases[] = {0, 100, 1000, 5000, 60'000};  // milliseconds
+  config->read_lease = Duration::milliseconds(kLeases[random_.below(std::size(kLeases))]);
   machine.boot([this, &machine, &served, config = config.get()](Task& task, Env& env) {
     SqlClient client = [&served](Task& t, SqlSession& sql) { return served.sql->serve(t, sql); };
     return run_postgres_compute(task, env, machine, run_, served.line, *config, client);

@@ -6,7 +6,7 @@
 namespace argon::compute {
 namespace {
 
-constexpr uint32_t kProtocol = 1;
+constexpr uint32_t kProtocol = 2;
 // A WAL frame holds at most 128 KiB of WAL behind its position.
 constexpr uint32_t kFrameMax = 256 * 1024;
 constexpr Duration kPositionsInterval = Duration::seconds(1);
@@ -68,6 +68,9 @@ Status WorkerLink::serve_connection(Task& task, Stream& stream) {
   Scope connection(task);
   connection.spawn("read from postgres", [&](Task& t) { return read_frames(t, in); });
   connection.spawn("positions to postgres", [&](Task& t) { return send_positions(t, stream); });
+  reads_asked_.reset();
+  if (driver_ != nullptr)
+    connection.spawn("confirm reads", [&](Task& t) { return confirm_reads(t, stream); });
   return connection.join(task);
 }
 
@@ -80,7 +83,7 @@ Status WorkerLink::greet(Task& task, Stream& stream, ByteView hello) {
   std::string problem;
   if (!in.finished() || protocol != kProtocol)
     problem =
-        "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (1)";
+        "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (2)";
   else if (version < kOldestServer || version > kNewestServer)
     problem = "server version " + std::to_string(version) + " is not PostgreSQL 15.13 or a newer 15";
   else if (system_id != system_id_)
@@ -119,6 +122,13 @@ Status WorkerLink::read_frames(Task& task, wire::BufferedReader& in) {
       }
       case 'K':
         break;
+      case 'L': {
+        auto patience = body.be<uint32_t>();
+        if (body.failed()) return Error(Code::Corrupt, "a frame from the server is too short");
+        reads_asked_ = {lsn.value, Duration::milliseconds(patience)};
+        reads_news_.notify_all();
+        break;
+      }
       case 'C':
         log_.info("the server wrote its last checkpoint; its WAL ends at {}", to_string(lsn));
         break;
@@ -128,12 +138,33 @@ Status WorkerLink::read_frames(Task& task, wire::BufferedReader& in) {
   }
 }
 
+Status WorkerLink::send(Task& task, Stream& stream, uint8_t tag, ByteView body) {
+  Lock lock;
+  TRY(lock.acquire(task, sending_));
+  return write_frame(task, stream, tag, body);
+}
+
+Status WorkerLink::confirm_reads(Task& task, Stream& stream) {
+  QuorumContact quorum(*driver_);
+  for (;;) {
+    while (!reads_asked_) TRY(reads_news_.wait(task));
+    ReadsAsked asked = *std::exchange(reads_asked_, std::nullopt);
+    Status done = quorum.ask(task, asked.patience, [&](Task& t) {
+      Bytes body;
+      Writer(body).be(asked.time);
+      return send(t, stream, 'l', body);
+    });
+    if (done.is(Code::Cancelled) || done.is(Code::Disconnected)) return done;
+    if (!done.ok()) log_.debug("reads are not confirmed: {}", done.error().to_string());
+  }
+}
+
 Status WorkerLink::send_positions(Task& task, Stream& stream) {
   Bytes sent;
   for (bool due = true;;) {
     uint64_t seen = driver_ != nullptr ? driver_->changes() : 0;
     if (driver_ != nullptr && !driver_->lost().ok()) {
-      ignore_result(write_frame(task, stream, 'X', as_bytes(driver_->lost().error().message())));
+      ignore_result(send(task, stream, 'X', as_bytes(driver_->lost().error().message())));
       return driver_->lost();
     }
     PageserverPositions pageserver = driver_ != nullptr ? driver_->pageserver() : PageserverPositions();
@@ -145,7 +176,7 @@ Status WorkerLink::send_positions(Task& task, Stream& stream) {
         .be(pageserver.disk_consistent.value)
         .be(pageserver.remote_consistent.value);
     if (due || body != sent) {
-      TRY(write_frame(task, stream, 'P', body));
+      TRY(send(task, stream, 'P', body));
       sent = body;
     }
     Status waited;

@@ -3,12 +3,16 @@
 // Frames in both directions: u32 length of what follows, u8 tag, body; big endian (table in README.md).
 // One connection at a time: first the postmaster's handshake, then the worker that ships WAL, at the
 // end the checkpointer with the shutdown checkpoint. The server may not start, and stops, without it.
+//
+// The worker asks now and then whether this endpoint may still be read from: 'L' with a time of the server's
+// own clock comes back as 'l' once a quorum has confirmed that nobody had replaced the proposer when it came.
 
 #pragma once
 
 #include <memory>
 
 #include "core/compute/proposer_driver.h"
+#include "core/compute/quorum_contact.h"
 #include "core/env/env.h"
 #include "core/fiber/scope.h"
 #include "core/wire/buffered.h"
@@ -38,6 +42,8 @@ class WorkerLink {
   Status greet(Task& task, Stream& stream, ByteView hello);
   Status read_frames(Task& task, wire::BufferedReader& in);
   Status send_positions(Task& task, Stream& stream);
+  Status confirm_reads(Task& task, Stream& stream);
+  Status send(Task& task, Stream& stream, uint8_t tag, ByteView body);
 
   Env& env_;
   Logger log_;
@@ -46,6 +52,13 @@ class WorkerLink {
   uint64_t system_id_ = 0;
   Lsn received_;
   bool greeted_ = false;
+  struct ReadsAsked {
+    uint64_t time = 0;  // of the server's clock: the newest that it asked with
+    Duration patience;
+  };
+  std::optional<ReadsAsked> reads_asked_;
+  WaitList reads_news_;
+  Mutex sending_;  // frames go out whole
 };
 
 }  // namespace argon::compute

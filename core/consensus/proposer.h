@@ -152,6 +152,7 @@ class Proposer {
   // ---- positions
   Phase phase() const { return phase_; }
   bool leading() const { return phase_ == Phase::Leading; }
+  const TenantTimelineId& id() const { return config_.id; }
   const Configuration& configuration() const { return config_.configuration; }
   Term term() const { return term_; }
   Lsn start() const { return start_; }

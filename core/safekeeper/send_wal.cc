@@ -87,8 +87,9 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
                      to_string(state.commit), std::nullopt}},
                    "IDENTIFY_SYSTEM");
   } else if (is_command(query, "TIMELINE_STATUS")) {
-    put_single_row(server, {{"flush_lsn"}, {"commit_lsn"}},
-                   {{to_string(timeline.position().position.flush), to_string(state.commit)}},
+    put_single_row(server, {{"flush_lsn"}, {"commit_lsn"}, {"term"}, {"generation"}},
+                   {{to_string(timeline.position().position.flush), to_string(state.commit),
+                     to_string(state.term), to_string(state.configuration.generation)}},
                    "TIMELINE_STATUS");
   } else if (is_command(query, "SHOW WAL_SEGMENT_SIZE")) {
     put_single_row(server, {{"wal_segment_size"}}, {{"16MB"}}, "SHOW");

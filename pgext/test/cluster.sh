@@ -504,6 +504,35 @@ END
   equal 'rows after a truncation without the pageserver' "$(ask 'select count(*), sum(a) from d')" '1|7'
 }
 
+# Nobody confirms that this is the primary still: statements wait for as long as that lasts, and can be cancelled.
+case_read_lease() {
+  begin -c argon.read_lease=2s
+  ask 'create table t as select i from generate_series(1, 100) i'
+  sleep 3
+  equal 'idle for longer than a lease' "$(ask 'select count(*) from t')" 100
+  equal 'waits so far' "$(ask "select value <= 1 from argon_counters() where name = 'read_lease_waits'")" t
+  local what='' said
+  for what in quorum sidecar; do
+    if [ $what = quorum ]; then
+      freeze_quorum
+    else
+      stopped=$(cat "$state/endpoints/$endpoint/compute.pid")
+      kill -STOP "$stopped"
+    fi
+    equal "within the lease, without the $what" "$(ask 'select count(*) from t')" 100
+    sleep 2.5
+    said=$(PGOPTIONS='-c statement_timeout=500' ask 'select count(*) from t' 2>&1 || true)
+    [[ $said == *'canceling statement due to statement timeout'* ]] || fail "beyond it, without the $what: $said"
+    said=$(PGOPTIONS='-c statement_timeout=500' ask 'copy t to stdout' 2>&1 || true)
+    [[ $said == *'canceling statement due to statement timeout'* ]] || fail "COPY beyond it, without the $what: $said"
+    equal 'what reads nothing goes on' "$(sql -c begin -c "set application_name = 'there'" -c 'show application_name' -c rollback)" there
+    (sleep 1; kill -CONT $stopped) &
+    equal "the $what is back" "$(ask 'select count(*) from t')" 100
+    wait
+    stopped=''
+  done
+}
+
 # Another endpoint has taken the timeline over, and this one has not heard of it.
 case_cut_off() {
   begin -c argon.shadow=off

@@ -63,6 +63,8 @@ RULES = {
     "own_slot_hidden": ("own_slot", "own_slot.c", "if (is_null || strcmp(NameStr(*DatumGetName(name)), ARGON_SLOT) != 0)", ""),
     "own_slot_counts": ("own_slot", "own_slot.c", "  add_one();", "  (void)add_one;"),
     "pages_of_another": ("cut_off", "smgr.c", "  if (PageGetLSN(page) <= own) return;\n", "  return;\n"),
+    "statements_need_a_lease": ("read_lease", "read_lease.c", "  read_lease_wait();\n  if (next_executor_start", "  if (next_executor_start"),
+    "utilities_need_a_lease": ("read_lease", "ddl_hook.c", "if (!needs_no_lease(statement)) read_lease_wait();", "(void)needs_no_lease;"),
     "stale_prefetch": ("prefetch", "page_pipeline.c",
                        "if (written <= slot->request.not_modified_since) return i;", "return i;"),
     "read_ahead": ("prefetch", "smgr.c", "if (fork == MAIN_FORKNUM) read_ahead(reln, block);", ""),
