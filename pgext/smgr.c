@@ -21,6 +21,7 @@
 #include "relation.h"
 #include "shadow.h"
 #include "smgr_row.h"
+#include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/md.h"
 #include "stub.h"
@@ -79,6 +80,9 @@ static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
             (errcode(ERRCODE_DUPLICATE_FILE),
              errmsg("could not create relation " ARGON_REL_FORMAT ": it exists", ARGON_REL_ARGS(node, fork)),
              errhint("Run the command again: the next free number is used then.")));
+  // Other processes take the relation for local as soon as the file is there: what is dirty is written
+  // before, and nobody changes the index any more.
+  if (fork == INIT_FORKNUM && !is_redo) FlushRelationsAllBuffers(&reln, 1);
   argon_md.create(reln, fork, is_redo);
   local_pages_clear_range(node, fork, 0, stub_blocks(node, fork));
   if (!is_redo) last_written_lsn_set(node, fork, InvalidBlockNumber, argon_insert_lsn());
