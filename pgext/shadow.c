@@ -98,6 +98,13 @@ static void mask_gist(char* page, BlockNumber block) {
   GistPageGetOpaque(page)->flags &= ~F_TUPLES_DELETED;
 }
 
+// The last used pages are hints. An image that was logged for want of room has another LSN than what was
+// evicted, as with every other page.
+static void mask_spgist_metapage(char* page) {
+  mask_page_lsn_and_checksum(page);
+  memset(SpGistPageGetMeta(page), 0, sizeof(SpGistMetaPageData));
+}
+
 static void mask_main_fork(char* page, BlockNumber block) {
   uint16 id = last_two_bytes(page);
 
@@ -115,7 +122,7 @@ static void mask_main_fork(char* page, BlockNumber block) {
       break;
     default:
       if (id == SPGIST_PAGE_ID && block == SPGIST_METAPAGE_BLKNO)
-        memset(SpGistPageGetMeta(page), 0, sizeof(SpGistMetaPageData));  // the last used pages are hints
+        mask_spgist_metapage(page);
       else if (id == SPGIST_PAGE_ID)
         spg_mask(page, block);
       else if (id == BRIN_PAGETYPE_META || id == BRIN_PAGETYPE_REVMAP || id == BRIN_PAGETYPE_REGULAR)

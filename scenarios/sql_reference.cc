@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "core/base/codec.h"
-
 namespace argon::scenarios {
 namespace {
 

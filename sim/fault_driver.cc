@@ -149,6 +149,10 @@ void FaultDriver::end(size_t index) {
       machine->drift_wall_clock(0);
       machine->faults.end(fault.kind);
       return;
+    case Kind::BufferPressure:
+      world_.faults.end(fault.kind);
+      world_.net().wake_writers();
+      return;
     default:
       (machine != nullptr ? machine->faults : world_.faults).end(fault.kind);
   }

@@ -324,6 +324,12 @@ void Net::end_block(uint16_t from, uint16_t to, Kind kind) {
         pipe.schedule();
 }
 
+void Net::wake_writers() {
+  for (auto& [id, connection] : connections_)
+    for (Side& side : connection->sides)
+      if (side.writing != nullptr) side.writing->wake();
+}
+
 uint64_t Net::capacity() const {
   uint64_t usual = world_.options().net.capacity;
   if (!world_.faults.on(Kind::BufferPressure)) return usual;

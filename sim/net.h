@@ -101,6 +101,8 @@ class Net {
   bool blocked(uint16_t from, uint16_t to) const;
   // Other faults of a direction.
   FaultState& faults(uint16_t from, uint16_t to) { return link(from, to).faults; }
+  // Connections take more than they did: who waits to write looks again.
+  void wake_writers();
   // Resets the peers' sides of the machine's connections. How many.
   uint32_t reset_peers(Machine& machine);
   // Resets connections of the machine; those between the two where `other` is given. How many.

@@ -4,6 +4,7 @@
 
 #include "core/env/io.h"
 #include "core/env/points.h"
+#include "sim/fault_driver.h"
 #include "sim/machine.h"
 
 namespace argon::sim {
@@ -173,19 +174,23 @@ TEST(World, APeerLearnsOfPowerLoss) {
   EXPECT_TRUE(client.exit_status()->is(Code::Disconnected));
 }
 
-// What is healed is healed, for connections that were made before as well.
+// What is healed is healed: for connections that were made before, and for who waits at both ends of one.
 TEST(World, AConnectionMadeUnderBufferPressureHasRoomBehindIt) {
   World world({});
   world.add_machine("server").boot(echo_server);
   Machine& client = world.add_machine("client");
   client.boot([](Task& task, Env&) { return task.sleep(1_s); });
+  faults::Plan plan;
+  plan.faults.push_back(
+      {.kind = faults::Kind::BufferPressure, .at = {}, .length = 1_s, .node = {}, .to = {}, .value = 100});
+  FaultDriver driver(world, plan);
+  driver.start();
   auto body = [&](Task& task) -> Status {
     TRY(task.sleep(10_ms));
-    world.faults.begin(faults::Kind::BufferPressure, 100);
     TRY_ASSIGN(auto stream, task.env().network().connect(task, Address::tcp("server", 7)));
-    world.faults.end(faults::Kind::BufferPressure);
     Bytes message(4000);
     TRY(write_all(task, *stream, message));  // before any of it is read back
+    EXPECT_GE(world.now(), 1_s);
     return read_exact(task, *stream, message);
   };
   Status status = world.run(client, body, 10_s);

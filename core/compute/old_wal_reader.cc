@@ -8,10 +8,7 @@ Result<std::unique_ptr<OldWalReader>> OldWalReader::open(Task& task, const Addre
                                                          const TenantTimelineId& id, Lsn start, Term term,
                                                          Duration timeout) {
   Deadline deadline(task, timeout);
-  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
-             wire::PgClient::connect(
-                 task, safekeeper, {{"user", "argon"}, {"replication", "true"}},
-                 {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}}));
+  TRY_ASSIGN(std::unique_ptr<wire::PgClient> client, wire::PgClient::connect_to_wal(task, safekeeper, id));
   wire::StartReplication command{.slot = {}, .start = start, .term = term};
   TRY(client->start_copy_both(task, wire::to_string(command)));
   return std::unique_ptr<OldWalReader>(new OldWalReader(std::move(client), start));

@@ -50,10 +50,8 @@ Status QuorumContact::ask_member(Task& task, const consensus::Member& member, co
   // One that fails midway is of no more use.
   std::unique_ptr<wire::PgClient> client = std::move(clients_[member.id]);
   if (client == nullptr) {
-    const TenantTimelineId& id = driver_.proposer().id();
-    wire::Parameters options = {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}};
-    TRY_ASSIGN(client, wire::PgClient::connect(task, Address::tcp(member.host, member.port),
-                                               {{"user", "argon"}, {"replication", "true"}}, options));
+    TRY_ASSIGN(client, wire::PgClient::connect_to_wal(task, Address::tcp(member.host, member.port),
+                                                      driver_.proposer().id()));
   }
   TRY_ASSIGN(wire::QueryResult answer, client->query(task, "TIMELINE_STATUS"));
   if (answer.rows.size() != 1 || answer.rows[0].size() != 4 || !answer.rows[0][2] || !answer.rows[0][3])

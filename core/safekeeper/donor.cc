@@ -94,11 +94,8 @@ Status compare_chains(Task& task, const Address& http, const TenantTimelineId& i
 
 Result<DonorStream> DonorStream::open(Task& task, const Donor& donor, Lsn from) {
   Deadline deadline(task, kDonorTimeout);
-  const TenantTimelineId& id = donor.control.id;
   TRY_ASSIGN(std::unique_ptr<wire::PgClient> client,
-             wire::PgClient::connect(
-                 task, donor.wal, {{"user", "argon"}, {"replication", "true"}},
-                 {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}}));
+             wire::PgClient::connect_to_wal(task, donor.wal, donor.control.id));
   wire::StartReplication command{.slot = {}, .start = from, .term = donor.control.acceptor.term};
   TRY(client->start_copy_both(task, wire::to_string(command)));
   return DonorStream(std::move(client), from);

@@ -46,6 +46,12 @@ Result<std::unique_ptr<PgClient>> PgClient::connect(Task& task, const Address& a
   return start(task, std::move(stream), parameters, options);
 }
 
+Result<std::unique_ptr<PgClient>> PgClient::connect_to_wal(Task& task, const Address& safekeeper,
+                                                           const TenantTimelineId& id) {
+  return connect(task, safekeeper, {{"user", "argon"}, {"replication", "true"}},
+                 {{"tenant_id", to_string(id.tenant)}, {"timeline_id", to_string(id.timeline)}});
+}
+
 Result<std::unique_ptr<PgClient>> PgClient::start(Task& task, std::unique_ptr<Stream> stream,
                                                   const Parameters& parameters, const Parameters& options) {
   std::unique_ptr<PgClient> client(new PgClient(std::move(stream)));

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/ids.h"
 #include "core/env/env.h"
 #include "core/wire/pg_messages.h"
 #include "core/wire/pg_options.h"
@@ -90,7 +91,10 @@ class PgClient {
   static Result<std::unique_ptr<PgClient>> connect(Task& task, const Address& address,
                                                    const Parameters& parameters,
                                                    const Parameters& options = {});
-  // The same over a stream that is connected already.
+  // To a safekeeper's WAL service, for one timeline.
+  static Result<std::unique_ptr<PgClient>> connect_to_wal(Task& task, const Address& safekeeper,
+                                                          const TenantTimelineId& id);
+  // The same as connect() over a stream that is connected already.
   static Result<std::unique_ptr<PgClient>> start(Task& task, std::unique_ptr<Stream> stream,
                                                  const Parameters& parameters,
                                                  const Parameters& options = {});

@@ -778,6 +778,11 @@ create sequence taken;
 select sum(nextval('taken')) from generate_series(1, 5);
 $evict_in_session
 select sum(nextval('taken')) from generate_series(1, 5);
+create unlogged table small as select point(i, i) p from generate_series(1, 10) i;
+create index small_p on small using spgist (p);
+set local enable_seqscan = off;
+select count(*) from small where p <@ box '((3,3),(5,5))';
+reset enable_seqscan;
 savepoint s;
 delete from t where b = 2;
 rollback to s;
@@ -794,6 +799,7 @@ t
 t
 t
 40
+3
 40000'
   local images
   images=$(counter images_logged)

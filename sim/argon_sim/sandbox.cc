@@ -131,11 +131,11 @@ void drop_vdso() {
 }
 
 // What the C library asks once, remembers, and lets no result depend on, in functions that OpenSSL calls:
-// qsort() how much memory the machine has (with more than 1 KiB to sort), gmtime() the time zone. And a
-// crash.
+// qsort() how much memory the machine has (with more than 1 KiB to sort), gmtime() the time zone; and what
+// tell_stack() needs.
 void let_libc_ask() {
   std::array<void*, 1> frame{};
-  backtrace(frame.data(), 1);  // loads the unwinder
+  backtrace(frame.data(), 1);
   std::vector<uint64_t> some(512);
   qsort(some.data(), some.size(), sizeof some[0], [](const void*, const void*) { return 0; });
   tzset();
