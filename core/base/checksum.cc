@@ -34,6 +34,13 @@ constexpr size_t kShort = 1024;
   }
   return left & 1 ? __builtin_ia32_crc32qi(low, *at) : low;
 }
+
+// isa-l leaves the upper halves of the vector registers in use. While they are, each change between code that
+// knows of them (the C library's memcpy) and code that does not (ours) costs some 45 ns.
+[[gnu::target("avx")]] void end_wide_registers() {
+  __builtin_ia32_vzeroupper();
+}
+const bool kHasWideRegisters = __builtin_cpu_supports("avx");
 #endif
 
 }  // namespace
@@ -50,6 +57,9 @@ uint32_t crc32c_extend(uint32_t crc, ByteView b) {
     state = crc32_iscsi(const_cast<uint8_t*>(b.data()), static_cast<int>(n), state);
     b = b.subspan(n);
   }
+#ifdef __x86_64__
+  if (kHasWideRegisters) end_wide_registers();
+#endif
   return ~state;
 }
 
