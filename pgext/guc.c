@@ -112,7 +112,7 @@ void argon_define_settings(void) {
                            "Keeps a plain copy of every evicted page and compares it on re-read.", NULL,
                            &argon_shadow, false, PGC_POSTMASTER, 0, NULL, NULL, NULL);
   define_int("argon.max_local_pages", "Pages kept in local files before full images are logged instead.",
-             &argon_max_local_pages, 131072, 16, INT_MAX / 2, PGC_SIGHUP, 0);
+             &argon_max_local_pages, 131072, 1, INT_MAX / 2, PGC_SIGHUP, 0);
   define_int("argon.last_written_lsn_cache_size", "Pages whose last-written LSN is remembered.",
              &argon_last_written_cache_size, 131072, 1024, 1 << 24, PGC_POSTMASTER, 0);
   define_int("argon.max_file_cache_size",

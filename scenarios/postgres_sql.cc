@@ -64,7 +64,7 @@ ClusterKnobs SqlCluster::knobs() {
 std::vector<std::string> SqlCluster::draw_settings() {
   // The server logs a new index 32 pages at a time, which must all fit.
   static constexpr const char* kBuffers[] = {"400kB", "400kB", "600kB", "1MB", "16MB"};
-  static constexpr const char* kLocalPages[] = {"16", "64", "131072"};
+  static constexpr const char* kLocalPages[] = {"1", "16", "131072"};
   return {std::string("shared_buffers = ") + kBuffers[random_.below(std::size(kBuffers))],
           std::string("argon.max_local_pages = ") + kLocalPages[random_.below(std::size(kLocalPages))],
           std::string("argon.max_file_cache_size = ") + (random_.below(2) == 0 ? "0" : "16MB"),
