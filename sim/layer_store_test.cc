@@ -209,6 +209,10 @@ Status one_step(Task& task, LayerStore& store, Random& random, Run& run) {
     if (done) run.compactions++;
   } else if (what == 13) {
     std::optional<LayerStore::ImageNeed> need = store.image_need();
+    if (random.chance({1, 2})) {
+      KeyRange upper{key_of(random.below(kPages)), Key::max()};
+      TRY_ASSIGN(need, store.changed_by_compaction(task, upper));
+    }
     if (!need) return {};
     TRY(make_image(task, store, *need, run));
   } else if (what == 14) {

@@ -162,19 +162,42 @@ uint32_t LayerStore::deltas_above_image(const KeyRange& range) const {
   return most;
 }
 
+// Those that end where the last compaction ended.
+std::vector<LayerStore::LayerPtr> LayerStore::newest_l1() const {
+  std::vector<LayerPtr> newest;
+  for (const LayerPtr& layer : layers_) {
+    if (!layer->is_delta() || layer->is_l0()) continue;
+    if (!newest.empty() && layer->name().end > newest.front()->name().end) newest.clear();
+    if (newest.empty() || layer->name().end == newest.front()->name().end) newest.push_back(layer);
+  }
+  return newest;
+}
+
+Result<std::optional<LayerStore::ImageNeed>> LayerStore::changed_by_compaction(Task& task,
+                                                                               const KeyRange& range) const {
+  std::optional<ImageNeed> need;
+  for (const LayerPtr& layer : newest_l1()) {
+    LayerCursor cursor(layer, range);
+    TRY_ASSIGN(bool changed, cursor.next(task));
+    if (!changed || (need && need->keys.begin < cursor.entry().key)) continue;
+    need = ImageNeed{{cursor.entry().key, range.end}, image_lsn(*layer)};
+  }
+  return need;
+}
+
+// Where the layer ends; below the cutoff what an image needs may be gone.
+Lsn LayerStore::image_lsn(const LayerFile& l1) const {
+  return std::max(l1.name().end - 1, index_.gc_cutoff);
+}
+
 std::optional<LayerStore::ImageNeed> LayerStore::image_need() const {
-  Lsn end;
-  for (const LayerPtr& layer : layers_)
-    if (layer->is_delta() && !layer->is_l0()) end = std::max(end, layer->name().end);
   uint32_t most = 0;
   std::optional<ImageNeed> need;
-  for (const LayerPtr& layer : layers_) {
-    if (!layer->is_delta() || layer->is_l0() || layer->name().end != end) continue;
+  for (const LayerPtr& layer : newest_l1()) {
     uint32_t deltas = deltas_above_image(layer->name().keys);
     if (deltas < options_.image_threshold || deltas <= most) continue;
     most = deltas;
-    // Below the cutoff what the image needs may be gone.
-    need = ImageNeed{layer->name().keys, std::max(end - 1, index_.gc_cutoff)};
+    need = ImageNeed{layer->name().keys, image_lsn(*layer)};
   }
   return need;
 }

@@ -97,6 +97,10 @@ KeyRange slru_sizes_of(pg::redo::Slru slru) {
   auto kind = static_cast<uint32_t>(slru);
   return {{kSlruSizePrefix, kind, 0, 0, 0, 0}, {kSlruSizePrefix, kind + 1, 0, 0, 0, 0}};
 }
+KeyRange slru_blocks_of(pg::redo::Slru slru) {
+  auto kind = static_cast<uint32_t>(slru);
+  return {{kSlruPrefix, kind, 0, 0, 0, 0}, {kSlruPrefix, kind + 1, 0, 0, 0, 0}};
+}
 KeyRange two_phase_files() {
   return whole_prefix(kTwoPhasePrefix);
 }

@@ -87,6 +87,7 @@ KeyRange relation_sizes_of(pg::Oid spc, pg::Oid db);
 KeyRange relation_sizes();
 KeyRange databases();
 KeyRange slru_sizes_of(pg::redo::Slru slru);
+KeyRange slru_blocks_of(pg::redo::Slru slru);
 KeyRange two_phase_files();
 KeyRange tablespaces();
 

@@ -123,6 +123,8 @@ class LayerStore {
     Lsn lsn;
   };
   std::optional<ImageNeed> image_need() const;
+  // From the first key of the range that the last compaction changed to the range's end, if it changed any.
+  Result<std::optional<ImageNeed>> changed_by_compaction(Task& task, const KeyRange& range) const;
   // `keys`: all that exist in need.keys at need.lsn, sorted.
   Status create_image(Task& task, const ImageNeed& need, const std::vector<Key>& keys,
                       const Materialize& make);
@@ -221,6 +223,8 @@ class LayerStore {
   std::vector<KeyRange> needed_for(const LayerFile& layer, Lsn lsn) const;
   bool needed_for_retained(const LayerFile& layer) const;
   uint32_t deltas_above_image(const KeyRange& range) const;
+  std::vector<LayerPtr> newest_l1() const;
+  Lsn image_lsn(const LayerFile& l1) const;
 
   Env& env_;
   std::string folder_;

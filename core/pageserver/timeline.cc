@@ -239,6 +239,16 @@ Status Timeline::make_images(Task& task) {
   return done;
 }
 
+// A compute's start reads these whole, and a page of pg_xact has a version for each of 32,768 transactions.
+Status Timeline::make_slru_images(Task& task) {
+  for (auto slru :
+       {pg::redo::Slru::Clog, pg::redo::Slru::MultixactOffsets, pg::redo::Slru::MultixactMembers}) {
+    TRY_ASSIGN(auto need, store_.changed_by_compaction(task, slru_blocks_of(slru)));
+    if (need) TRY(make_image(task, *need));
+  }
+  return {};
+}
+
 Status Timeline::make_image(Task& task, const LayerStore::ImageNeed& need) {
   TRY_ASSIGN(std::vector<Key> keys, catalog_.keys(task, need.keys, need.lsn));
   int made = 0;
@@ -256,7 +266,10 @@ Status Timeline::compact(Task& task) {
   TRY(lock.acquire(task, compacting_));
   TRY(check_uploads());
   TRY_ASSIGN(bool compacted, store_.compact_l0(task));
-  if (compacted) compactions_.add();
+  if (compacted) {
+    compactions_.add();
+    TRY(make_slru_images(task));
+  }
   TRY(make_images(task));
   if (task.env().buggify("pageserver.sweeps-late"_rare)) return {};
   return store_.sweep(task);

@@ -208,6 +208,7 @@ class Timeline {
   // Who has the history at lsn: this timeline, or an ancestor.
   Timeline& holder_of(Lsn lsn);
   Status make_images(Task& task);
+  Status make_slru_images(Task& task);
   Status make_image(Task& task, const LayerStore::ImageNeed& need);
   Status rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_wal);
 
