@@ -2,6 +2,7 @@
 
 A private cluster in a temporary folder on free ports; everything it started is stopped at the end.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -23,7 +24,10 @@ STARTS = 5
 
 
 class Cluster:
-    def __init__(self, build):
+    """`memory` (memory_group.py) bounds its daemons."""
+
+    def __init__(self, build, memory=contextlib.nullcontext()):
+        self.memory = memory
         self.argon = build / "bin" / "argon"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="argon-bench-"))
         self.first_port, self.ports_lock = take_ports()
@@ -45,16 +49,21 @@ class Cluster:
         self.run(*args)
         return (time.monotonic() - begin) * 1000
 
+    def address(self, endpoint):
+        return next(line.split()[1] for line in self.run("endpoint", "list").splitlines() if line.split()[0] == endpoint)
+
     def sql(self, endpoint, text):
-        lines = self.run("endpoint", "list").splitlines()
-        address = next(line.split()[1] for line in lines if line.split()[0] == endpoint)
+        return self.sql_at(self.address(endpoint), text)
+
+    def sql_at(self, address, text):
         host, port = address.rsplit(":", 1)
         return subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", port, "-U",
                                "cloud_admin", "postgres", "-c", text], check=True, capture_output=True, text=True).stdout
 
     def __enter__(self):
         self.run("init", "--first-port", str(self.first_port))
-        self.run("start")
+        with self.memory:
+            self.run("start")
         self.run("tenant", "create", "--set-default")
         return self
 
