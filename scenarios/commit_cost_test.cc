@@ -125,6 +125,21 @@ TEST_F(CommitCost, OneRoundTripAndOneSyncEach) {
     EXPECT_EQ(cost, (Cost{2 * kCommits, kCommits, kCommits}));
 }
 
+// Told that all is committed, they said nothing: they are asked, and no heartbeat (1 s) is waited for.
+TEST_F(CommitCost, AnOrderlyEndTakesARoundTrip) {
+  Duration took;
+  lead([&](Task& task, compute::ProposerDriver& driver, pg::WalWriter& writer) -> Status {
+    TRY(append(task, driver, writer));
+    TRY(driver.wait_committed(task, driver.end()));
+    TRY(task.sleep(10_ms));
+    MonotonicTime begin = task.env().now();
+    TRY(driver.finish(task));
+    took = task.env().now() - begin;
+    return {};
+  });
+  EXPECT_LT(took, 50_ms);
+}
+
 TEST_F(CommitCost, CommitsThatWaitTogetherShareASync) {
   uint64_t begin = 0, end = 0;
   lead([&](Task& task, compute::ProposerDriver& driver, pg::WalWriter& writer) -> Status {

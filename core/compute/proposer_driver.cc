@@ -357,7 +357,7 @@ void ProposerDriver::lose(Term seen, const Error& reason) {
 
 void ProposerDriver::wake_links() {
   for (auto& [id, link] : links_)
-    if (!link->queue.empty() || proposer_.has_append(id)) link->wake.notify_all();
+    if (!link->queue.empty() || link->ask || proposer_.has_append(id)) link->wake.notify_all();
 }
 
 void ProposerDriver::changed() {
