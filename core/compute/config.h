@@ -30,9 +30,9 @@ struct ComputeConfig {
   Lsn static_lsn;          // Static only
   uint64_t system_id = 0;  // the timeline's; 0: not known, taken from the base backup
 
-  // An existing directory that `postgres_user` can enter. Below it: pgdata/ (made anew at each start),
-  // file_cache/ (kept), postgres.log, argon.socket, compute.state (the last term won; kept), and `suspended`,
-  // where it ended for lack of activity.
+  // An existing directory that `postgres_user` can enter. Below it: pgdata/ (made anew at each start, removed
+  // by an orderly stop), file_cache/ (kept), postgres.log, argon.socket, compute.state (the last term won;
+  // kept), and `suspended`, where it ended for lack of activity.
   std::string directory;
   std::string postgres_bin;   // directory of postgres, initdb
   std::string postgres_user;  // runs the server; empty: the user of this process

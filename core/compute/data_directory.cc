@@ -21,9 +21,13 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
+std::string data_path(const ComputeConfig& config) {
+  return join_path(config.directory, "pgdata");
+}
+
 // An empty data directory, and the file cache's as it is.
 Status make_directories(Task& task, Env& env, const ComputeConfig& config, const std::string& path) {
-  TRY(remove_tree(task, env.disk(), path).with("remove the old data directory"));
+  TRY(remove_data_directory(task, env, config));
   SpawnOptions options;
   options.argv = {"/usr/bin/install", "-d", "-m", "700"};
   if (!config.postgres_user.empty()) {
@@ -149,10 +153,14 @@ std::string pg_hba_conf() {
          "host replication all ::1/128 trust\n";
 }
 
+Status remove_data_directory(Task& task, Env& env, const ComputeConfig& config) {
+  return remove_tree(task, env.disk(), data_path(config)).with("remove the old data directory");
+}
+
 Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at) {
   if (env.processes() == nullptr)
     return Error(Code::Unsupported, "this world has no processes to unpack with");
-  std::string path = join_path(config.directory, "pgdata");
+  std::string path = data_path(config);
   TRY(make_directories(task, env, config, path));
   TRY_ASSIGN(Bytes extension, read_file(task, env.disk(), config.extension).with("read the extension"));
 
@@ -160,8 +168,11 @@ Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeCon
                             .id = config.id,
                             .at = at,
                             .replica = config.mode == EndpointMode::Replica};
-  TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) {
-        return fetch_basebackup(t, request, [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); });
+  // A standby's own files depend on what the base backup says.
+  bool primary = config.mode == EndpointMode::Primary;
+  TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) -> Status {
+        TRY(fetch_basebackup(t, request, [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); }));
+        return primary ? write_own_files(t, config, path, "", extension, in) : Status();
       }).with("base backup of " + to_string(config.id) + " at " + to_string(at)));
   TRY_ASSIGN(Bytes file,
              read_file(task, env.disk(), join_path(path, "global/pg_control"), pg::kControlFileSize));
@@ -170,10 +181,12 @@ Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeCon
     return Error(Code::Invalid, "the base backup of " + to_string(config.id) + " is of system " +
                                     std::to_string(control.system_id) + ", but the timeline is of " +
                                     std::to_string(config.system_id));
-  std::string further;
-  if (config.mode != EndpointMode::Primary) further = standby_settings(control.settings, config.settings);
-  TRY(unpack(task, env, config, path,
-             [&](Task& t, Stream& in) { return write_own_files(t, config, path, further, extension, in); }));
+  if (!primary) {
+    std::string further = standby_settings(control.settings, config.settings);
+    TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) {
+      return write_own_files(t, config, path, further, extension, in);
+    }));
+  }
   return DataDirectory{path, control.system_id};
 }
 

@@ -20,6 +20,8 @@ struct DataDirectory {
   uint64_t system_id = 0;
 };
 Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at);
+// Ok where there is none.
+Status remove_data_directory(Task& task, Env& env, const ComputeConfig& config);
 
 // What postgresql.conf says; Argon's own settings first (DESIGN: the local disk is only a buffer).
 std::string postgresql_conf(const ComputeConfig& config, const std::string& data_directory);

@@ -205,14 +205,19 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, Proposer
 
 Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver) {
   TRY(server.stop(task));
-  if (driver == nullptr || !driver->lost().ok()) return {};
-  Deadline deadline(task, kDrainTimeout);
-  Status finished = driver->finish(task);
-  if (!finished.ok())
-    log_.warn("the last WAL up to {} is not known to be committed: {}", to_string(driver->end()),
-              finished.error().to_string());
-  else
+  if (driver != nullptr) {
+    if (!driver->lost().ok()) return {};
+    Deadline deadline(task, kDrainTimeout);
+    if (Status finished = driver->finish(task); !finished.ok()) {
+      log_.warn("the last WAL up to {} is not known to be committed: {}", to_string(driver->end()),
+                finished.error().to_string());
+      return {};
+    }
     log_.info("all WAL is committed up to {}", to_string(driver->committed()));
+  }
+  // The next start would, and somebody waits for that.
+  if (Status removed = remove_data_directory(task, env_, config_); !removed.ok())
+    log_.warn("{}", removed.error().to_string());
   return {};
 }
 

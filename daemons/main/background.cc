@@ -101,7 +101,7 @@ Result<Started> start_background(Task& task, Env& env, const Background& daemon,
       next_line = env.now() + 2_s;
     }
     TRY(task.sleep(pause));
-    pause = std::min(pause * 3 / 2, Duration(100_ms));
+    pause = std::min(pause * 3 / 2, env.now() - began < 1_s ? Duration(10_ms) : Duration(100_ms));
   }
   progress(fmt::format("{}: running (process {}, {} ms)", daemon.name, pid,
                        (env.now() - began).to_milliseconds()));

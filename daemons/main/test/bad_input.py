@@ -308,10 +308,14 @@ def crashed_daemon():
 
 
 def server_by_hand():
-    """A data directory started without its sidecar refuses."""
+    """A data directory that a killed endpoint left, started without its sidecar, refuses."""
     with Cluster().start(endpoint=True) as c:
-        c.good("endpoint", "stop", "main")
-        done = subprocess.run(as_server_user([PG_BIN / "postgres", "-D", c.dir / "endpoints/main/pgdata"]),
+        data = c.dir / "endpoints/main/pgdata"
+        server = int((data / "postmaster.pid").read_text().split()[0])
+        os.kill(int((c.dir / "endpoints/main/compute.pid").read_text()), signal.SIGKILL)
+        while pathlib.Path(f"/proc/{server}").exists():
+            time.sleep(0.05)
+        done = subprocess.run(as_server_user([PG_BIN / "postgres", "-D", data]),
                               capture_output=True, text=True, timeout=60, cwd="/")
         assert done.returncode != 0, done.stderr
         assert "argon endpoint start" in done.stderr, done.stderr
