@@ -130,6 +130,7 @@ Status LayerStore::merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std
       // The first key is never Key::min(), so that an L1 layer is not taken for an L0.
       name = new_name(LayerKind::Delta, {entry.key, Key::max()}, begin, end);
       builder = std::make_unique<LayerBuilder>(index_.id, name);
+      builder->reserve(options_.compaction_target);
     }
     builder->add(entry.key, entry.lsn, value);
     last = entry.key;
@@ -216,6 +217,7 @@ Status LayerStore::write_image_layers(Task& task, const ImageNeed& need, const s
   while (begin < need.keys.end) {
     LayerName name = new_name(LayerKind::Image, {begin, need.keys.end}, need.lsn, need.lsn + 1);
     LayerBuilder builder(index_.id, name);
+    builder.reserve(options_.compaction_target);
     for (; at < keys.size() && builder.value_bytes() < options_.compaction_target; at++) {
       auto content = make(task, keys[at], need.lsn);
       if (content.is(Code::NotFound)) continue;

@@ -103,6 +103,10 @@ LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name)
   file_.resize(kLayerBlock);
 }
 
+void LayerBuilder::reserve(uint64_t value_bytes) {
+  file_.reserve(value_bytes + value_bytes / 4 + 2 * kLayerBlock);
+}
+
 void LayerBuilder::append_value(ByteView value) {
   while (!value.empty()) {
     size_t used = file_.size() % kLayerBlock;

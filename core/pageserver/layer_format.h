@@ -96,6 +96,8 @@ class LayerBuilder {
   // `name.keys` and LSNs must enclose all that is added.
   LayerBuilder(const TenantTimelineId& owner, const LayerName& name);
 
+  // Room for so many bytes of values and their index: the file does not move as it grows.
+  void reserve(uint64_t value_bytes);
   // REQUIRES: (key, lsn) above the one added before, inside the layer's rectangle.
   void add(const Key& key, Lsn lsn, ByteView value);
   bool empty() const { return entries_ == 0; }
