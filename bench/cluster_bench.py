@@ -90,6 +90,17 @@ def settle(cluster):
     urllib.request.urlopen(urllib.request.Request(timeline + "/checkpoint", method="PUT")).read()
 
 
+def wait_for_compaction(cluster):
+    """Until the set of layers has been the same for some time."""
+    folder = cluster.dir / "state" / "pageserver_1" / "data"
+    seen, since = None, time.monotonic()
+    while time.monotonic() - since < 15:
+        layers = sorted(file.name for file in folder.rglob("*__*"))
+        if layers != seen:
+            seen, since = layers, time.monotonic()
+        time.sleep(0.5)
+
+
 def lsn(text):
     high, low = text.split("/")
     return (int(high, 16) << 32) + int(low, 16)

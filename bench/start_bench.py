@@ -41,8 +41,6 @@ def first_query_ms(cluster):
 
 def measure(build, wanted):
     """Yields (name, unit, value, peer, limit, ratio limit)."""
-    if not any(name.startswith(wanted) for name in NAMES):
-        return
     with Cluster(build) as cluster:
         cluster.run("endpoint", "create", "main", *(word for pair in SETTINGS.items() for word in ("-c", "=".join(map(str, pair)))))
         cluster.run("endpoint", "start", "main")
