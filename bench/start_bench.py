@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from cluster_bench import Cluster, fill, settle
+from cluster_bench import Cluster, fill, settle, wait_for_compaction
 
 RELATIONS = int(os.environ.get("ARGON_BENCH_START_RELATIONS", "10000"))
 XIDS = int(os.environ.get("ARGON_BENCH_START_XIDS", "200000000"))
@@ -51,4 +51,5 @@ def measure(build, wanted):
                 fill(cluster, "main", megabytes - have)
                 have = megabytes
                 settle(cluster)
+                wait_for_compaction(cluster)
                 yield name, "ms", statistics.median(first_query_ms(cluster) for _ in range(STARTS)), None, LIMIT_MS, None

@@ -13,7 +13,7 @@
 
 PG_MODULE_MAGIC;
 
-#define BATCH 10000
+#define BATCH 100000
 
 // Takes and commits so many ids.
 static void consume(TransactionId* xids, int count) {
