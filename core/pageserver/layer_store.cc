@@ -315,7 +315,6 @@ Status LayerStore::write_images(Task& task, Lsn lsn, const std::vector<std::pair
   while (at < entries.size() || begin == Key::min()) {
     LayerName name = new_name(LayerKind::Image, {begin, Key::max()}, lsn, lsn + 1);
     LayerBuilder builder(index_.id, name);
-    builder.reserve(options_.compaction_target);
     while (at < entries.size() && builder.value_bytes() < options_.compaction_target) {
       builder.add(entries[at].first, lsn, image_value(entries[at].second));
       at++;
