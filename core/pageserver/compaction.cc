@@ -9,8 +9,6 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr uint64_t kPageValue = pg::kBlockSize + 16;  // most images are pages
-
 // Merges cursors over delta layers whose LSN ranges do not overlap.
 class Merge {
  public:
@@ -111,8 +109,9 @@ Status LayerStore::merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std
   std::unique_ptr<LayerBuilder> builder;
   LayerName name;
   Key last;
-  uint64_t left = 0;  // at most so many bytes of values for further layers
-  for (const LayerPtr& layer : inputs) left += layer->size();
+  uint64_t room = 0;
+  for (const LayerPtr& layer : inputs) room += layer->size();
+  room = std::min(room, options_.compaction_target);
   auto close = [&]() -> Status {
     if (!builder) return {};
     name.keys.end = last.next();
@@ -134,8 +133,7 @@ Status LayerStore::merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std
       // The first key is never Key::min(), so that an L1 layer is not taken for an L0.
       name = new_name(LayerKind::Delta, {entry.key, Key::max()}, begin, end);
       builder = std::make_unique<LayerBuilder>(index_.id, name);
-      builder->reserve(std::min(options_.compaction_target, left));
-      left -= std::min(options_.compaction_target, left);
+      builder->reserve(room);
     }
     builder->add(entry.key, entry.lsn, value);
     last = entry.key;
@@ -222,7 +220,8 @@ Status LayerStore::write_image_layers(Task& task, const ImageNeed& need, const s
   while (begin < need.keys.end) {
     LayerName name = new_name(LayerKind::Image, {begin, need.keys.end}, need.lsn, need.lsn + 1);
     LayerBuilder builder(index_.id, name);
-    builder.reserve(std::min<uint64_t>(options_.compaction_target, (keys.size() - at) * kPageValue));
+    // Most are pages.
+    builder.reserve(std::min<uint64_t>(options_.compaction_target, (keys.size() - at) * pg::kBlockSize));
     for (; at < keys.size() && builder.value_bytes() < options_.compaction_target; at++) {
       auto content = make(task, keys[at], need.lsn);
       if (content.is(Code::NotFound)) continue;
