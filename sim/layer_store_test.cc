@@ -384,6 +384,36 @@ std::vector<uint64_t> overwritten(int rounds, bool collect) {
   return sizes;
 }
 
+// Two compactions, of which the second changes the keys from `first_changed` on.
+Status look_for_changes(Task& task, Env& env, uint64_t first_changed) {
+  NodeCache cache(100);
+  LayerStore store(env, kId, kFolder, {}, cache);
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  TRY(store.create(task, fresh));
+  auto key = [](uint64_t n) { return Key{0, 1663, 5, 16384, 0, static_cast<uint32_t>(n)}; };
+  for (uint64_t from : {uint64_t{0}, first_changed}) {
+    for (int layer = 0; layer < 2; layer++) {
+      Lsn lsn = store.last_record().value() + 8;
+      for (uint64_t n = from; n < 100; n++) store.put(key(n), lsn, image_value(as_bytes("page")));
+      store.advance(lsn, lsn - 8);
+      store.freeze();
+      TRY(store.flush_one(task));
+    }
+    TRY(store.compact_l0(task));
+  }
+  TRY_ASSIGN(auto changed, store.changed_by_compaction(task, {key(10), key(90)}));
+  EXPECT_TRUE(changed.has_value());
+  if (changed) {
+    EXPECT_EQ(changed->keys, (KeyRange{key(std::max<uint64_t>(10, first_changed)), key(90)}));
+    EXPECT_EQ(changed->lsn, store.last_record().value());
+  }
+  TRY_ASSIGN(auto untouched, store.changed_by_compaction(task, {key(0), key(first_changed)}));
+  EXPECT_FALSE(untouched.has_value());
+  return {};
+}
+
 // Whether it was never uploaded, or its object is gone too.
 Status read_what_is_nowhere(Task& task, Env& env, bool uploaded) {
   NodeCache cache(100);
@@ -403,6 +433,20 @@ Status read_what_is_nowhere(Task& task, Env& env, bool uploaded) {
   TRY(env.disk().unlink(task, layer->path()));
   auto content = read(task, store, key_of(1), Lsn(108));
   return content.ok() ? Status() : content.error();
+}
+
+TEST(LayerStore, WhatACompactionChangedIsTheFirstKeyToTheEnd) {
+  for (uint64_t first_changed : {uint64_t{5}, uint64_t{42}}) {
+    sim::World world({});
+    sim::Machine& machine = world.add_machine("pageserver");
+    Status looked = Error(Code::TimedOut, "not run");
+    machine.boot([&](Task& task, Env& env) -> Status {
+      looked = look_for_changes(task, env, first_changed);
+      return {};
+    });
+    world.run_for(Duration::seconds(10));
+    EXPECT_TRUE(looked.ok()) << looked.error().to_string();
+  }
 }
 
 TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {

@@ -84,6 +84,8 @@ inline constexpr NamedPoint kProbes[] = {
     {"pageserver.secondary-layer-fetched", "a layer of a warm copy came from the object store"},
     {"pageserver.secondary-layer-removed",
      "a layer of a warm copy went, as it is not worth to have any more"},
+    {"pageserver.slru-images-made",
+     "a compaction changed pages of pg_xact or pg_multixact, and images of them were made"},
     {"pageserver.stale-removes-nothing", "a pageserver whose generation is stale gave its removals up"},
     {"pageserver.stray-file-removed", "a file that no index names was found at the start"},
     {"pageserver.tenant-given-up", "a tenant that was attached, or a secondary, became something less"},

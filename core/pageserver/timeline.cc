@@ -236,6 +236,7 @@ Status Timeline::make_images(Task& task) {
   Status done = make_image(task, *need);
   // What cannot be redone keeps its records; it is tried again when more of them are there.
   if (!done.ok() && !done.is(Code::Cancelled)) images_failed_at_ = need->lsn;
+  if (done.ok()) task.env().probe("pageserver.images-made"_probe);
   return done;
 }
 
@@ -244,7 +245,9 @@ Status Timeline::make_slru_images(Task& task) {
   for (auto slru :
        {pg::redo::Slru::Clog, pg::redo::Slru::MultixactOffsets, pg::redo::Slru::MultixactMembers}) {
     TRY_ASSIGN(auto need, store_.changed_by_compaction(task, slru_blocks_of(slru)));
-    if (need) TRY(make_image(task, *need));
+    if (!need) continue;
+    TRY(make_image(task, *need));
+    task.env().probe("pageserver.slru-images-made"_probe);
   }
   return {};
 }
@@ -256,7 +259,6 @@ Status Timeline::make_image(Task& task, const LayerStore::ImageNeed& need) {
     if (++made % kPagesPerTurn == 0) TRY(t.yield());
     return catalog_.materialize(t, key, lsn);
   }));
-  task.env().probe("pageserver.images-made"_probe);
   images_.add();
   return {};
 }
