@@ -321,6 +321,8 @@ def server_by_hand():
         assert "argon endpoint start" in done.stderr, done.stderr
         c.good("endpoint", "start", "main")
         c.still_works()
+        c.good("endpoint", "stop", "main")
+        assert not data.exists(), "an orderly stop leaves the data directory"
 
 
 def basebackup_of_an_endpoint():
