@@ -49,9 +49,9 @@ Status run(Task& task, Env& env, objstore::ObjectStore& objects, Scope& scope, c
     for (int i = 0; i < kBranches; i++) {
       // A turn of the loop, whose clock stands still meanwhile.
       TRY(task.yield());
-      double begin = bench::now_s();
+      double begin = bench::real_s();
       TRY(world.tenants().branch(task, world.id(next_branch++), timeline->id().timeline, {}));
-      times.push_back((bench::now_s() - begin) * 1e3);
+      times.push_back((bench::real_s() - begin) * 1e3);
     }
     std::ranges::nth_element(times, times.begin() + kBranches / 2);
     std::printf("%.3f\n", times[kBranches / 2]);

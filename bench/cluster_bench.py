@@ -53,10 +53,7 @@ class Cluster:
         return next(line.split()[1] for line in self.run("endpoint", "list").splitlines() if line.split()[0] == endpoint)
 
     def sql(self, endpoint, text):
-        return self.sql_at(self.address(endpoint), text)
-
-    def sql_at(self, address, text):
-        host, port = address.rsplit(":", 1)
+        host, port = self.address(endpoint).rsplit(":", 1)
         return subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", host, "-p", port, "-U",
                                "cloud_admin", "postgres", "-c", text], check=True, capture_output=True, text=True).stdout
 

@@ -64,7 +64,9 @@ class Measured:
     def tpcb(self, full_page_writes=True):
         self.full_page_writes(full_page_writes)
         self.pgbench("-n", "-c", CLIENTS, "-j", 2, "-T", WARM_SECONDS, database="small")
-        return self.tps("-c", CLIENTS, "-j", 2, "-T", SECONDS, database="small")
+        tps = self.tps("-c", CLIENTS, "-j", 2, "-T", SECONDS, database="small")
+        self.full_page_writes(True)
+        return tps
 
     def selects(self, database="postgres", file_cache=True):
         """Of rows such as were asked for just before."""

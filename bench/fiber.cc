@@ -3,7 +3,6 @@
 // usage: bench_fiber CASE. Prints one number: nanoseconds for "…_ns", operations a second otherwise.
 
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <boost/context/detail/fcontext.hpp>
@@ -12,6 +11,7 @@
 #include <map>
 #include <thread>
 
+#include "bench/clock.h"
 #include "core/env/io.h"
 #include "core/fiber/scope.h"
 #include "daemons/posix/log_file.h"
@@ -21,26 +21,19 @@ namespace {
 
 using namespace argon;
 
-// What one core is busy with: other work of the machine does not count. Echoes wait, and take the real time.
-int64_t now_ns(clockid_t clock = CLOCK_THREAD_CPUTIME_ID) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return t.tv_sec * 1'000'000'000 + t.tv_nsec;
-}
-
 double per_second(int64_t operations, int64_t ns) {
   return static_cast<double>(operations) * 1e9 / static_cast<double>(ns);
 }
 
-// Runs body in the real world; its nanoseconds.
+// Runs body in the real world; its nanoseconds: of the processor, but for echoes, which wait.
 int64_t timed(const std::function<Status(Task&, Env&)>& body, clockid_t clock = CLOCK_THREAD_CPUTIME_ID) {
   posix::LogFile log("bench", "", LogLevel::Error, posix::read_wall_clock);
   posix::PosixEnv env(log, {});
   int64_t ns = 0;
   Status status = env.run("bench", [&](Task& task) -> Status {
-    int64_t begin = now_ns(clock);
+    int64_t begin = bench::now_ns(clock);
     Status result = body(task, env);
-    ns = now_ns(clock) - begin;
+    ns = bench::now_ns(clock) - begin;
     return result;
   });
   CHECK(status.ok(), status.error().to_string());
@@ -58,9 +51,9 @@ double fiber_switch_ns() {
     for (;;) self->switch_out();
   };
   context.start(stack, entry, &context);
-  int64_t begin = now_ns();
+  int64_t begin = bench::thread_ns();
   for (int i = 0; i < kRounds; i++) context.switch_in();
-  return static_cast<double>(now_ns() - begin) / (2.0 * kRounds);
+  return static_cast<double>(bench::thread_ns() - begin) / (2.0 * kRounds);
 }
 
 // There and back by Boost.Context alone.
@@ -74,9 +67,9 @@ double raw_switch_ns() {
         for (;;) t = jump_fcontext(t.fctx, nullptr);
       });
   other = jump_fcontext(other, nullptr).fctx;
-  int64_t begin = now_ns();
+  int64_t begin = bench::thread_ns();
   for (int i = 0; i < kRounds; i++) other = jump_fcontext(other, nullptr).fctx;
-  return static_cast<double>(now_ns() - begin) / (2.0 * kRounds);
+  return static_cast<double>(bench::thread_ns() - begin) / (2.0 * kRounds);
 }
 
 double yields(int fibers) {
@@ -174,11 +167,11 @@ double thread_echoes() {
   };
   std::thread echo(relay, ends[1]);
   char bytes[64] = "";
-  int64_t begin = now_ns(CLOCK_MONOTONIC);
+  int64_t begin = bench::real_ns();
   for (int i = 0; i < kEchoes; i++)
     CHECK(::write(ends[0], bytes, sizeof bytes) == sizeof bytes &&
           ::read(ends[0], bytes, sizeof bytes) == sizeof bytes);
-  int64_t ns = now_ns(CLOCK_MONOTONIC) - begin;
+  int64_t ns = bench::real_ns() - begin;
   echo.join();
   return per_second(kEchoes, ns);
 }

@@ -15,7 +15,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +27,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/clock.h"
 #include "core/base/codec.h"
 #include "core/base/random.h"
 #include "core/wire/pagestream.h"
@@ -38,12 +38,6 @@ namespace {
 using namespace argon;
 
 constexpr size_t kSendAt = 256 * 1024;  // as the page service
-
-int64_t now_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1'000'000'000 + t.tv_nsec;
-}
 
 // A connection that blocks. What cannot be sent or received ends the program (a server's thread: the
 // connection).
@@ -147,7 +141,7 @@ class Client {
   Client(Socket& server, const Relation& relation) : server_(server), relation_(relation) {}
 
   void ask(uint32_t block) {
-    asked_.push_back({block, now_ns()});
+    asked_.push_back({block, bench::real_ns()});
     wire::PgMessageWriter message(out_, 'd');
     wire::encode_page_request(
         out_, {asked_.size() - 1, Lsn::max(), Lsn(), wire::GetPageRequest{relation_.rel, block}});
@@ -167,7 +161,7 @@ class Client {
     const Asked& asked = asked_[answered_++];
     const auto* what = std::get_if<wire::GetPageRequest>(&response->request.what);
     CHECK(what != nullptr && what->block == asked.block, "an answer to another request");
-    times_.push_back(now_ns() - asked.at);
+    times_.push_back(bench::real_ns() - asked.at);
     return std::get<wire::PageAnswer>(response->answer).page;
   }
   bool more_arrived() const { return server_.ready(); }
@@ -192,21 +186,21 @@ class Client {
 };
 
 void read_at_random(Socket& server, const Relation& relation, int depth, double seconds) {
-  Random random(static_cast<uint64_t>(now_ns()));
+  Random random(static_cast<uint64_t>(bench::real_ns()));
   auto ask_one = [&](Client& client) { client.ask(static_cast<uint32_t>(random.below(relation.blocks))); };
   Client client(server, relation);
-  int64_t begin = now_ns();
+  int64_t begin = bench::real_ns();
   int64_t end = begin + static_cast<int64_t>(seconds * 1e9);
   for (int i = 0; i < depth; i++) ask_one(client);
   client.send();
-  while (now_ns() < end) {
+  while (bench::real_ns() < end) {
     do {
       client.answer();
       ask_one(client);
     } while (client.more_arrived());
     client.send();
   }
-  double rate = static_cast<double>(client.answered()) * 1e9 / static_cast<double>(now_ns() - begin);
+  double rate = static_cast<double>(client.answered()) * 1e9 / static_cast<double>(bench::real_ns() - begin);
   std::printf("%.0f %.2f %.2f\n", rate, client.microseconds(0.5), client.microseconds(0.99));
 }
 

@@ -79,12 +79,12 @@ Status run(Task& task, Env& env, objstore::ObjectStore& objects, Scope& scope, c
       }
     });
   Lsn from = timeline->last_record();
-  double begin = bench::now_s();
+  double begin = bench::real_s();
   if (Status done = ingest(task, env, *timeline, wal); !done.ok()) return stop(done);
   store.freeze();
   while (store.disk_consistent() < timeline->last_record())
     if (Status waited = store.changes().wait(task); !waited.ok()) return stop(waited);
-  double seconds = bench::now_s() - begin;
+  double seconds = bench::real_s() - begin;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf("%llu %.3f %ld\n", static_cast<unsigned long long>(timeline->last_record() - from), seconds,

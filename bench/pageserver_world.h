@@ -2,23 +2,16 @@
 
 #pragma once
 
-#include <time.h>
-
 #include <memory>
 #include <string>
 
+#include "bench/clock.h"
 #include "core/objstore/local_store.h"
 #include "core/pageserver/tenants.h"
 #include "daemons/posix/log_file.h"
 #include "daemons/posix/posix_env.h"
 
 namespace argon::bench {
-
-inline double now_s() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-}
 
 // One tenant, whose object store is a folder. The object store outlives it.
 class PageserverWorld {

@@ -1,16 +1,13 @@
 // What a read of one page costs, by what lies above its last image, below it, and between it and the reader.
 //
-// usage: bench_reads DIR records N HISTORY    N records since the page's image, HISTORY records of it, and of
-// its
-//                                             neighbours as many each, below that image
-//        bench_reads DIR branches DEPTH       an image and 10 records in the root of so many levels of
-//        branches,
-//                                             each of which has WAL of its own, of another page
+// usage: bench_reads DIR records N HISTORY
+//            N records since the page's image; HISTORY of it, and as many of each neighbour, below that image
+//        bench_reads DIR branches DEPTH
+//            an image and 10 records in the root of so many levels of branches, each of which has WAL of its
+//            own, of another page
 //
 // Microseconds of processor time a read, the median of some rounds. DIR must be empty; the layers are there
 // in the page cache. Compaction and image layers as class Timeline has them.
-
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -20,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/clock.h"
 #include "core/pageserver/catalog.h"
 #include "core/pageserver/value.h"
 #include "core/pg/record_makers.h"
@@ -37,12 +35,6 @@ constexpr pg::BlockNumber kNeighbours = 64;  // pages that have history
 constexpr uint64_t kFlushEvery = 10'000;     // records in a layer
 constexpr int kRounds = 9;
 constexpr int64_t kRoundNs = 50'000'000;
-
-int64_t now_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return t.tv_sec * 1'000'000'000 + t.tv_nsec;
-}
 
 // A store that takes records, and does in between what a timeline does in the background.
 class Engine {
@@ -141,10 +133,10 @@ Status measure(Task& task, Engine& engine) {
   std::vector<double> rounds;
   TRY(engine.read(task, 0));
   for (int round = 0; round < kRounds; round++) {
-    int64_t begin = now_ns();
+    int64_t begin = bench::thread_ns();
     int64_t reads = 0;
-    for (; now_ns() - begin < kRoundNs; reads++) TRY(engine.read(task, 0));
-    rounds.push_back(static_cast<double>(now_ns() - begin) / static_cast<double>(reads) / 1e3);
+    for (; bench::thread_ns() - begin < kRoundNs; reads++) TRY(engine.read(task, 0));
+    rounds.push_back(static_cast<double>(bench::thread_ns() - begin) / static_cast<double>(reads) / 1e3);
   }
   std::ranges::nth_element(rounds, rounds.begin() + kRounds / 2);
   std::printf("%.3f\n", rounds[kRounds / 2]);

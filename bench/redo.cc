@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include <map>
 #include <string>
 
+#include "bench/clock.h"
 #include "core/base/checksum.h"
 #include "core/pg/page.h"
 #include "core/pg/redo/canonical.h"
@@ -64,12 +64,6 @@ struct Options {
 [[noreturn]] void give_up(const std::string& what) {
   std::fprintf(stderr, "bench_redo: %s\n", what.c_str());
   std::exit(1);
-}
-
-double now_us() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
 }
 
 // All pages, record by record.
@@ -227,9 +221,9 @@ class Times {
   void add(std::span<const Chain> chains, Rebuild rebuild) {
     for (const Chain& chain : chains) {
       touched_ ^= touch(chain);
-      double begin = now_us();
+      double begin = bench::real_s();
       rebuild(chain);
-      times_.push_back(now_us() - begin);
+      times_.push_back((bench::real_s() - begin) * 1e6);
     }
   }
   double median() {

@@ -4,7 +4,6 @@
 import os
 import pathlib
 import statistics
-import subprocess
 import time
 
 from cluster_bench import Cluster, fill, settle, wait_for_compaction
@@ -35,7 +34,7 @@ def first_query_ms(cluster):
     cluster.run("endpoint", "stop", "main")
     begin = time.monotonic()
     cluster.run("endpoint", "start", "main")
-    cluster.sql_at(cluster.address("main"), "select 1")
+    cluster.sql("main", "select 1")
     return (time.monotonic() - begin) * 1000
 
 

@@ -2,12 +2,11 @@
 
 #pragma once
 
-#include <time.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
+#include "bench/clock.h"
 #include "core/base/random.h"
 #include "core/pageserver/key.h"
 #include "core/pageserver/value.h"
@@ -68,12 +67,6 @@ class ValueStream {
   pageserver::Key key_;
   Lsn lsn_;
 };
-
-inline double now_s() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-}
 
 // Bytes that this process has given to the disk; what was removed before it got there does not count.
 inline uint64_t written_bytes() {

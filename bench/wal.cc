@@ -3,14 +3,13 @@
 // usage: bench_wal make DIR      segments of records such as pgbench's
 //        bench_wal decode DIR    bytes a second, every record taken apart
 
-#include <time.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string_view>
 
+#include "bench/clock.h"
 #include "core/base/random.h"
 #include "core/pg/record_makers.h"
 #include "core/pg/wal_stream.h"
@@ -23,12 +22,6 @@ using namespace argon::pg;
 constexpr Lsn kStart(kWalSegmentSize);
 constexpr uint64_t kSegments = 8;
 constexpr WalIdentity kIdentity{77, 1};
-
-int64_t now_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return t.tv_sec * 1'000'000'000 + t.tv_nsec;
-}
 
 std::filesystem::path segment_path(const std::filesystem::path& folder, uint64_t n) {
   return folder / segment_file_name(segment_number(kStart) + n);
@@ -71,7 +64,7 @@ double decode(const std::filesystem::path& folder) {
     all.insert(all.end(), std::istreambuf_iterator<char>(in), {});
   }
   CHECK(all.size() == kSegments * kWalSegmentSize, "run make first");
-  int64_t begin = now_ns();
+  int64_t begin = bench::thread_ns();
   WalStreamDecoder decoder(kStart, kIdentity);
   decoder.feed(all);
   DecodedRecord record;
@@ -83,7 +76,7 @@ double decode(const std::filesystem::path& folder) {
     blocks += record.block_count;
   }
   CHECK(blocks > 0);
-  return static_cast<double>(all.size()) * 1e9 / static_cast<double>(now_ns() - begin);
+  return static_cast<double>(all.size()) * 1e9 / static_cast<double>(bench::thread_ns() - begin);
 }
 
 }  // namespace
