@@ -462,6 +462,55 @@ Status compare_streams(Task& task, Env& env, const pg::MadeDataDir& made, Random
   return {};
 }
 
+// Three L1 layers of two L0 each, of which each has a change of blocks 0 and 1.
+Status want_an_image(Task& task, Harness& harness) {
+  for (int l0 = 0; l0 < 6; l0++) {
+    for (pg::BlockNumber block : {0, 1}) TRY(harness.apply(task, pg::heap_lock(700, {kMain, block, 1}, 0)));
+    harness.store.freeze();
+    TRY(harness.store.flush_one(task));
+    if (l0 % 2 == 1) TRY(harness.store.compact_l0(task));
+  }
+  return {};
+}
+
+// As Timeline::make_image().
+Status make_image(Task& task, Harness& harness) {
+  std::optional<LayerStore::ImageNeed> need = harness.store.image_need();
+  if (!need) return Error(Code::NotFound, "no image is needed");
+  TRY_ASSIGN(std::vector<Key> keys, harness.catalog.keys(task, need->keys, need->lsn));
+  return harness.store.create_image(task, *need, keys, [&](Task& t, const Key& key, Lsn lsn) {
+    return harness.catalog.materialize(t, key, lsn);
+  });
+}
+
+TEST(Ingest, NoImageLayerIsMadeWhileARecordContradictsOneOfItsPages) {
+  on_a_pageserver([](Task& task, Harness& harness) -> Status {
+    auto image_layers = [&] {
+      return std::ranges::count_if(harness.store.layers(),
+                                   [](const auto& layer) { return !layer->is_delta(); });
+    };
+    auto read = [&](pg::BlockNumber block) {
+      return harness.catalog.page(task, {kMain, block}, harness.store.last_record().value());
+    };
+    for (pg::BlockNumber block : {0, 1})
+      TRY(harness.apply(task, pg::heap_insert(700, {kMain, block, 1}, tuple(), true)));
+    TRY(harness.apply(task, pg::heap_delete(700, {kMain, 0, 9})));
+    auto before = image_layers();
+    TRY(want_an_image(task, harness));
+    Status made = make_image(task, harness);
+    EXPECT_TRUE(made.is(Code::Corrupt)) << (made.ok() ? "made" : made.error().to_string());
+    EXPECT_EQ(image_layers(), before);
+    EXPECT_TRUE(read(0).is(Code::Corrupt));
+    EXPECT_TRUE(read(1).ok());
+    TRY(harness.apply(task, pg::heap_insert(701, {kMain, 0, 1}, tuple(), true)));
+    TRY(want_an_image(task, harness));
+    TRY(make_image(task, harness));
+    EXPECT_GT(image_layers(), before);
+    EXPECT_TRUE(read(0).ok());
+    return {};
+  });
+}
+
 TEST(Ingest, ShardsStoreFromInterpretedWalWhatWalItselfSays) {
   for (uint64_t seed = 1; seed <= 40; seed++) {
     SCOPED_TRACE(seed);

@@ -268,13 +268,12 @@ Status Timeline::compact(Task& task) {
   TRY(lock.acquire(task, compacting_));
   TRY(check_uploads());
   TRY_ASSIGN(bool compacted, store_.compact_l0(task));
-  if (compacted) {
-    compactions_.add();
-    TRY(make_slru_images(task));
-  }
+  if (compacted) compactions_.add();
+  // Where one of these pages cannot be made, all else goes on.
+  Status slru_images = compacted ? make_slru_images(task) : Status();
   TRY(make_images(task));
-  if (task.env().buggify("pageserver.sweeps-late"_rare)) return {};
-  return store_.sweep(task);
+  if (!task.env().buggify("pageserver.sweeps-late"_rare)) TRY(store_.sweep(task));
+  return slru_images;
 }
 
 }  // namespace argon::pageserver
