@@ -1,7 +1,6 @@
 #include "core/pg/wal_builder.h"
 
 #include <lz4.h>
-#include <zstd.h>
 
 #include <algorithm>
 
@@ -9,6 +8,7 @@
 #include "core/base/codec.h"
 #include "core/pg/record_types.h"
 #include "core/pg/wal_record.h"
+#include "core/pg/zstd.h"
 
 namespace argon::pg {
 
@@ -24,8 +24,8 @@ Bytes compress(ByteView in, ImageCompression method, size_t extra) {
                              static_cast<int>(in.size()), static_cast<int>(out.size()));
     n = written > 0 ? static_cast<size_t>(written) : 0;
   } else {
-    size_t written = ZSTD_compress(out.data(), out.size(), in.data(), in.size(), 3);
-    n = ZSTD_isError(written) ? 0 : written;
+    out = zstd_compress(in, 3);
+    n = out.size();
   }
   if (n == 0 || n + extra >= in.size()) return {};
   out.resize(n);

@@ -1,11 +1,11 @@
 #include "core/pg/wal_record.h"
 
 #include <lz4.h>
-#include <zstd.h>
 
 #include "core/base/checksum.h"
 #include "core/pg/pglz.h"
 #include "core/pg/record_names.h"
+#include "core/pg/zstd.h"
 
 namespace argon::pg {
 
@@ -195,8 +195,7 @@ bool decompress(const DecodedBlock& block, ByteSpan out) {
                                 static_cast<int>(out.size()));
     return n == static_cast<int>(out.size());
   }
-  size_t n = ZSTD_decompress(out.data(), out.size(), block.image.data(), block.image.size());
-  return !ZSTD_isError(n) && n == out.size();
+  return zstd_decompress(block.image, out);
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 #include "core/pg/interpret/batch.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "core/base/checksum.h"
 #include "core/pg/wal_record.h"
+#include "core/pg/zstd.h"
 
 namespace argon::pg {
 
@@ -183,9 +182,8 @@ Bytes seal_batch(ByteView body, bool zstd) {
   CHECK(body.size() <= kBatchPayloadMax - kBatchPayloadHeader);
   Bytes packed;
   if (zstd) {
-    packed.resize(ZSTD_compressBound(body.size()));
-    size_t n = ZSTD_compress(packed.data(), packed.size(), body.data(), body.size(), kZstdLevel);
-    packed.resize(ZSTD_isError(n) || n >= body.size() ? 0 : n);
+    packed = zstd_compress(body, kZstdLevel);
+    if (packed.size() >= body.size()) packed.clear();
   }
   Bytes payload;
   payload.reserve(kBatchPayloadHeader + (packed.empty() ? body.size() : packed.size()));
@@ -213,8 +211,7 @@ Result<ByteView> open_batch(ByteView payload, Bytes& buffer) {
     // Zstandard makes at most so much of a byte, so that memory follows what did come.
     if (length / 40'000 > body.size()) return malformed_batch("a batch claims more than it can hold");
     buffer.resize(length);
-    size_t n = ZSTD_decompress(buffer.data(), buffer.size(), body.data(), body.size());
-    if (ZSTD_isError(n) || n != length) return malformed_batch("a batch does not decompress");
+    if (!zstd_decompress(body, buffer)) return malformed_batch("a batch does not decompress");
     body = buffer;
   }
   if (body.size() != length) return malformed_batch("a batch is not as long as it says");
