@@ -40,9 +40,9 @@ struct Overload : Functions... {
 };
 
 Status same_page(const std::vector<Xid>& xids, uint32_t per_page) {
+  Xid first = xids.empty() ? 0 : xids.front() - xids.front() % per_page;
   for (Xid xid : xids)
-    if (xid / per_page != xids.front() / per_page)
-      return corrupt("transaction ids of two pages in one mutation");
+    if (xid - first >= per_page) return corrupt("transaction ids of two pages in one mutation");
   return {};
 }
 
@@ -95,13 +95,25 @@ Status apply(const ZeroOffsetsPage& m, ByteSpan page) {
 }
 
 // TransactionIdSetStatusBit.
+void set_clog_status(uint32_t index, uint8_t status, ByteSpan page) {
+  uint32_t shift = index % 4 * 2;
+  uint8_t& byte = page[index / 4];
+  byte = static_cast<uint8_t>((byte & ~(3u << shift)) | (uint32_t{status} << shift));
+}
+
+// Of ids that follow one another four are set at once: a transaction's subtransactions can be thousands.
 Status set_clog(const std::vector<Xid>& xids, uint8_t status, ByteSpan page) {
   TRY(same_page(xids, kXidsPerClogPage));
-  for (Xid xid : xids) {
-    uint32_t index = xid % kXidsPerClogPage;
-    uint32_t shift = index % 4 * 2;
-    uint8_t& byte = page[index / 4];
-    byte = static_cast<uint8_t>((byte & ~(3u << shift)) | (uint32_t{status} << shift));
+  for (size_t i = 0; i < xids.size();) {
+    size_t end = i + 1;
+    while (end < xids.size() && xids[end] == xids[end - 1] + 1) end++;
+    uint32_t index = xids[i] % kXidsPerClogPage;
+    auto left = static_cast<uint32_t>(end - i);
+    for (; left > 0 && index % 4 != 0; left--) set_clog_status(index++, status, page);
+    std::memset(page.data() + index / 4, status * 0x55, left / 4);
+    index += left / 4 * 4;
+    for (left %= 4; left > 0; left--) set_clog_status(index++, status, page);
+    i = end;
   }
   return {};
 }
@@ -156,8 +168,9 @@ std::vector<Xid> get_xids(Reader& in) {
     in.skip(SIZE_MAX);
     return xids;
   }
-  xids.reserve(count);
-  for (uint32_t i = 0; i < count; i++) xids.push_back(in.le<uint32_t>());
+  xids.resize(count);
+  ByteView bytes = in.bytes(count * sizeof(Xid));
+  if (count > 0) std::memcpy(xids.data(), bytes.data(), bytes.size());
   return xids;
 }
 

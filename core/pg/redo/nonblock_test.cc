@@ -93,6 +93,7 @@ TEST(Mutation, UnknownKindIsOfALaterVersion) {
 TEST(Mutation, EntriesOfTwoPagesAreRefused) {
   PageBytes page{};
   EXPECT_TRUE(apply_mutation(ClogSetAborted{{5, kXidsPerClogPage}}, page).error().code() == Code::Corrupt);
+  EXPECT_TRUE(apply_mutation(ClogSetAborted{{kXidsPerClogPage, 5}}, page).error().code() == Code::Corrupt);
   MultixactMembersSet across{kMembersPerPage - 1, {{1, 0}, {2, 0}}};
   EXPECT_TRUE(apply_mutation(across, page).error().code() == Code::Corrupt);
 }
@@ -102,6 +103,26 @@ TEST(Mutation, ClogHoldsTwoBitsATransaction) {
   ASSERT_TRUE(apply_mutation(ClogSetCommitted{{kXidsPerClogPage + 5}, 0}, page).ok());
   ASSERT_TRUE(apply_mutation(ClogSetAborted{{kXidsPerClogPage + 6}}, page).ok());
   EXPECT_EQ(page[1], (1 << 2) | (2 << 4));
+}
+
+RC_GTEST_PROP(Mutation, IdsInARowAreSetAsOneByOne, ()) {
+  PageBytes together;
+  together.fill(*rc::gen::arbitrary<uint8_t>());
+  PageBytes apart = together;
+  bool committed = *rc::gen::arbitrary<bool>();
+  auto mutation = [&](std::vector<Xid> xids) {
+    return committed ? Mutation(ClogSetCommitted{std::move(xids), 0})
+                     : Mutation(ClogSetAborted{std::move(xids)});
+  };
+  std::vector<Xid> xids;
+  for (int runs = *rc::gen::inRange(1, 4); runs > 0; runs--) {
+    auto length = *rc::gen::inRange<uint32_t>(1, 40);
+    Xid first = 7 * kXidsPerClogPage + *rc::gen::inRange<uint32_t>(0, kXidsPerClogPage - length + 1);
+    for (Xid xid = first; xid < first + length; xid++) xids.push_back(xid);
+  }
+  RC_ASSERT(apply_mutation(mutation(xids), together).ok());
+  for (Xid xid : xids) RC_ASSERT(apply_mutation(mutation({xid}), apart).ok());
+  RC_ASSERT(together == apart);
 }
 
 TEST(Mutation, ZeroingAnOffsetsPageKeepsTheEntrySetBefore) {
