@@ -38,11 +38,11 @@ void NodeCache::set_window(uint64_t file_id, ValueWindow window) {
 
 void NodeCache::forget(uint64_t file_id) {
   windows_.remove_if([&](const auto& window) { return window.first == file_id; });
-  auto at = by_id_.lower_bound({file_id, 0});
-  while (at != by_id_.end() && at->first.first == file_id) {
-    slots_.erase(at->second);
-    at = by_id_.erase(at);
-  }
+  slots_.remove_if([&](const Slot& slot) {
+    if (slot.id.file_id != file_id) return false;
+    by_id_.erase(slot.id);
+    return true;
+  });
 }
 
 // That the layer is not there must not be taken for a key that does not exist.

@@ -10,8 +10,8 @@
 
 #include <functional>
 #include <list>
-#include <map>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "core/env/env.h"
@@ -51,14 +51,22 @@ class NodeCache {
   void forget(uint64_t file_id);
 
  private:
-  using Id = std::pair<uint64_t, uint32_t>;
+  struct Id {
+    uint64_t file_id;
+    uint32_t block;
+    bool operator==(const Id&) const = default;
+  };
+  // A file's id is random.
+  struct IdHash {
+    size_t operator()(const Id& id) const { return id.file_id + id.block * 0x9E3779B97F4A7C15; }
+  };
   struct Slot {
     Id id;
     std::shared_ptr<const LayerNode> node;
   };
   size_t capacity_;
   std::list<Slot> slots_;  // most recently used first
-  std::map<Id, std::list<Slot>::iterator> by_id_;
+  std::unordered_map<Id, std::list<Slot>::iterator, IdHash> by_id_;
   std::list<std::pair<uint64_t, ValueWindow>> windows_;  // most recently made first
 };
 
