@@ -244,22 +244,27 @@ class Harness {
   Result<std::set<std::string>> apply(Task& task, const RecordBuilder& builder) {
     Lsn before = store.last_record().value();
     TRY_ASSIGN(std::vector<Key> known, catalog.keys(task, KeyRange::all(), before));
-    Bytes bytes = builder.build(wal.previous());
-    pg::PlacedRecord placed = wal.append_whole(bytes);
-    TRY(ingest->apply(task, {placed.start, placed.end, bytes}));
-    TRY_ASSIGN(std::vector<Key> now, catalog.keys(task, KeyRange::all(), placed.end));
+    TRY(ingest_one(task, *ingest, builder));
+    Lsn end = store.last_record().value();
+    TRY_ASSIGN(std::vector<Key> now, catalog.keys(task, KeyRange::all(), end));
     std::set<Key> keys(known.begin(), known.end());
     keys.insert(now.begin(), now.end());
     std::set<std::string> changes;
     for (const Key& key : keys) {
-      TRY_ASSIGN(Chain chain, store.collect(task, key, placed.end));
-      if (chain.versions.empty() || chain.versions.front().lsn != placed.end) continue;
+      TRY_ASSIGN(Chain chain, store.collect(task, key, end));
+      if (chain.versions.empty() || chain.versions.front().lsn != end) continue;
       TRY_ASSIGN(std::vector<ValueView> parts, parts_of(chain.versions.front().value));
       std::string text;
       for (const ValueView& part : parts) text += (text.empty() ? "" : ", ") + describe_part(key, part);
       changes.insert(describe(key) + ": " + text);
     }
     return changes;
+  }
+
+  Status ingest_one(Task& task, Ingest& by, const RecordBuilder& builder) {
+    Bytes bytes = builder.build(wal.previous());
+    pg::PlacedRecord placed = wal.append_whole(bytes);
+    return by.apply(task, {placed.start, placed.end, bytes});
   }
 
   const pg::ShardIdentity shard;
@@ -507,6 +512,35 @@ TEST(Ingest, NoImageLayerIsMadeWhileARecordContradictsOneOfItsPages) {
     TRY(make_image(task, harness));
     EXPECT_GT(image_layers(), before);
     EXPECT_TRUE(read(0).ok());
+    return {};
+  });
+}
+
+// A reader who looked for the size before ingest changed it, and found it after, must not have the last word.
+TEST(Ingest, ASizeThatIsLookedUpMeanwhileIsNotRememberedOverANewerOne) {
+  on_a_pageserver([](Task& task, Harness& harness) -> Status {
+    constexpr pg::Oid kRelations = 40;
+    auto relation = [](pg::Oid i) { return pg::RelTag{{1663, 5, 20000 + i}, pg::Fork::Main}; };
+    for (pg::Oid i = 0; i < kRelations; i++) TRY(harness.apply(task, image_of(relation(i), 0)));
+    harness.store.freeze();
+    TRY(harness.store.flush_one(task));
+    for (pg::Oid i = 0; i < kRelations; i++) {
+      Lsn before = harness.store.last_record().value();
+      Catalog catalog(harness.store);
+      TRY_ASSIGN(IngestState state, ingest_state(task, harness.store, catalog, before));
+      Ingest ingest(harness.store, catalog, state, harness.shard);
+      std::optional<uint32_t> read;
+      Scope scope(task);
+      scope.spawn("ingest", [&](Task& t) { return harness.ingest_one(t, ingest, image_of(relation(i), 4)); });
+      scope.spawn("reader", [&](Task& t) -> Status {
+        TRY_ASSIGN(read, catalog.relation_size(t, relation(i), before));
+        return {};
+      });
+      TRY(scope.join(task));
+      EXPECT_EQ(read, 1u);
+      TRY_ASSIGN(auto now, catalog.relation_size(task, relation(i), harness.store.last_record().value()));
+      EXPECT_EQ(now, 5u);
+    }
     return {};
   });
 }

@@ -37,19 +37,20 @@ const Catalog::Size* Catalog::known(const pg::RelTag& rel) const {
 }
 
 void Catalog::know(const pg::RelTag& rel, const Size& size) {
-  if (sizes_.size() >= kKnownSizesMax) sizes_.clear();
+  if (sizes_.size() >= kKnownSizesMax) {
+    sizes_.clear();
+    sizes_cleared_++;
+  }
   sizes_[rel] = size;
-}
-
-void Catalog::forget_database(pg::Oid spc, pg::Oid db) {
-  auto first = sizes_.lower_bound({{spc, db, 0}, pg::Fork::Main});
-  auto last = first;
-  while (last != sizes_.end() && last->first.node.spc == spc && last->first.node.db == db) ++last;
-  sizes_.erase(first, last);
 }
 
 Result<std::optional<uint32_t>> Catalog::relation_size(Task& task, const pg::RelTag& rel, Lsn lsn) {
   const Size* size = known(rel);
+  if (size == nullptr) {
+    auto newest = newest_size(task, rel);
+    if (newest.is(Code::Cancelled)) return newest.error();
+    size = known(rel);
+  }
   if (size != nullptr && size->since <= lsn) return size->blocks;
   Key key = relation_size_key(rel);
   auto content = file(task, key, lsn);
@@ -61,9 +62,12 @@ Result<std::optional<uint32_t>> Catalog::relation_size(Task& task, const pg::Rel
 
 Result<std::optional<uint32_t>> Catalog::newest_size(Task& task, const pg::RelTag& rel) {
   if (const Size* size = known(rel)) return size->blocks;
+  uint64_t cleared = sizes_cleared_;
+  Lsn now = store_.last_record().value();
   Key key = relation_size_key(rel);
-  TRY_ASSIGN(Chain chain, store_.collect(task, key, store_.last_record().value()));
-  Size size{{}, chain.versions.empty() ? Lsn() : chain.versions.front().lsn};
+  TRY_ASSIGN(Chain chain, store_.collect(task, key, now));
+  // An image layer that does not hold the key hides when the fork ceased to exist.
+  Size size{{}, chain.versions.empty() ? now : chain.versions.front().lsn};
   auto content = newest_image(key, chain);
   if (content.ok()) {
     TRY_ASSIGN(uint32_t blocks, blocks_of(key, *content));
@@ -71,7 +75,8 @@ Result<std::optional<uint32_t>> Catalog::newest_size(Task& task, const pg::RelTa
   } else if (!content.is(Code::NotFound)) {
     return content.error();
   }
-  know(rel, size);
+  // Meanwhile ingest may have made a newer one.
+  if (known(rel) == nullptr && cleared == sizes_cleared_) know(rel, size);
   return size.blocks;
 }
 

@@ -63,18 +63,18 @@ class Catalog {
   // Every key that exists in the range at lsn, sorted.
   Result<std::vector<Key>> keys(Task& task, const KeyRange& range, Lsn lsn);
 
-  // What ingest knows of the newest sizes, so that reads at the end of the timeline need no search.
+  // The newest sizes as ingest made them or somebody looked them up, so that reads at the end of the timeline
+  // need no search.
   struct Size {
     std::optional<uint32_t> blocks;
     Lsn since;
   };
-  const Size* known(const pg::RelTag& rel) const;
+  // For ingest alone.
   void know(const pg::RelTag& rel, const Size& size);
-  // Looks the newest size up, and remembers it. For ingest alone.
   Result<std::optional<uint32_t>> newest_size(Task& task, const pg::RelTag& rel);
-  void forget_database(pg::Oid spc, pg::Oid db);
 
  private:
+  const Size* known(const pg::RelTag& rel) const;
   void note_unreadable(const Key& key, const Error& error);
 
   LayerStore& store_;
@@ -83,6 +83,7 @@ class Catalog {
   uint64_t redo_errors_ = 0;
   std::optional<pg::redo::RedoSettings> settings_;
   std::map<pg::RelTag, Size> sizes_;
+  uint64_t sizes_cleared_ = 0;
 };
 
 pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state);
