@@ -15,14 +15,15 @@ using pageserver::TimelineIndex;
 
 constexpr uint64_t kIndexMax = 1ull << 30;
 
-// The file that was named, else the one that the cluster's pageserver has of the branch.
+// The file that was named, else the one of the branch that the tenant's pageserver has.
 Result<std::string> index_file(Task& task, Env& env, const Globals& globals,
                                const InspectLayersOptions& options) {
   if (!options.file.empty()) return options.file;
   TRY_ASSIGN(Session session, Session::open(task, env, globals, false));
   TRY_ASSIGN(TenantId tenant, session.state().tenant(options.tenant_id));
   TRY_ASSIGN(TimelineId timeline, session.state().branch(tenant, options.branch_name));
-  return session.config().pageserver_dir() + "/data/tenants/" + to_string(tenant) + "/timelines/" +
+  TRY_ASSIGN(PageserverNode node, session.config().pageserver(session.state().pageserver_of(tenant)));
+  return session.config().pageserver_dir(node.id) + "/data/tenants/" + to_string(tenant) + "/timelines/" +
          to_string(timeline) + "/index";
 }
 

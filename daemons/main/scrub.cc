@@ -125,7 +125,8 @@ Status scrub_in(Task& task, Env& env, const Globals& globals, Session& session, 
   TRY_ASSIGN(Deleted deleted, read_marks(task, store));
   TRY(scrub_object_store(task, store, deleted, report, known));
   TRY(scrub_stored_wal(task, store, known, report));
-  TRY(scrub_pageserver(task, env.disk(), config.pageserver_dir() + "/data", store, known, report));
+  for (const PageserverNode& node : config.pageservers())
+    TRY(scrub_pageserver(task, env.disk(), session, node, store, known, report));
   KeptWals wals;
   for (const SafekeeperNode& node : config.safekeepers) {
     report.part("safekeeper " + std::to_string(node.id));

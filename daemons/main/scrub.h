@@ -77,9 +77,9 @@ Status scrub_leftovers(Task& task, Disk& disk, const Config& config, const Store
 // The object store's indexes and layers. Errors: Cancelled.
 Status scrub_object_store(Task& task, const StoreFolder& store, const Deleted& deleted, ScrubReport& report,
                           ScrubbedTimelines& out);
-// A pageserver's disk, beside what the object store has.
-Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const StoreFolder& store,
-                        const ScrubbedTimelines& known, ScrubReport& report);
+// A pageserver's disk, beside what the object store has: of the tenants that are attached there.
+Status scrub_pageserver(Task& task, Disk& disk, Session& session, const PageserverNode& node,
+                        const StoreFolder& store, const ScrubbedTimelines& known, ScrubReport& report);
 // WAL in the object store: each record, in segments and partial segments.
 Status scrub_stored_wal(Task& task, const StoreFolder& store, const ScrubbedTimelines& known,
                         ScrubReport& report);

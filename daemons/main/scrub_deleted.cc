@@ -110,7 +110,6 @@ Status scrub_leftovers(Task& task, Disk& disk, const Config& config, const Store
   report.part("what was deleted");
   const char* by_pageserver = "the pageserver removes them when it runs";
   const char* by_safekeepers = "safekeepers remove them when they have heard of it; run the deletion again";
-  std::string local = config.pageserver_dir() + "/data/tenants";
   for (const safekeeper::Tombstone& what : deleted) {
     auto check = [&](Disk& of, const std::string& path, std::string_view besides, const char* how) -> Status {
       TRY_ASSIGN(Left left, left_below(task, of, path, besides));
@@ -121,7 +120,10 @@ Status scrub_leftovers(Task& task, Disk& disk, const Config& config, const Store
     std::string objects = below(store.objects + "/tenants", what, "/timelines/");
     TRY(check(store.disk, objects, "deleted-", by_pageserver));
     TRY(check(store.disk, below(store.objects + "/wal", what, "/"), "/", by_safekeepers));
-    TRY(check(disk, below(local, what, "/timelines/"), "/", by_pageserver));
+    for (const PageserverNode& node : config.pageservers()) {
+      std::string local = config.pageserver_dir(node.id) + "/data/tenants";
+      TRY(check(disk, below(local, what, "/timelines/"), "/", by_pageserver));
+    }
     for (const SafekeeperNode& node : config.safekeepers)
       TRY(check_safekeeper(task, disk, config.safekeeper_dir(node.id) + "/data", what, report));
   }

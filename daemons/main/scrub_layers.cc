@@ -242,11 +242,16 @@ Status scrub_object_store(Task& task, const StoreFolder& store, const Deleted& d
   return {};
 }
 
-Status scrub_pageserver(Task& task, Disk& disk, const std::string& data, const StoreFolder& store,
-                        const ScrubbedTimelines& known, ScrubReport& report) {
-  report.part("pageserver");
-  TRY_ASSIGN(auto timelines, timelines_below(task, disk, data + "/tenants", "timelines/"));
+Status scrub_pageserver(Task& task, Disk& disk, Session& session, const PageserverNode& node,
+                        const StoreFolder& store, const ScrubbedTimelines& known, ScrubReport& report) {
+  const Config& config = session.config();
+  report.part(config.more_pageservers.empty() ? "pageserver" : "pageserver " + std::to_string(node.id));
+  std::string tenants = config.pageserver_dir(node.id) + "/data/tenants";
+  TRY_ASSIGN(auto timelines, timelines_below(task, disk, tenants, "timelines/"));
   for (const auto& [id, folder] : timelines) {
+    // What another pageserver has left behind, or holds as a warm copy, is looked at when it is used.
+    TRY_ASSIGN(PageserverNode home, config.pageserver(session.state().pageserver_of(id.tenant)));
+    if (home.id != node.id) continue;
     // A creation that never ended leaves a folder; without an index in the object store it is no timeline.
     auto stored = known.find(id);
     if (stored == known.end()) continue;

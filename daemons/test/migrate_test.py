@@ -69,6 +69,20 @@ def walk(c):
     cluster.expect(branch["timeline_id"] in json.dumps(c.argon_json("timeline", "list")), "a branch at the second pageserver")
     c.argon("stop")
     c.argon("scrub")
+    looked_at_on_the_second(c)
+
+
+def looked_at_on_the_second(c):
+    """The tools read the layers where the tenant is: on the second pageserver."""
+    folder = next((c.dir / "pageserver_2" / "data" / "tenants").glob("*/timelines/*/index")).parent
+    layers = c.argon_json("inspect", "layers")["layers"]
+    path = next(folder / layer["name"] for layer in layers if (folder / layer["name"]).exists())
+    before = path.read_bytes()
+    path.write_bytes(before[:-100] + bytes([before[-100] ^ 1]) + before[-99:])
+    found = c.argon("scrub", check=False)
+    cluster.expect(found.returncode != 0 and str(path) in found.stdout + found.stderr, f"a damaged layer of pageserver 2: {found}")
+    path.write_bytes(before)
+    c.argon("scrub")
 
 
 cluster.run("migrate", walk)
