@@ -144,7 +144,7 @@ class Acceptor {
   bool has_wal() const { return state_.local_start.valid(); }
   Term term() const { return state_.term; }
   // The term of the last entry of the history that the flushed WAL reaches.
-  Term last_log_term() const { return state_.history.up_to(flush_).last_term(); }
+  Term last_log_term() const { return state_.history.term_at(flush_); }
   Lsn write() const { return write_; }      // bytes taken
   Lsn durable() const { return durable_; }  // bytes synced
   Lsn flush() const { return flush_; }      // whole records synced

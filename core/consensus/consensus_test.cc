@@ -96,6 +96,15 @@ TEST(TermHistory, LogsPartWhereTermsDiffer) {
   EXPECT_TRUE(common_point(ours, history({{Term(7), Lsn(16)}}), Lsn(90)).is(Code::Corrupt));
 }
 
+RC_GTEST_PROP(TermHistory, TheTermAtAnEndIsTheLastOfTheHistoryUpToIt, (const std::vector<uint8_t>& steps)) {
+  std::vector<TermStart> entries;
+  uint64_t start = 16;
+  for (size_t i = 0; i < steps.size(); i++) entries.push_back({Term(i + 1), Lsn(start += steps[i] % 3)});
+  TermHistory whole(std::move(entries));
+  for (uint64_t end = 15; end <= start + 1; end++)
+    RC_ASSERT(whole.term_at(Lsn(end)) == whole.up_to(Lsn(end)).last_term());
+}
+
 RC_GTEST_PROP(WalCheck, DoesNotDependOnHowBytesArrive, (const Bytes& bytes, uint8_t cut)) {
   constexpr uint64_t kSegment = 64;
   ByteView all(bytes);

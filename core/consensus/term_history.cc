@@ -4,6 +4,11 @@
 
 namespace argon::consensus {
 
+Term TermHistory::term_at(Lsn end) const {
+  auto above = std::ranges::upper_bound(entries_, end, {}, &TermStart::start);
+  return above == entries_.begin() ? Term(0) : std::prev(above)->term;
+}
+
 TermHistory TermHistory::up_to(Lsn end) const {
   std::vector<TermStart> kept;
   for (const TermStart& entry : entries_)

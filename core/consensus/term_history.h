@@ -34,6 +34,8 @@ class TermHistory {
   // The term of the last entry; 0 where there is none.
   Term last_term() const { return empty() ? Term(0) : last().term; }
 
+  // The last term of the history of a log that ends at `end`; 0 where it has none.
+  Term term_at(Lsn end) const;
   // Entries that start at or below `end`: the history of a log that ends there.
   TermHistory up_to(Lsn end) const;
   // This history and one more entry. REQUIRES: a higher term, a start that is not lower.

@@ -19,9 +19,7 @@ struct Donor {
   TimelineControl control;  // its own, but for the configuration
   Lsn flush;
 
-  consensus::LogPosition position() const {
-    return {control.acceptor.history.up_to(flush).last_term(), flush};
-  }
+  consensus::LogPosition position() const { return {control.acceptor.history.term_at(flush), flush}; }
 };
 
 // Unavailable where the peer does not serve it; Invalid or Corrupt, with the field, for an answer that

@@ -108,7 +108,7 @@ std::optional<std::string> Timeline::stored_tail() const {
     if (control_.backup < end) return {};
     return objstore::wal_prefix(id()) + pg::segment_file_name(pg::segment_number(begin));
   }
-  if (control_.partial.flush != end || control_.partial.term != s.history.up_to(end).last_term()) return {};
+  if (control_.partial.flush != end || control_.partial.term != s.history.term_at(end)) return {};
   return control_.partial.key;
 }
 

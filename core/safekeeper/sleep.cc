@@ -34,7 +34,7 @@ void Timeline::trust_control_file() {
   durable_ = {config_.id,
               state.configuration.generation,
               state.term,
-              {state.history.up_to(control_.closed_at).last_term(), control_.closed_at}};
+              {state.history.term_at(control_.closed_at), control_.closed_at}};
 }
 
 std::shared_ptr<Timeline> Timeline::in_use(std::shared_ptr<Timeline> timeline) {

@@ -195,7 +195,7 @@ Status Timeline::truncate(Task& task, const consensus::TruncateWal& cut) {
     if (!made.ok()) return fail(made.error(), false);
   } else {
     if (cut.to < storage_->written()) env_.probe("safekeeper.log-cut"_probe);
-    durable_.position = {control_.acceptor.history.up_to(cut.to).last_term(), cut.to};
+    durable_.position = {control_.acceptor.history.term_at(cut.to), cut.to};
     env_.durable_claim(flush_claim_, cut.to.value);
     claimed_flush_ = cut.to;
     auto done = storage_->truncate(task, cut.to);
