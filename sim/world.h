@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/env/env.h"
@@ -160,7 +161,11 @@ class World {
   // Called at each durable_claim, from inside the claiming task; must not suspend.
   std::function<void(std::string_view key, uint64_t value)> on_claim;
   // What was last claimed to be durable, by key.
-  const std::map<std::string, uint64_t, std::less<>>& durable_claims() const { return claims_; }
+  struct KeyHash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  using Claims = std::unordered_map<std::string, uint64_t, KeyHash, std::equal_to<>>;
+  const Claims& durable_claims() const { return claims_; }
   // Whose disk was emptied promises nothing any more: forgets the claims whose keys begin so.
   void forget_claims(std::string_view prefix) {
     std::erase_if(claims_, [&](const auto& claim) { return claim.first.starts_with(prefix); });
@@ -241,7 +246,7 @@ class World {
   std::vector<uint64_t> rare_branches_;
   Coverage coverage_;
   std::vector<BuggifySite> buggify_sites_;
-  std::map<std::string, uint64_t, std::less<>> claims_;
+  Claims claims_;
 };
 
 }  // namespace argon::sim

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "core/base/ids.h"
 #include "sim/argon_sim/report.h"
 #include "sim/machine.h"
@@ -81,7 +83,7 @@ std::string state_text(scenarios::Run& run) {
   std::string text = fmt::format("at {}, after {} events\n", seconds(world.now()), world.log().count());
   text += nodes_text(world) + plan_text(run.report("").plan, world.now());
   if (!world.durable_claims().empty()) text += "claimed to be durable:\n";
-  for (const auto& [key, value] : world.durable_claims())
+  for (const auto& [key, value] : std::map(world.durable_claims().begin(), world.durable_claims().end()))
     text += fmt::format("  {} = {} ({})\n", key, value, to_string(Lsn(value)));
   text += "latest log lines:\n";
   const auto& lines = world.log_lines();
