@@ -7,9 +7,9 @@
 #include "utils/memutils.h"
 
 #define MAGIC 0x41724d31  // "ArM1"
-#define VERSION 1
+#define VERSION 2
 
-StaticAssertDecl(sizeof(CacheMapEntry) == 64, "no padding, and as the head of the file says");
+StaticAssertDecl(sizeof(CacheMapEntry) == 36, "no padding, and as the head of the file says");
 StaticAssertDecl(sizeof(CacheMapHeader) % 8 == 0 && sizeof(CacheMapHeader) == 4 + 4 + 36 + 36 + 8 + 8 + 4 * 4,
                  "no padding");
 
@@ -115,8 +115,8 @@ void cache_map_begin(CacheMapWriter* writer, const char* suffix, XLogRecPtr lsn,
   put(writer, &header, sizeof(header));
 }
 
-void cache_map_add(CacheMapWriter* writer, uint32 place, const CacheChunk* chunk) {
-  CacheMapEntry entry = {place, *chunk};
+void cache_map_add(CacheMapWriter* writer, uint32 place, const CachePage* page) {
+  CacheMapEntry entry = {place, *page};
 
   put(writer, &entry, sizeof(entry));
 }

@@ -1,9 +1,9 @@
-// The map of the local file cache as a file beside it, named like it and a suffix: which chunk of which
-// relation lies where, and the checksum of each page.
+// The map of the local file cache as a file beside it, named like it and a suffix: which page lies where,
+// and its checksum.
 //
 // Two uses. With an LSN it stands for the pages themselves (file_cache.h says when). Without, it is a list of
 // what was worth keeping, for prewarm.c. The file is for this machine and this library: a header, entries of
-// 64 bytes, CRC-32C of all before. Replaced as a whole; nothing is synced, since what a loss of power leaves
+// 36 bytes, CRC-32C of all before. Replaced as a whole; nothing is synced, since what a loss of power leaves
 // does not have the checksum.
 #ifndef ARGON_PGEXT_CACHE_MAP_H
 #define ARGON_PGEXT_CACHE_MAP_H
@@ -11,24 +11,22 @@
 #include "argon.h"
 #include "port/pg_crc32c.h"
 
-#define CACHE_CHUNK_BLOCKS 8
-
 typedef struct CacheKey {
   RelFileNode node;
   uint32 fork;
-  uint32 chunk;
+  BlockNumber block;
 } CacheKey;
 
-typedef struct CacheChunk {
+typedef struct CachePage {
   CacheKey key;
   volatile uint32 used;  // the cache's clock when it last was; readers store it under a shared lock
-  uint32 valid;          // a bit a page; 0: free
-  uint32 checksums[CACHE_CHUNK_BLOCKS];  // CRC-32C of each page as it was stored
-} CacheChunk;
+  uint32 valid;          // 0: the place is free
+  uint32 checksum;       // CRC-32C of the page as it was stored
+} CachePage;
 
 typedef struct CacheMapEntry {
   uint32 place;  // in the cache
-  CacheChunk chunk;
+  CachePage page;
 } CacheMapEntry;
 
 #define CACHE_MAP_EXACT ".map"  // of a server that was stopped in order
@@ -66,7 +64,7 @@ typedef struct CacheMapWriter {
   bool failed;
 } CacheMapWriter;
 void cache_map_begin(CacheMapWriter* writer, const char* suffix, XLogRecPtr lsn, uint32 sets, uint32 clock);
-void cache_map_add(CacheMapWriter* writer, uint32 place, const CacheChunk* chunk);
+void cache_map_add(CacheMapWriter* writer, uint32 place, const CachePage* page);
 bool cache_map_end(CacheMapWriter* writer);
 
 bool cache_map_exists(const char* suffix);

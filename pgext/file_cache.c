@@ -10,13 +10,12 @@
 #include "common/hashfn.h"
 #include "storage/shmem.h"
 
-#define CHUNK_BLOCKS CACHE_CHUNK_BLOCKS
 #define WAYS 16
 #define STEP_MB 16  // as many sets as there are locks
 #define SETS_A_STEP ARGON_FILE_CACHE_PARTITIONS
 
 typedef CacheKey Key;
-typedef CacheChunk Chunk;
+typedef CachePage Entry;
 
 typedef struct Cache {
   pg_atomic_uint32 sets;    // a multiple of SETS_A_STEP; changes under all locks. 0: off
@@ -25,13 +24,14 @@ typedef struct Cache {
   pg_atomic_uint32 clock;  // counts uses
   int size_mb;             // what the setting was when it was last looked at
   uint32 kept;             // pages that the server before this one had stored
+  // How far letting every page in is ahead of doing so once in a while (lets_in).
+  pg_atomic_uint32 always_ahead;
 } Cache;
 
-StaticAssertDecl((uint64)SETS_A_STEP* WAYS* CHUNK_BLOCKS* BLCKSZ == (uint64)STEP_MB << 20,
-                 "a step is one set a lock");
+StaticAssertDecl((uint64)SETS_A_STEP* WAYS* BLCKSZ == (uint64)STEP_MB << 20, "a step is one set a lock");
 
 static Cache* cache;
-static Chunk* chunks;
+static Entry* entries;
 static uint32* set_writes;  // for each set, how often a block of it was stored by a write, or forgotten
 static LWLockPadded* locks;
 static int file = -1;
@@ -41,7 +41,7 @@ static uint32 max_sets(void) {
 }
 
 Size file_cache_shared_size(void) {
-  return MAXALIGN(sizeof(Cache)) + mul_size(max_sets(), WAYS * sizeof(Chunk) + sizeof(uint32));
+  return MAXALIGN(sizeof(Cache)) + mul_size(max_sets(), WAYS * sizeof(Entry) + sizeof(uint32));
 }
 
 static void turn_off(const char* what) {
@@ -90,8 +90,8 @@ static void adopt(const CacheMap* map, uint32 sets) {
     const CacheMapEntry* entry = &map->entries[i];
 
     if (entry->place >= sets * WAYS) continue;
-    chunks[entry->place] = entry->chunk;
-    cache->kept += (uint32)__builtin_popcount(entry->chunk.valid);
+    entries[entry->place] = entry->page;
+    cache->kept++;
   }
   pg_atomic_write_u32(&cache->pages, cache->kept);
   pg_atomic_write_u32(&cache->clock, map->header.clock);
@@ -123,6 +123,8 @@ static void begin_with_what_is_there(uint32 sets) {
   }
   cache_map_free(map);
   if (file < 0) make_file();
+  // Pages beside each other in the file have nothing to do with each other.
+  if (file >= 0) (void)posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
 }
 
 void file_cache_init(void) {
@@ -133,8 +135,8 @@ void file_cache_init(void) {
   if (argon_max_file_cache_size_mb == 0 || argon_mode == ARGON_REPLICA) return;
   memory = ShmemInitStruct("argon file cache", file_cache_shared_size(), &found);
   cache = (Cache*)memory;
-  chunks = (Chunk*)(memory + MAXALIGN(sizeof(Cache)));
-  set_writes = (uint32*)(chunks + (Size)max_sets() * WAYS);
+  entries = (Entry*)(memory + MAXALIGN(sizeof(Cache)));
+  set_writes = (uint32*)(entries + (Size)max_sets() * WAYS);
   locks = GetNamedLWLockTranche("argon_file_cache");
   if (found) return;
   memset(memory, 0, file_cache_shared_size());
@@ -142,6 +144,7 @@ void file_cache_init(void) {
   pg_atomic_init_u32(&cache->failed, 0);
   pg_atomic_init_u32(&cache->pages, 0);
   pg_atomic_init_u32(&cache->clock, 0);
+  pg_atomic_init_u32(&cache->always_ahead, 0);
   cache->size_mb = Min(argon_file_cache_size_mb, argon_max_file_cache_size_mb);
   begin_with_what_is_there((uint32)(cache->size_mb / STEP_MB) * SETS_A_STEP);
   pg_atomic_write_u32(&cache->sets, (uint32)(cache->size_mb / STEP_MB) * SETS_A_STEP);
@@ -151,9 +154,9 @@ static bool is_on(void) {
   return cache != NULL && pg_atomic_read_u32(&cache->sets) != 0 && pg_atomic_read_u32(&cache->failed) == 0;
 }
 
-static void clear_chunk(Chunk* chunk) {
-  pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid));
-  chunk->valid = 0;
+static void clear(Entry* entry) {
+  if (entry->valid != 0) pg_atomic_fetch_sub_u32(&cache->pages, 1);
+  entry->valid = 0;
 }
 
 static void lock_all(void) {
@@ -166,7 +169,7 @@ static void unlock_all(void) {
 
 // REQUIRES: all locks, exclusively.
 static void clear_all(void) {
-  for (Size i = 0; i < (Size)max_sets() * WAYS; i++) clear_chunk(&chunks[i]);
+  for (Size i = 0; i < (Size)max_sets() * WAYS; i++) clear(&entries[i]);
   for (Size i = 0; i < max_sets(); i++) set_writes[i]++;
 }
 
@@ -183,46 +186,52 @@ void file_cache_resize(void) {
   unlock_all();
 }
 
-// The chunk's set, its lock taken; NULL with no lock if the cache is off. The lock does not depend on the
+// The page's set, its lock taken; NULL with no lock if the cache is off. The lock does not depend on the
 // size.
-static Chunk* lock_set(const Key* key, LWLockMode mode, LWLock** lock) {
+static Entry* lock_set(const Key* key, LWLockMode mode, LWLock** lock) {
   uint32 hash = hash_bytes((const unsigned char*)key, sizeof(*key));
   uint32 sets;
 
   *lock = &locks[hash % ARGON_FILE_CACHE_PARTITIONS].lock;
   LWLockAcquire(*lock, mode);
   sets = pg_atomic_read_u32(&cache->sets);
-  if (sets != 0) return &chunks[(Size)(hash % sets) * WAYS];
+  if (sets != 0) return &entries[(Size)(hash % sets) * WAYS];
   LWLockRelease(*lock);
   return NULL;
 }
 
-static uint32 number_of(const Chunk* set) {
-  return (uint32)((set - chunks) / WAYS);
+static uint32 number_of(const Entry* set) {
+  return (uint32)((set - entries) / WAYS);
 }
 
-static Chunk* find(Chunk* set, const Key* key) {
+static Entry* find(Entry* set, const Key* key) {
   for (int i = 0; i < WAYS; i++)
     if (set[i].valid != 0 && memcmp(&set[i].key, key, sizeof(*key)) == 0) return &set[i];
   return NULL;
 }
 
-static off_t offset_of(const Chunk* chunk, BlockNumber block) {
-  return ((off_t)(chunk - chunks) * CHUNK_BLOCKS + block % CHUNK_BLOCKS) * BLCKSZ;
+static bool is_full(const Entry* set) {
+  for (int i = 0; i < WAYS; i++)
+    if (set[i].valid == 0) return false;
+  return true;
+}
+
+static off_t offset_of(const Entry* entry) {
+  return (off_t)(entry - entries) * BLCKSZ;
 }
 
 static Key key_of(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  return (Key){node, (uint32)fork, block / CHUNK_BLOCKS};
+  return (Key){node, (uint32)fork, block};
 }
 
 // REQUIRES: the set's lock. False where the file failed.
-static bool read_page(Chunk* chunk, BlockNumber block, char* page) {
+static bool read_page(Entry* entry, char* page) {
   errno = EIO;  // what a short read means
-  if (pread(file, page, BLCKSZ, offset_of(chunk, block)) != BLCKSZ) {
+  if (pread(file, page, BLCKSZ, offset_of(entry)) != BLCKSZ) {
     turn_off("read");
     return false;
   }
-  chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
+  entry->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
   return true;
 }
 
@@ -248,18 +257,17 @@ static void throw_away(RelFileNode node, ForkNumber fork, BlockNumber block) {
 bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
-  Chunk* set;
-  Chunk* chunk;
+  Entry* set;
+  Entry* entry;
   uint32 checksum = 0;
   bool here;
 
   *miss = (FileCacheMiss){0};
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
-  chunk = find(set, &key);
-  here = chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0;
-  here = here && read_page(chunk, block, page);
-  if (here) checksum = chunk->checksums[block % CHUNK_BLOCKS];
-  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
+  entry = find(set, &key);
+  here = entry != NULL && read_page(entry, page);
+  if (here) checksum = entry->checksum;
+  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true, !here && is_full(set)};
   LWLockRelease(lock);
   if (here && checksum_of(page) != checksum) {
     throw_away(node, fork, block);
@@ -269,82 +277,95 @@ bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char*
   return here;
 }
 
-// The chunk's pages lie together, so one call tells the kernel of all of them.
 bool file_cache_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block) {
-  static off_t told_last = -1;
   Key key = key_of(node, fork, block);
   off_t offset = -1;
   LWLock* lock;
-  Chunk* set;
-  Chunk* chunk;
+  Entry* set;
+  Entry* entry;
 
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return false;
-  chunk = find(set, &key);
-  if (chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0)
-    offset = offset_of(chunk, block - block % CHUNK_BLOCKS);
+  entry = find(set, &key);
+  if (entry != NULL) offset = offset_of(entry);
   LWLockRelease(lock);
   if (offset < 0) return false;
-  if (offset != told_last) (void)posix_fadvise(file, offset, CHUNK_BLOCKS * BLCKSZ, POSIX_FADV_WILLNEED);
-  told_last = offset;
+  (void)posix_fadvise(file, offset, BLCKSZ, POSIX_FADV_WILLNEED);
   return true;
 }
 
 // REQUIRES: the set's lock, exclusively.
-static Chunk* make_room(Chunk* set) {
+static Entry* make_room(Entry* set) {
   uint32 now = pg_atomic_read_u32(&cache->clock);
-  Chunk* oldest = &set[0];
+  Entry* oldest = &set[0];
 
   for (int i = 0; i < WAYS; i++) {
     if (set[i].valid == 0) return &set[i];
     if (now - set[i].used > now - oldest->used) oldest = &set[i];
   }
-  clear_chunk(oldest);
+  clear(oldest);
   argon_count(ARGON_FILE_CACHE_EVICTIONS);
   return oldest;
 }
 
-// Pages of one chunk, in order. REQUIRES: the set's lock, exclusively; nobody changes the pages meanwhile.
-static void put(Chunk* set, const Key* key, BlockNumber block, int n, const char* pages) {
-  uint32 at = block % CHUNK_BLOCKS;
-  uint32 bits = ((1u << n) - 1) << at;
-  ssize_t bytes = (ssize_t)n * BLCKSZ;
-  Chunk* chunk = find(set, key);
+// REQUIRES: the set's lock, exclusively; nobody changes the page meanwhile.
+static void put(Entry* set, const Key* key, const char* page) {
+  Entry* entry = find(set, key);
 
-  if (chunk == NULL) {
-    chunk = make_room(set);
-    chunk->key = *key;
+  if (entry == NULL) {
+    entry = make_room(set);
+    entry->key = *key;
   }
-  chunk->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
+  entry->used = pg_atomic_fetch_add_u32(&cache->clock, 1);
   errno = ENOSPC;  // what a short write means
-  if (pwrite(file, pages, (size_t)bytes, offset_of(chunk, block)) == bytes) {
-    pg_atomic_fetch_add_u32(&cache->pages, (uint32)__builtin_popcount(bits & ~chunk->valid));
-    chunk->valid |= bits;
-    for (int i = 0; i < n; i++) chunk->checksums[at + (uint32)i] = checksum_of(pages + (Size)i * BLCKSZ);
+  if (pwrite(file, page, BLCKSZ, offset_of(entry)) == BLCKSZ) {
+    if (entry->valid == 0) pg_atomic_fetch_add_u32(&cache->pages, 1);
+    entry->valid = 1;
+    entry->checksum = checksum_of(page);
   } else {
-    clear_chunk(chunk);
+    clear(entry);
     turn_off("written");
   }
 }
 
-void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, int n, const char* pages,
-                     const FileCacheMiss* misses) {
+static bool once_in_a_while(void) {
+  static uint32 state = 1;
+
+  state = state * 1664525 + 1013904223;
+  return state >> 29 == 0;
+}
+
+// Whether a page that missed in a full set makes room for itself. Dynamic insertion: the sets of a few
+// numbers always let pages in, or do so once in 8 times, which keeps what is read again and again where more
+// is read than there is room for, and spares the writes. All others do what has had fewer misses of late.
+static bool lets_in(uint32 set) {
+  const uint32 every = 32;
+  const uint32 most = 1024;
+  uint32 lead = pg_atomic_read_u32(&cache->always_ahead);
+
+  if (set % every == 0) {
+    if (lead > 0) pg_atomic_write_u32(&cache->always_ahead, lead - 1);
+    return true;
+  }
+  if (set % every == 1 && lead < most) pg_atomic_write_u32(&cache->always_ahead, lead + 1);
+  return (set % every != 1 && lead > most / 2) || once_in_a_while();
+}
+
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
+                     const FileCacheMiss* miss) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
-  Chunk* set;
-  bool current = true;
+  Entry* set;
 
+  if (!miss->on || (miss->full && !lets_in(miss->set))) return;
   if (!is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
-  for (int i = 0; i < n; i++)
-    current = current && misses[i].on && misses[i].set == number_of(set) &&
-              misses[i].writes == set_writes[misses[i].set];
-  if (current) put(set, &key, block, n, pages);
+  if (miss->set == number_of(set) && miss->writes == set_writes[miss->set]) put(set, &key, page);
   LWLockRelease(lock);
 }
 
 void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page) {
   Key key = key_of(node, fork, block);
   LWLock* lock;
-  Chunk* set;
+  Entry* set;
 
   if (cache == NULL || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
   set_writes[number_of(set)]++;
@@ -352,39 +373,55 @@ void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, cons
     PGAlignedBlock copy;  // hint bits may be set in a shared buffer while it is written
 
     memcpy(copy.data, page, BLCKSZ);
-    put(set, &key, block, 1, copy.data);
+    put(set, &key, copy.data);
   }
   LWLockRelease(lock);
 }
 
-void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
-  if (cache == NULL) return;
-  while (from < to) {
-    Key key = key_of(node, fork, from);
-    BlockNumber chunk_end = (BlockNumber)Min(((uint64)key.chunk + 1) * CHUNK_BLOCKS, (uint64)to);
-    uint32 bits =
-        (0xFFu << (from % CHUNK_BLOCKS)) & (0xFFu >> (CHUNK_BLOCKS - 1 - (chunk_end - 1) % CHUNK_BLOCKS));
-    LWLock* lock;
-    Chunk* set = lock_set(&key, LW_EXCLUSIVE, &lock);
-    Chunk* chunk;
+static void forget_one(RelFileNode node, ForkNumber fork, BlockNumber block) {
+  Key key = key_of(node, fork, block);
+  LWLock* lock;
+  Entry* set = lock_set(&key, LW_EXCLUSIVE, &lock);
+  Entry* entry;
 
-    if (set == NULL) return;
-    set_writes[number_of(set)]++;
-    chunk = find(set, &key);
-    if (chunk != NULL) {
-      pg_atomic_fetch_sub_u32(&cache->pages, (uint32)__builtin_popcount(chunk->valid & bits));
-      chunk->valid &= ~bits;
+  if (set == NULL) return;
+  set_writes[number_of(set)]++;
+  entry = find(set, &key);
+  if (entry != NULL) clear(entry);
+  LWLockRelease(lock);
+}
+
+// Looks through the whole cache, a set at a time.
+static void forget_many(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
+  for (uint32 set = 0; set < max_sets(); set++) {
+    LWLock* lock = &locks[set % ARGON_FILE_CACHE_PARTITIONS].lock;
+
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    set_writes[set]++;
+    for (Entry* entry = &entries[(Size)set * WAYS]; entry < &entries[((Size)set + 1) * WAYS]; entry++) {
+      const Key* key = &entry->key;
+
+      if (entry->valid != 0 && RelFileNodeEquals(key->node, node) && key->fork == (uint32)fork &&
+          key->block >= from && key->block < to)
+        clear(entry);
     }
     LWLockRelease(lock);
-    from = chunk_end;
   }
+}
+
+void file_cache_forget(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to) {
+  if (cache == NULL || from >= to) return;
+  if (to - from > max_sets())
+    forget_many(node, fork, from, to);
+  else
+    for (BlockNumber block = from; block < to; block++) forget_one(node, fork, block);
 }
 
 void file_cache_forget_database(Oid database) {
   if (cache == NULL) return;
   lock_all();
   for (Size i = 0; i < (Size)max_sets() * WAYS; i++)
-    if (chunks[i].key.node.dbNode == database) clear_chunk(&chunks[i]);
+    if (entries[i].key.node.dbNode == database) clear(&entries[i]);
   for (Size i = 0; i < max_sets(); i++) set_writes[i]++;
   unlock_all();
 }
@@ -400,15 +437,14 @@ FileCacheWant file_cache_wants(RelFileNode node, ForkNumber fork, BlockNumber bl
   Key key = key_of(node, fork, block);
   FileCacheWant want = FILE_CACHE_IS_FULL;
   LWLock* lock;
-  Chunk* set;
-  Chunk* chunk;
+  Entry* set;
 
   if (!is_on() || (set = lock_set(&key, LW_SHARED, &lock)) == NULL) return FILE_CACHE_IS_OFF;
-  chunk = find(set, &key);
-  if (chunk != NULL && (chunk->valid & 1u << block % CHUNK_BLOCKS) != 0) want = FILE_CACHE_HAS_IT;
-  for (int i = 0; i < WAYS && want == FILE_CACHE_IS_FULL; i++)
-    if (chunk != NULL || set[i].valid == 0) want = FILE_CACHE_WANTS_IT;
-  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true};
+  if (find(set, &key) != NULL)
+    want = FILE_CACHE_HAS_IT;
+  else if (!is_full(set))
+    want = FILE_CACHE_WANTS_IT;
+  *miss = (FileCacheMiss){number_of(set), set_writes[number_of(set)], true, false};
   LWLockRelease(lock);
   return want;
 }
@@ -420,11 +456,11 @@ static bool write_map(const char* suffix, XLogRecPtr lsn, bool locked) {
 
   cache_map_begin(&writer, suffix, lsn, sets, pg_atomic_read_u32(&cache->clock));
   for (uint32 set = 0; set < sets; set++) {
-    Chunk copy[WAYS];
+    Entry copy[WAYS];
     LWLock* lock = &locks[set % ARGON_FILE_CACHE_PARTITIONS].lock;
 
     if (locked) LWLockAcquire(lock, LW_SHARED);
-    memcpy(copy, &chunks[(Size)set * WAYS], sizeof(copy));
+    memcpy(copy, &entries[(Size)set * WAYS], sizeof(copy));
     if (locked) LWLockRelease(lock);
     for (uint32 way = 0; way < WAYS; way++)
       if (copy[way].valid != 0) cache_map_add(&writer, set * WAYS + way, &copy[way]);

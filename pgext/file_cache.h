@@ -9,10 +9,12 @@
 // TABLESPACE) forgets them first. So no LSN is needed to know that a page is right. On a static endpoint
 // pages never change.
 //
-// Chunks of 8 pages, 16 chunks a set, of which the least recently used makes room; the set's lock is held
-// around the I/O. Changing the size empties the cache. An I/O error turns the cache off until its size is set
-// anew; no statement ever fails for it. Of each page a checksum is kept in memory: a page of the file that
-// does not have it empties the cache, and is read from the pageserver.
+// 16 pages a set, of which the least recently used makes room; the set's lock is held around the I/O. What
+// was read makes room for itself always, or once in a few times, whichever of the two has fewer misses in
+// sets that always do the one or the other (file_cache.c). Changing the size empties the cache. An I/O error
+// turns the cache off until its size is set anew; no statement ever fails for it. Of each page a checksum is
+// kept in memory: a page of the file that does not have it empties the cache, and is read from the
+// pageserver.
 //
 // What outlives the server. The file and its map are beside the data directory, which does not. At the end of
 // an orderly stop, when the shutdown checkpoint has written all pages and a quorum has it, every page here is
@@ -27,7 +29,7 @@
 
 #include "argon.h"
 
-#define ARGON_FILE_CACHE_PARTITIONS 16
+#define ARGON_FILE_CACHE_PARTITIONS 128
 
 Size file_cache_shared_size(void);
 // In the postmaster: makes the file, which its children inherit open.
@@ -40,16 +42,16 @@ typedef struct FileCacheMiss {
   uint32 set;
   uint32 writes;  // of the set
   bool on;        // false: there was no cache
+  bool full;      // another page would have to make room
 } FileCacheMiss;
 
 // False if the page is not here; then *miss is for file_cache_fill().
 bool file_cache_read(RelFileNode node, ForkNumber fork, BlockNumber block, char* page, FileCacheMiss* miss);
 // Whether the page is here. It will be read soon: the kernel is told so.
 bool file_cache_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block);
-// The n pages from block on, all of one chunk, were read from the pageserver, each since its miss. All of
-// them are put here, or none. (cache_fill.h is in between.)
-void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, int n, const char* pages,
-                     const FileCacheMiss* misses);
+// The page was read from the pageserver since its miss.
+void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
+                     const FileCacheMiss* miss);
 // The page is written, and can be had from the pageserver.
 void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
 

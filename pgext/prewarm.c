@@ -1,6 +1,5 @@
 #include "prewarm.h"
 
-#include "cache_fill.h"
 #include "cache_map.h"
 #include "file_cache.h"
 #include "fmgr.h"
@@ -55,7 +54,7 @@ typedef struct Wanted {
 } Wanted;
 
 typedef struct ForkSize {
-  CacheKey key;  // its chunk is 0
+  CacheKey key;  // its block is 0
   BlockNumber nblocks;
 } ForkSize;
 
@@ -155,7 +154,7 @@ static void fetch_page(const Wanted* wanted) {
                                   argon_not_modified_since(wanted->node, wanted->fork, wanted->block));
     page_client_end_read(&read, page.data);
     if (!PageIsNew(page.data)) PageSetChecksumInplace(page.data, wanted->block);
-    cache_fill(wanted->node, wanted->fork, wanted->block, page.data, wanted->miss);
+    file_cache_fill(wanted->node, wanted->fork, wanted->block, page.data, &wanted->miss);
     pg_atomic_fetch_add_u64(&prewarm->fetched, 1);
   }
   PG_CATCH();
@@ -203,7 +202,6 @@ static void fetch_batch(void) {
                                argon_not_modified_since(batch[i].node, batch[i].fork, batch[i].block));
   page_client_send();
   for (int i = 0; i < batched; i++) fetch_page(&batch[i]);
-  cache_fill_finish();
   throttle(began, batched);
   batched = 0;
 }
@@ -234,12 +232,9 @@ static bool take(RelFileNode node, ForkNumber fork, BlockNumber block) {
 static bool take_all(const CacheMap* map) {
   batched = 0;
   for (Size i = 0; i < map->n; i++) {
-    const CacheChunk* chunk = &map->entries[i].chunk;
+    const CacheKey* key = &map->entries[i].page.key;
 
-    for (uint32 bit = 0; bit < CACHE_CHUNK_BLOCKS; bit++)
-      if ((chunk->valid & 1u << bit) != 0 &&
-          !take(chunk->key.node, (ForkNumber)chunk->key.fork, chunk->key.chunk * CACHE_CHUNK_BLOCKS + bit))
-        return false;
+    if (!take(key->node, (ForkNumber)key->fork, key->block)) return false;
     look_at_signals();
   }
   fetch_batch();
@@ -249,18 +244,16 @@ static bool take_all(const CacheMap* map) {
 static uint32 list_clock;
 
 static int last_used_first(const void* a, const void* b) {
-  uint32 age_a = list_clock - ((const CacheMapEntry*)a)->chunk.used;
-  uint32 age_b = list_clock - ((const CacheMapEntry*)b)->chunk.used;
+  uint32 age_a = list_clock - ((const CacheMapEntry*)a)->page.used;
+  uint32 age_b = list_clock - ((const CacheMapEntry*)b)->page.used;
 
   return age_a < age_b ? -1 : age_a > age_b;
 }
 
 static void begin_round(const CacheMap* map) {
   HASHCTL info = {.keysize = sizeof(CacheKey), .entrysize = sizeof(ForkSize), .hcxt = round_context};
-  uint64 total = 0;
 
-  for (Size i = 0; i < map->n; i++) total += (uint64)__builtin_popcount(map->entries[i].chunk.valid);
-  pg_atomic_write_u64(&prewarm->total, total);
+  pg_atomic_write_u64(&prewarm->total, map->n);
   pg_atomic_write_u64(&prewarm->present, 0);
   pg_atomic_write_u64(&prewarm->fetched, 0);
   pg_atomic_write_u64(&prewarm->left_out, 0);

@@ -9,7 +9,6 @@
 // their segments open.
 #include "argon.h"
 
-#include "cache_fill.h"
 #include "evict.h"
 #include "file_cache.h"
 #include "last_written_lsn.h"
@@ -207,7 +206,7 @@ static void read_remote(SMgrRelation reln, ForkNumber fork, BlockNumber block, F
   refuse_from_another(node, fork, block, page);
   // Redo on the pageserver sets no checksums.
   if (!PageIsNew(page)) PageSetChecksumInplace(page, block);
-  cache_fill(node, fork, block, page, miss);
+  file_cache_fill(node, fork, block, page, &miss);
 }
 
 static void read_clean(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {

@@ -1205,7 +1205,7 @@ two|10000'
 }
 
 # pg_prewarm reads behind the buffer manager's back: a page that is written meanwhile does not come into the cache as it was
-# before. (It waits for the rest of its chunk until another page is read.) The reader's request waits in the pageserver, which cannot get the WAL of the write.
+# before. The reader's request waits in the pageserver, which cannot get the WAL of the write.
 case_file_cache_fill() {
   # The reader itself gets the page as it was, which shadow mode would report.
   begin -c argon.shadow=off -c argon.max_file_cache_size=256MB
