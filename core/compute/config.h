@@ -41,6 +41,7 @@ struct ComputeConfig {
   Address http_listen;        // of /status and /metrics
 
   Address pageserver;                             // page service
+  std::string pageserver_socket_dir;              // where it has a Unix socket, tried first; may be empty
   consensus::Configuration safekeepers;           // Primary only
   std::vector<std::string> settings;              // further lines of postgresql.conf, after Argon's own
   Duration suspend_after;                         // without activity (idle_watch.h); 0: never

@@ -88,6 +88,17 @@ uint64_t own_number(std::string_view name, const std::vector<std::string>& setti
   return last;
 }
 
+// As libpq reads it: hosts are tried in order. A folder whose name cannot stand in such a list, or is too
+// long for a socket, is left out.
+std::string pageserver_connection(const ComputeConfig& config) {
+  constexpr size_t kLongest = 90;
+  const std::string& folder = config.pageserver_socket_dir;
+  std::string port = std::to_string(config.pageserver.port);
+  if (folder.empty() || folder.size() > kLongest || folder.find_first_of(",'\\ ") != std::string::npos)
+    return "host=" + config.pageserver.host + " port=" + port;
+  return "host=" + folder + "," + config.pageserver.host + " port=" + port + "," + port;
+}
+
 }  // namespace
 
 std::string socket_path(const ComputeConfig& config) {
@@ -106,8 +117,7 @@ std::string postgresql_conf(const ComputeConfig& config, const std::string& data
   set("shared_preload_libraries", "argon");
   set("argon.tenant_id", to_string(config.id.tenant));
   set("argon.timeline_id", to_string(config.id.timeline));
-  set("argon.pageserver_connstring",
-      "host=" + config.pageserver.host + " port=" + std::to_string(config.pageserver.port));
+  set("argon.pageserver_connstring", pageserver_connection(config));
   set("argon.sidecar_socket", socket_path(config));
   set("argon.file_cache_path", join_path(config.directory, join_path(kFileCacheFolder, "pages")));
   set("argon.mode", to_string(config.mode));

@@ -17,10 +17,11 @@ namespace argon::pageserver {
 
 struct PageserverConfig {
   NodeId id{1};
-  std::string data_dir;           // layers of all timelines; made where it does not exist; may be emptied
-  Address listen_pg;              // page service
-  Address listen_http;            // management and metrics
-  std::optional<Address> broker;  // none: no WAL is received
+  std::string data_dir;  // layers of all timelines; made where it does not exist; may be emptied
+  Address listen_pg;     // page service
+  std::optional<Address> listen_local;       // page service for computes of this machine, where it can be had
+  Address listen_http;                       // management and metrics
+  std::optional<Address> broker;             // none: no WAL is received
   uint64_t checkpoint_distance = 64u << 20;  // bytes of changes in memory before a layer is flushed
   TimelineOptions timeline;                  // but for the checkpoint distance
   EvictionOptions eviction;

@@ -56,6 +56,15 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [&] { return static_cast<int64_t>(tenants.secondaries().heatmap_bytes()); });
 }
 
+// Computes that do not find it connect by listen_pg.
+Result<std::unique_ptr<Listener>> listen_locally(Task& task, Env& env, const PageserverConfig& config) {
+  if (!config.listen_local) return std::unique_ptr<Listener>();
+  auto listener = env.network().listen(task, *config.listen_local);
+  if (listener.ok() || listener.is(Code::Cancelled)) return listener;
+  Logger(env.log()).warn("computes of this machine connect by TCP: {}", listener.error().to_string());
+  return std::unique_ptr<Listener>();
+}
+
 }  // namespace
 
 Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore& store) {
@@ -69,6 +78,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));
+  TRY_ASSIGN(std::unique_ptr<Listener> local_pages, listen_locally(task, env, config));
   TRY_ASSIGN(std::unique_ptr<Listener> management, env.network().listen(task, config.listen_http));
 
   http::Router router;
@@ -121,6 +131,9 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
     scope.spawn("secondaries", [&](Task& t) { return tenants->secondaries().run(t, config.secondary); });
     scope.spawn("eviction", [&](Task& t) { return eviction.run(t); });
     scope.spawn("pages", [&](Task& t) { return serve_pages(t, *pages, *tenants, metrics, config.pages); });
+    if (local_pages != nullptr)
+      scope.spawn("local pages",
+                  [&](Task& t) { return serve_pages(t, *local_pages, *tenants, metrics, config.pages); });
     scope.spawn("management", [&](Task& t) { return http::serve(t, *management, router); });
     log.info("pageserver {} serves pages at {}, management at {}", config.id.value,
              to_string(pages->address()), to_string(management->address()));

@@ -82,6 +82,8 @@ struct Config {
   Result<PageserverNode> pageserver(uint64_t id) const;
   std::string pageserver_dir() const { return pageserver_dir(pageserver_id); }
   std::string pageserver_dir(uint64_t id) const { return path("pageserver_" + std::to_string(id)); }
+  // What is in it belongs to the user servers run as. The name of the socket is libpq's for this port.
+  std::string pageserver_socket_dir(uint64_t id) const { return pageserver_dir(id) + "/socket"; }
   std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
   std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }
   // REQUIRES: !s3.

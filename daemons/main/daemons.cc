@@ -11,6 +11,7 @@
 #include "core/pageserver/pageserver.h"
 #include "core/safekeeper/safekeeper.h"
 #include "daemons/main/commands.h"
+#include "daemons/main/files.h"
 #include "daemons/main/object_store.h"
 #include "daemons/posix/daemon.h"
 
@@ -61,6 +62,7 @@ Result<compute::ComputeConfig> compute_config(const Config& config, const std::s
   TRY_ASSIGN(State state, load_state(config));
   TRY_ASSIGN(PageserverNode pageserver, config.pageserver(state.pageserver_of(endpoint.id.tenant)));
   compute.pageserver = pageserver.listen_pg;
+  compute.pageserver_socket_dir = config.pageserver_socket_dir(pageserver.id);
   compute.suspend_after = endpoint.suspend_after;
   compute.settings = config.endpoint_settings;
   compute.settings.insert(compute.settings.end(), endpoint.settings.begin(), endpoint.settings.end());
@@ -129,12 +131,15 @@ int pageserver_main(const Globals& globals, uint64_t id) {
   Result<PageserverNode> node = config->pageserver(id);
   if (!node.ok()) return refuse(globals, node.error());
   std::string dir = config->pageserver_dir(node->id);
-  Status made = make_node_folder(dir);
+  std::string sockets = config->pageserver_socket_dir(node->id);
+  Status made = make_node_folder(sockets);
+  if (made.ok()) made = give_folder(sockets, config->server_user());
   if (!made.ok()) return refuse(globals, made.error());
   pageserver::PageserverConfig server;
   server.id = NodeId(node->id);
   server.data_dir = dir + "/data";
   server.listen_pg = node->listen_pg;
+  server.listen_local = Address::unix_socket(sockets + "/.s.PGSQL." + std::to_string(node->listen_pg.port));
   server.listen_http = node->listen_http;
   server.broker = config->broker_listen;
   server.eviction.layer_bytes_max = config->pageserver_layer_bytes_max;

@@ -9,8 +9,23 @@
 #include <cerrno>
 
 namespace argon::posix {
+namespace {
 
-Status IoWatch::wait(Task& task, Waiter*& slot) {
+constexpr unsigned kInput = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
+}  // namespace
+
+Status IoWatch::wait_readable(Task& task) {
+  return wait(task, reader_, kInput);
+}
+
+// Output is watched only while somebody waits for it: a Unix socket becomes writable anew each time that its
+// peer reads, and each time would wake the loop.
+Status IoWatch::wait_writable(Task& task) {
+  return wait(task, writer_, kInput | EPOLLOUT);
+}
+
+Status IoWatch::wait(Task& task, Waiter*& slot, unsigned events) {
   if (fd_ < 0) return {};
   Waiter waiter(task);
   CHECK(slot == nullptr, "two tasks wait for one direction of a descriptor");
@@ -19,26 +34,34 @@ Status IoWatch::wait(Task& task, Waiter*& slot) {
     ~Leave() { slot = nullptr; }
     Waiter*& slot;
   } leave{slot};
-  if (!registered_) {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    event.data.ptr = this;
-    if (epoll_ctl(reactor_.epoll_.get(), EPOLL_CTL_ADD, fd_, &event) != 0)
-      return os_error("watch a descriptor", errno);
-    registered_ = true;
+  if ((events & ~watched_) != 0) {
+    int number = watch(events);
+    if (number != 0) return os_error("watch a descriptor", number);
   }
   return task.wait(waiter);
+}
+
+int IoWatch::watch(unsigned events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = this;
+  int operation = watched_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  if (epoll_ctl(reactor_.epoll_.get(), operation, fd_, &event) != 0) return errno;
+  watched_ = events;
+  return 0;
 }
 
 void IoWatch::ready(unsigned events) {
   if (reader_ != nullptr && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) reader_->wake();
   if (writer_ != nullptr && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) writer_->wake();
+  // A failure only leaves it watched.
+  if (writer_ == nullptr && (events & EPOLLOUT) != 0) (void)watch(kInput);
 }
 
 void IoWatch::stop() {
   if (fd_ < 0) return;
-  if (registered_) epoll_ctl(reactor_.epoll_.get(), EPOLL_CTL_DEL, fd_, nullptr);
-  registered_ = false;
+  if (watched_ != 0) epoll_ctl(reactor_.epoll_.get(), EPOLL_CTL_DEL, fd_, nullptr);
+  watched_ = 0;
   fd_ = -1;
   if (reader_ != nullptr) reader_->wake();
   if (writer_ != nullptr) writer_->wake();

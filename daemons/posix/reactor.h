@@ -33,19 +33,21 @@ class IoWatch {
 
   // Suspends until the descriptor may be readable (writable), or stop(). Spurious returns happen.
   // One task each at a time. Errors: Cancelled, TimedOut; Io where the loop cannot watch it.
-  Status wait_readable(Task& task) { return wait(task, reader_); }
-  Status wait_writable(Task& task) { return wait(task, writer_); }
+  Status wait_readable(Task& task);
+  Status wait_writable(Task& task);
   // Forgets the descriptor, which is then free to be closed, and wakes who waits.
   void stop();
 
  private:
   friend class PosixReactor;
-  Status wait(Task& task, Waiter*& slot);
+  Status wait(Task& task, Waiter*& slot, unsigned events);
   void ready(unsigned events);
+  // 0 or errno.
+  int watch(unsigned events);
 
   PosixReactor& reactor_;
   int fd_;
-  bool registered_ = false;
+  unsigned watched_ = 0;  // what the loop is told of; 0: not registered
   Waiter* reader_ = nullptr;
   Waiter* writer_ = nullptr;
 };

@@ -912,6 +912,22 @@ case_system_id() {
 }
 
 # Reads ahead of a sequential scan, by the server's own prefetch calls, and neither where they are turned off.
+# By the pageserver's Unix socket, and by TCP where that is not there.
+case_page_socket() {
+  begin
+  local socket before
+  socket=$(echo "$state"/pageserver_*/socket/.s.PGSQL.*)
+  before=$(grep -c "$socket" /proc/net/unix)
+  # The socket listens; each connection is one more line.
+  equal 'rows read by the socket' "$(sql -c 'select count(*) from big' \
+    -c "\\! [ \$(grep -c '$socket' /proc/net/unix) -gt $before ] && echo connected")" '30000
+connected'
+  mv "$socket" "$socket.away"
+  evict
+  equal 'rows read by TCP' "$(ask 'select count(*) from big')" 30000
+  mv "$socket.away" "$socket"
+}
+
 case_prefetch() {
   begin
   local pages scan='select count(*), sum(i), sum(length(filler)) from s' answer='20000|200010000|18000000'
