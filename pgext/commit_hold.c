@@ -86,7 +86,9 @@ static void on_transaction(XactEvent event, void* arg) {
     case XACT_EVENT_PRE_PREPARE:
       wrote_wal = TransactionIdIsValid(GetTopTransactionIdIfAny()) && XactLastRecEnd != InvalidXLogRecPtr;
       if (wrote_wal) argon_slow_down();
-      argon_hold_commit();
+      // The server waits for nobody otherwise, unless NOTIFY brings an id yet; and a notification is not
+      // durable.
+      if (TransactionIdIsValid(GetTopTransactionIdIfAny())) argon_hold_commit();
       break;
     case XACT_EVENT_COMMIT:
       after_commit();
