@@ -13,6 +13,7 @@
 #include <set>
 
 #include "core/env/io.h"
+#include "core/env/points.h"
 #include "core/pageserver/layer_store.h"
 #include "core/pageserver/value.h"
 #include "sim/machine.h"
@@ -302,6 +303,7 @@ RC_GTEST_PROP(LayerStore, ReadsWhatTheModelSaysWhateverTheEngineDid, (uint64_t s
   Random random(seed);
   sim::WorldOptions options;
   options.seed = seed;
+  options.buggify = random.chance({1, 2});
   sim::World world(options);
   sim::Machine& machine = world.add_machine("pageserver");
   machine.faults.begin(faults::Kind::UnsyncedDataLost, 0);
@@ -461,6 +463,58 @@ TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {
     world.run_for(Duration::seconds(10));
     ASSERT_TRUE(read.is(Code::Corrupt)) << (read.ok() ? "ok" : read.error().to_string());
   }
+}
+
+// A layer of several pieces, flushed until the disk lets it; how often it did not.
+Status flush_in_pieces(Task& task, Env& env, sim::Machine& machine, int& failed) {
+  NodeCache cache(100);
+  LayerStore store(env, kId, kFolder, {}, cache);
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  TRY(store.create(task, fresh));
+  auto key = [](uint32_t n) { return Key{0, 1663, 5, 1, 0, n}; };
+  auto value = [](uint32_t n) { return image_value(Bytes(8000, static_cast<uint8_t>(n))); };
+  constexpr uint32_t kKeys = 3 * LayerBuilder::kPieceBytes / 8000;
+  for (uint32_t n = 0; n < kKeys; n++) store.put(key(n), Lsn(108), value(n));
+  store.advance(Lsn(108), Lsn(100));
+  store.freeze();
+  machine.faults.begin(faults::Kind::WriteError, 3);
+  while (store.frozen() > 0) {
+    if (store.flush_one(task).ok()) break;
+    if (store.frozen() == 0) break;  // only the index is not written
+    if (store.disk_consistent() != Lsn(100) || !store.layers().empty())
+      return Error(Code::Corrupt, "a layer that was not written counts");
+    TRY_ASSIGN(auto files, env.disk().list(task, kFolder));
+    if (files.size() != 1) return Error(Code::Corrupt, "something of a layer that was not written is left");
+    failed++;
+  }
+  machine.faults.end(faults::Kind::WriteError);
+  for (uint32_t n = 0; n < kKeys; n++) {
+    TRY_ASSIGN(Bytes content, read(task, store, key(n), Lsn(108)));
+    if (content != Bytes(8000, static_cast<uint8_t>(n)))
+      return Error(Code::Corrupt, "key " + std::to_string(n) + " has another value");
+  }
+  return {};
+}
+
+TEST(LayerStore, OfALayerThatCouldNotBeWrittenNothingIsLeft) {
+  int failed = 0;
+  for (uint64_t seed = 0; seed < 10; seed++) {
+    sim::WorldOptions options;
+    options.seed = seed;
+    sim::World world(options);
+    sim::Machine& machine = world.add_machine("pageserver");
+    Status flushed = Error(Code::Unavailable, "it did not end");
+    machine.boot([&](Task& task, Env& env) -> Status {
+      flushed = flush_in_pieces(task, env, machine, failed);
+      return {};
+    });
+    world.run_for(Duration::seconds(10));
+    ASSERT_TRUE(flushed.ok()) << flushed.error().to_string();
+    EXPECT_GT(world.probes()[static_cast<size_t>("pageserver.layer-in-pieces"_probe)], 0u);
+  }
+  EXPECT_GT(failed, 5);
 }
 
 constexpr uint32_t kRow = 60;

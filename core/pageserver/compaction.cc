@@ -63,28 +63,28 @@ Status LayerStore::doom(const Status& failed, std::vector<LayerPtr>& outputs) {
 Status LayerStore::copy_layer(Task& task, const LayerPtr& from, Lsn up_to, std::vector<LayerPtr>& copies) {
   LayerName name = new_name(from->name().kind, from->name().keys, from->name().begin,
                             std::min(from->name().end, up_to + 1));
-  std::unique_ptr<LayerBuilder> builder;
-  // An image without pages says that there are none.
-  if (!from->is_delta()) builder = std::make_unique<LayerBuilder>(index_.id, name);
-  Key last;
   LayerCursor cursor(from, KeyRange::all());
-  for (;;) {
-    TRY_ASSIGN(bool more, cursor.next(task));
-    if (!more) break;
-    if (cursor.entry().lsn > up_to) continue;
-    TRY_ASSIGN(ByteView value, cursor.value(task));
-    if (!builder) {
-      name.keys.begin = cursor.entry().key;
-      builder = std::make_unique<LayerBuilder>(index_.id, name);
+  // To the next entry of the copy: true.
+  auto next = [&](Task& t) -> Result<bool> {
+    for (;;) {
+      TRY_ASSIGN(bool more, cursor.next(t));
+      if (!more || cursor.entry().lsn <= up_to) return more;
     }
-    builder->add(cursor.entry().key, cursor.entry().lsn, value);
-    last = cursor.entry().key;
-  }
-  if (!builder) return {};
-  if (from->is_delta()) name.keys.end = last.next();
-  Bytes content;
-  env_.offload(task, [&] { content = builder->finish(name.keys.end); });
-  TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+  };
+  TRY_ASSIGN(bool more, next(task));
+  // An image without pages says that there are none.
+  if (!more && from->is_delta()) return {};
+  if (from->is_delta()) name.keys.begin = cursor.entry().key;
+  TRY_ASSIGN(LayerPtr layer, write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+               Key end = name.keys.end;
+               while (more) {
+                 TRY_ASSIGN(ByteView value, cursor.value(t));
+                 TRY(out.add(t, cursor.entry().key, cursor.entry().lsn, value));
+                 if (from->is_delta()) end = cursor.entry().key.next();
+                 TRY_ASSIGN(more, next(t));
+               }
+               return end;
+             }));
   copies.push_back(std::move(layer));
   return {};
 }
@@ -106,38 +106,26 @@ Result<bool> LayerStore::compact_oldest_l0(Task& task, Lsn up_to, size_t at_leas
 Status LayerStore::merge_l0(Task& task, const std::vector<LayerPtr>& inputs, std::vector<LayerPtr>& outputs) {
   Lsn begin = inputs.front()->name().begin;
   Lsn end = inputs.back()->name().end;
-  std::unique_ptr<LayerBuilder> builder;
-  LayerName name;
-  Key last;
-  uint64_t room = 0;
-  for (const LayerPtr& layer : inputs) room += layer->size();
-  room = std::min(room, options_.compaction_target);
-  auto close = [&]() -> Status {
-    if (!builder) return {};
-    name.keys.end = last.next();
-    Bytes content;
-    env_.offload(task, [&] { content = builder->finish(name.keys.end); });
-    builder.reset();
-    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
-    outputs.push_back(std::move(layer));
-    return {};
-  };
   Merge merge(inputs);
-  for (;;) {
-    TRY_ASSIGN(LayerCursor * cursor, merge.next(task));
-    if (cursor == nullptr) return close();
-    const LayerEntry& entry = cursor->entry();
-    TRY_ASSIGN(ByteView value, cursor->value(task));
-    if (builder && builder->value_bytes() >= options_.compaction_target && entry.key != last) TRY(close());
-    if (!builder) {
-      // The first key is never Key::min(), so that an L1 layer is not taken for an L0.
-      name = new_name(LayerKind::Delta, {entry.key, Key::max()}, begin, end);
-      builder = std::make_unique<LayerBuilder>(index_.id, name);
-      builder->reserve(room);
-    }
-    builder->add(entry.key, entry.lsn, value);
-    last = entry.key;
+  TRY_ASSIGN(LayerCursor * cursor, merge.next(task));
+  while (cursor != nullptr) {
+    // The first key is never Key::min(), so that an L1 layer is not taken for an L0.
+    LayerName name = new_name(LayerKind::Delta, {cursor->entry().key, Key::max()}, begin, end);
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+                 Key last = name.keys.begin;
+                 while (cursor != nullptr) {
+                   const LayerEntry& entry = cursor->entry();
+                   if (out.value_bytes() >= options_.compaction_target && entry.key != last) break;
+                   TRY_ASSIGN(ByteView value, cursor->value(t));
+                   TRY(out.add(t, entry.key, entry.lsn, value));
+                   last = entry.key;
+                   TRY_ASSIGN(cursor, merge.next(t));
+                 }
+                 return last.next();
+               }));
+    outputs.push_back(std::move(layer));
   }
+  return {};
 }
 
 // The most delta layers that lie above the newest image, over all keys of the range.
@@ -219,21 +207,18 @@ Status LayerStore::write_image_layers(Task& task, const ImageNeed& need, const s
   size_t at = 0;
   while (begin < need.keys.end) {
     LayerName name = new_name(LayerKind::Image, {begin, need.keys.end}, need.lsn, need.lsn + 1);
-    LayerBuilder builder(index_.id, name);
-    // Most are pages.
-    builder.reserve(std::min<uint64_t>(options_.compaction_target, (keys.size() - at) * pg::kBlockSize));
-    for (; at < keys.size() && builder.value_bytes() < options_.compaction_target; at++) {
-      auto content = make(task, keys[at], need.lsn);
-      if (content.is(Code::NotFound)) continue;
-      if (!content.ok()) return content.error().with("make image layer of " + describe(keys[at]));
-      builder.add(keys[at], need.lsn, image_value(*content));
-    }
-    name.keys.end = at < keys.size() ? keys[at] : need.keys.end;
-    Bytes content;
-    env_.offload(task, [&] { content = builder.finish(name.keys.end); });
-    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+                 for (; at < keys.size() && out.value_bytes() < options_.compaction_target; at++) {
+                   auto content = make(t, keys[at], need.lsn);
+                   if (content.is(Code::NotFound)) continue;
+                   if (!content.ok())
+                     return content.error().with("make image layer of " + describe(keys[at]));
+                   TRY(out.add(t, keys[at], need.lsn, image_value(*content)));
+                 }
+                 return at < keys.size() ? keys[at] : need.keys.end;
+               }));
+    begin = layer->name().keys.end;
     added.push_back(std::move(layer));
-    begin = name.keys.end;
   }
   return {};
 }

@@ -93,30 +93,30 @@ Result<LayerName> parse_layer_name(std::string_view text) {
   return name;
 }
 
-LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name) {
+LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes)
+    : piece_bytes_(std::max(piece_bytes, kLayerBlock)) {
   header_.kind = name.kind;
   header_.file_id = name.file_id;
   header_.owner = owner;
   header_.keys = name.keys;
   header_.begin = name.begin;
   header_.end = name.end;
-  file_.resize(kLayerBlock);
-}
-
-void LayerBuilder::reserve(uint64_t value_bytes) {
-  file_.reserve(value_bytes + value_bytes / 4 + 2 * kLayerBlock);
 }
 
 void LayerBuilder::append_value(ByteView value) {
   while (!value.empty()) {
-    size_t used = file_.size() % kLayerBlock;
+    size_t used = values_.size() % kLayerBlock;
     if (used == 0) {
-      file_.resize(file_.size() + 4);
+      values_.resize(values_.size() + 4);
       used = 4;
     }
     size_t n = std::min(value.size(), kLayerBlock - used);
-    append(file_, value.first(n));
+    append(values_, value.first(n));
     value = value.subspan(n);
+    if (used + n == kLayerBlock) {
+      size_t at = values_.size() - kLayerBlock;
+      seal(&values_[at], values_at_ + at);
+    }
   }
 }
 
@@ -191,8 +191,8 @@ void LayerBuilder::build_upper_levels() {
   }
 }
 
-void LayerBuilder::write_header() {
-  Bytes head;
+Bytes LayerBuilder::header_block() const {
+  Bytes head(4);
   Writer out(head);
   uint8_t key[kKeyBytes];
   out.bytes(as_bytes(kMagic)).le(kLayerVersion).u8(static_cast<uint8_t>(header_.kind)).le(header_.file_id);
@@ -203,22 +203,35 @@ void LayerBuilder::write_header() {
   out.bytes(key);
   out.le(header_.begin.value).le(header_.end.value).le(header_.value_bytes).le(header_.value_blocks);
   out.le(header_.index_blocks).le(header_.leaves).u8(header_.levels).le(header_.entries);
-  std::memcpy(file_.data() + 4, head.data(), head.size());
+  head.resize(kLayerBlock);
+  return head;
 }
 
-void LayerBuilder::seal() {
-  for (size_t at = 0; at < file_.size(); at += kLayerBlock)
-    store_le(&file_[at], layer_block_checksum(ByteView(&file_[at], kLayerBlock), header_.file_id,
-                                              static_cast<uint32_t>(at / kLayerBlock)));
+void LayerBuilder::seal(uint8_t* block, uint64_t place) const {
+  store_le(block, layer_block_checksum(ByteView(block, kLayerBlock), header_.file_id,
+                                       static_cast<uint32_t>(place / kLayerBlock)));
 }
 
-Bytes LayerBuilder::finish(const Key& end) {
+LayerBuilder::Piece LayerBuilder::take(Bytes spare) {
+  size_t complete = values_.size() / kLayerBlock * kLayerBlock;
+  spare.clear();
+  append(spare, ByteView(values_).subspan(complete));
+  values_.resize(complete);
+  std::swap(values_, spare);
+  return {std::exchange(values_at_, values_at_ + complete), std::move(spare)};
+}
+
+std::pair<LayerBuilder::Piece, LayerBuilder::Piece> LayerBuilder::finish_pieces(const Key& end) {
   CHECK(header_.keys.begin < end && end <= header_.keys.end);
   header_.keys.end = end;
   close_leaf();
-  file_.resize((file_.size() + kLayerBlock - 1) / kLayerBlock * kLayerBlock);
+  if (size_t used = values_.size() % kLayerBlock; used > 0) {
+    size_t at = values_.size() - used;
+    values_.resize(at + kLayerBlock);
+    seal(&values_[at], values_at_ + at);
+  }
   header_.value_bytes = value_bytes_;
-  header_.value_blocks = static_cast<uint32_t>(file_.size() / kLayerBlock - 1);
+  header_.value_blocks = static_cast<uint32_t>((values_at_ + values_.size()) / kLayerBlock - 1);
   header_.entries = entries_;
   if (level_.empty()) {
     write_node(0, 0, 0, {});
@@ -226,11 +239,20 @@ Bytes LayerBuilder::finish(const Key& end) {
   }
   build_upper_levels();
   header_.index_blocks = static_cast<uint32_t>(index_.size() / kLayerBlock);
-  write_header();
-  append(file_, index_);
+  size_t index_at = values_.size();
+  append(values_, index_);
   index_ = {};
-  seal();
-  return std::move(file_);
+  for (size_t at = index_at; at < values_.size(); at += kLayerBlock) seal(&values_[at], values_at_ + at);
+  Bytes header = header_block();
+  seal(header.data(), 0);
+  return {Piece{values_at_, std::move(values_)}, Piece{0, std::move(header)}};
+}
+
+Bytes LayerBuilder::finish(const Key& end) {
+  CHECK(values_at_ == kLayerBlock);
+  auto [blocks, header] = finish_pieces(end);
+  append(header.blocks, blocks.blocks);
+  return std::move(header.blocks);
 }
 
 uint32_t layer_block_checksum(ByteView block, uint64_t file_id, uint32_t number) {

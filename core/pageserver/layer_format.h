@@ -90,20 +90,34 @@ struct LayerNode {
   std::vector<LayerChild> children;  // above
 };
 
-// Collects entries, makes the whole file.
+// Collects entries and makes the file, in pieces or as a whole. What is big of it, the blocks of values, can
+// be taken away while more is added; the index and the header come at the end.
 class LayerBuilder {
  public:
-  // `name.keys` and LSNs must enclose all that is added.
-  LayerBuilder(const TenantTimelineId& owner, const LayerName& name);
+  // Blocks that lie one after the other in the file.
+  struct Piece {
+    uint64_t offset = 0;
+    Bytes blocks;
+  };
+  static constexpr size_t kPieceBytes = 4u << 20;
 
-  // Room for so many bytes of values and their index: the file does not move as it grows.
-  void reserve(uint64_t value_bytes);
+  // `name.keys` and LSNs must enclose all that is added. A piece has `piece_bytes` or more.
+  LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes = kPieceBytes);
+
   // REQUIRES: (key, lsn) above the one added before, inside the layer's rectangle.
   void add(const Key& key, Lsn lsn, ByteView value);
   bool empty() const { return entries_ == 0; }
   // Bytes of values so far.
   uint64_t value_bytes() const { return value_bytes_; }
-  // The file; the layer's range of keys ends at `end`. Nothing can be added after.
+  // take() has a piece.
+  bool has_piece() const { return values_.size() >= piece_bytes_; }
+  // The blocks of values that are complete and were not taken yet. Memory of `spare` is used for those to
+  // come.
+  Piece take(Bytes spare = {});
+  // What was not taken, and the index, then block 0; the layer's range of keys ends at `end`. Nothing can be
+  // added after.
+  std::pair<Piece, Piece> finish_pieces(const Key& end);
+  // The whole file. REQUIRES: nothing was taken.
   Bytes finish(const Key& end);
   Bytes finish() { return finish(header_.keys.end); }
 
@@ -112,12 +126,15 @@ class LayerBuilder {
   void close_leaf();
   void write_node(uint8_t level, uint16_t count, uint64_t first_offset, ByteView body);
   void build_upper_levels();
-  void write_header();
-  void seal();
+  Bytes header_block() const;
+  // Sets the checksum of a block that lies at `place` in the file.
+  void seal(uint8_t* block, uint64_t place) const;
 
   LayerHeader header_;
-  Bytes file_;   // header and value blocks, checksums not yet set
-  Bytes index_;  // index blocks, likewise
+  size_t piece_bytes_;
+  uint64_t values_at_ = kLayerBlock;  // where values_ lies in the file
+  Bytes values_;                      // value blocks that were not taken yet
+  Bytes index_;                       // index blocks, checksums not yet set
   uint64_t value_bytes_ = 0;
   uint64_t entries_ = 0;
   Bytes leaf_;  // entries of the leaf being filled

@@ -11,7 +11,6 @@ namespace argon::pageserver {
 namespace {
 
 constexpr uint64_t kMaxIndexBytes = 256u << 20;
-constexpr std::string_view kTemporary = ".tmp";
 constexpr std::string_view kIndexName = "index";
 
 bool by_name(const LayerStore::LayerPtr& a, const LayerStore::LayerPtr& b) {
@@ -242,30 +241,6 @@ Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, std::
 
 // ---- Layers on disk
 
-Result<LayerStore::LayerPtr> LayerStore::write_layer(Task& task, const LayerName& name,
-                                                     const Bytes& content) {
-  Disk& disk = env_.disk();
-  std::string path = join_path(folder_, to_string(name));
-  std::string temporary = path + std::string(kTemporary);
-  auto write = [&]() -> Status {
-    TRY_ASSIGN(auto file, disk.open(task, temporary, OpenMode::CreateOrOpen));
-    TRY(write_all_at(task, *file, 0, content));
-    TRY(file->fdatasync(task));
-    file.reset();
-    TRY(disk.rename(task, temporary, path));
-    return disk.sync_dir(task, folder_);
-  };
-  Status written = write();
-  if (!written.ok()) {
-    ignore_result(disk.unlink(task, temporary));  // what is left is removed at the next start
-    ignore_result(disk.unlink(task, path));
-    return written.error().with("write layer " + path);
-  }
-  auto layer = std::make_shared<LayerFile>(index_.id, name, path, content.size(), cache_);
-  layer->set_resident();
-  return layer;
-}
-
 Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
                            std::optional<std::pair<Lsn, Lsn>> consistent) {
   layer_sets_++;
@@ -287,15 +262,20 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
 Result<LayerStore::LayerPtr> LayerStore::write_memory(Task& task, const MemoryLayer& memory) {
   if (memory.empty()) return LayerPtr();
   LayerName name = new_name(LayerKind::Delta, KeyRange::all(), memory.begin(), memory.end());
-  Bytes content;
-  env_.offload(task, [&] {
-    LayerBuilder builder(index_.id, name);
-    builder.reserve(memory.bytes());
-    for (const auto& [key, versions] : memory.entries())
-      for (const MemoryLayer::Entry& entry : versions) builder.add(key, entry.lsn, entry.value);
-    content = builder.finish();
+  return write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+    auto at = memory.entries().begin();
+    size_t version = 0;
+    TRY(out.add_all(t, [&](LayerBuilder& builder) {
+      for (; at != memory.entries().end(); ++at, version = 0) {
+        for (; version < at->second.size(); version++) {
+          if (builder.has_piece()) return true;
+          builder.add(at->first, at->second[version].lsn, at->second[version].value);
+        }
+      }
+      return false;
+    }));
+    return Key::max();
   });
-  return write_layer(task, name, content);
 }
 
 Result<bool> LayerStore::flush_one(Task& task) {
@@ -314,17 +294,13 @@ Status LayerStore::write_images(Task& task, Lsn lsn, const std::vector<std::pair
   Key begin = Key::min();
   while (at < entries.size() || begin == Key::min()) {
     LayerName name = new_name(LayerKind::Image, {begin, Key::max()}, lsn, lsn + 1);
-    LayerBuilder builder(index_.id, name);
-    while (at < entries.size() && builder.value_bytes() < options_.compaction_target) {
-      builder.add(entries[at].first, lsn, image_value(entries[at].second));
-      at++;
-    }
-    name.keys.end = at < entries.size() ? entries[at].first : Key::max();
-    Bytes content;
-    env_.offload(task, [&] { content = builder.finish(name.keys.end); });
-    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, content));
+    TRY_ASSIGN(LayerPtr layer, write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+                 for (; at < entries.size() && out.value_bytes() < options_.compaction_target; at++)
+                   TRY(out.add(t, entries[at].first, lsn, image_value(entries[at].second)));
+                 return at < entries.size() ? entries[at].first : Key::max();
+               }));
+    begin = layer->name().keys.end;
     added.push_back(std::move(layer));
-    begin = name.keys.end;
   }
   return replace(task, {}, std::move(added));
 }

@@ -28,6 +28,7 @@
 #include "core/env/env.h"
 #include "core/fiber/sync.h"
 #include "core/pageserver/layer_file.h"
+#include "core/pageserver/layer_writer.h"
 #include "core/pageserver/memory_layer.h"
 #include "core/pageserver/timeline_index.h"
 
@@ -192,7 +193,9 @@ class LayerStore {
  private:
   LayerPtr add_layer(const LayerName& name, uint64_t size);
   LayerName new_name(LayerKind kind, const KeyRange& keys, Lsn begin, Lsn end);
-  Result<LayerPtr> write_layer(Task& task, const LayerName& name, const Bytes& content);
+  Result<LayerPtr> write_layer(Task& task, const LayerName& name, const LayerWriter::Fill& fill) {
+    return LayerWriter::write(task, folder_, index_.id, name, cache_, fill);
+  }
   // Null where the memory is empty.
   Result<LayerPtr> write_memory(Task& task, const MemoryLayer& memory);
   Status replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
