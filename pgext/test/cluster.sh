@@ -911,7 +911,6 @@ case_system_id() {
   port=$own_port
 }
 
-# Reads ahead of a sequential scan, by the server's own prefetch calls, and neither where they are turned off.
 # By the pageserver's Unix socket, and by TCP where that is not there.
 case_page_socket() {
   begin
@@ -928,6 +927,7 @@ connected'
   mv "$socket.away" "$socket"
 }
 
+# Reads ahead of a sequential scan, by the server's own prefetch calls, and neither where they are turned off.
 case_prefetch() {
   begin
   local pages scan='select count(*), sum(i), sum(length(filler)) from s' answer='20000|200010000|18000000'
