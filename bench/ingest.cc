@@ -71,7 +71,7 @@ Status run(Task& task, Env& env, objstore::ObjectStore& objects, Scope& scope, c
   };
   TRY_ASSIGN(auto timeline, world.tenants().create_root(task, world.id(0), data));
   LayerStore& store = timeline->store();
-  if (!background)
+  for (int i = 0; i < 2 && !background; i++)
     scope.spawn("flush", [&](Task& t) -> Status {
       for (;;) {
         TRY_ASSIGN(bool flushed, store.flush_one(t));

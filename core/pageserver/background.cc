@@ -42,7 +42,8 @@ bool Timeline::has_work() const {
 
 Status Timeline::work(Task& task, const Begin& begin) {
   Scope scope(task);
-  scope.spawn("flush", [this](Task& t) { return flush_loop(t); });
+  // While one layer is synced, and named by the index, the next is built.
+  for (int i = 0; i < 2; i++) scope.spawn("flush", [this](Task& t) { return flush_loop(t); });
   scope.spawn("compact", [this](Task& t) { return compact_loop(t); });
   scope.spawn("upload", [this](Task& t) { return upload_loop(t); });
   scope.spawn("gc", [this](Task& t) { return gc_loop(t); });

@@ -251,6 +251,7 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
     index_.prev_record = consistent->second;
     CHECK(!frozen_.empty());
     frozen_.pop_front();
+    flushes_.notify_all();
     room_.notify_all();
   }
   for (LayerPtr& layer : remove) doomed_.push_back(std::move(layer));
@@ -278,12 +279,40 @@ Result<LayerStore::LayerPtr> LayerStore::write_memory(Task& task, const MemoryLa
   });
 }
 
+// Until all older layers are in the index. Their files may need the room that this one's takes: it is not to
+// wait for a flush that is only tried again.
+Status LayerStore::wait_for_older(Task& task, const Frozen& frozen) {
+  while (&frozen_.front() != &frozen) {
+    for (const Frozen& older : frozen_) {
+      if (&older == &frozen) break;
+      if (older.taken) continue;
+      env_.probe("pageserver.flush-behind-a-failed-one"_probe);
+      return Error(Code::Unavailable, "an older layer could not be flushed");
+    }
+    env_.probe("pageserver.flush-waited-for-an-older-one"_probe);
+    TRY(flushes_.wait(task));
+  }
+  return {};
+}
+
 Result<bool> LayerStore::flush_one(Task& task) {
-  if (frozen_.empty()) return false;
-  Frozen frozen = frozen_.front();
+  auto next = std::ranges::find(frozen_, false, &Frozen::taken);
+  if (next == frozen_.end()) return false;
+  Frozen& frozen = *next;  // others come and go at the deque's ends
+  frozen.taken = true;
+  auto not_flushed = [&](const Error& error) {
+    frozen.taken = false;
+    flushes_.notify_all();
+    return error;
+  };
+  auto written = write_memory(task, *frozen.layer);
+  if (!written.ok()) return not_flushed(written.error());
+  if (Status turn = wait_for_older(task, frozen); !turn.ok()) {
+    if (*written) ignore_result(env_.disk().unlink(task, (*written)->path()));
+    return not_flushed(turn.error());
+  }
   std::vector<LayerPtr> added;
-  TRY_ASSIGN(LayerPtr layer, write_memory(task, *frozen.layer));
-  if (layer) added.push_back(std::move(layer));
+  if (*written) added.push_back(*std::move(written));
   TRY(replace(task, {}, std::move(added), std::pair(frozen.last, frozen.prev)));
   return true;
 }

@@ -12,7 +12,8 @@
 //    atomically after the new layers are durable and before old ones are removed.
 // 3. Delta layers of one key never overlap in LSN. A key an image layer's range contains and the
 //    layer does not hold does not exist at the layer's LSN.
-// 4. One flush, one compaction at a time: the caller sees to it (class Timeline).
+// 4. Flushes may overlap; they take effect in the order of their LSNs. One compaction at a time: the caller
+//    sees to it (class Timeline).
 //
 // A read at LSN L must be asked for only when last_record() >= L: later puts are then above L.
 
@@ -109,7 +110,8 @@ class LayerStore {
   Result<std::map<Key, Bytes>> scan(Task& task, const KeyRange& range, Lsn lsn);
 
   // ---- Background work.
-  // Flushes the oldest frozen layer; false if there is none.
+  // Flushes the oldest frozen layer that no flush has taken; false if there is none. Where older ones are
+  // being flushed it waits for these, once it has written its own; where one of them fails, it fails too.
   Result<bool> flush_one(Task& task);
   // Writes image layers that hold exactly `entries` (sorted) and together cover all keys, at `lsn`.
   Status write_images(Task& task, Lsn lsn, const std::vector<std::pair<Key, Bytes>>& entries);
@@ -242,8 +244,11 @@ class LayerStore {
     std::shared_ptr<MemoryLayer> layer;
     Lsn last;
     Lsn prev;
+    bool taken = false;  // by a flush
   };
+  Status wait_for_older(Task& task, const Frozen& frozen);
   std::deque<Frozen> frozen_;
+  WaitList flushes_;  // notified when one has ended or failed
   WaitList room_;
   WaitList changes_;
   WaitList work_;
