@@ -42,10 +42,11 @@ class TimelineSource final : public pg::BasebackupSource {
   }
   Result<Bytes> prepared_state(pg::Xid xid) override { return pg::two_phase_state(two_phase_[xid]); }
   Result<std::vector<pg::RelTag>> relations(bool only_init_forks) override {
-    TRY_ASSIGN(sizes_, catalog_.relations(task_, relation_sizes(), lsn_));
+    LayerStore::KeyFilter wanted = nullptr;
+    if (only_init_forks) wanted = [](const Key& key) { return block_of(key).rel.fork == pg::Fork::Init; };
+    TRY_ASSIGN(auto sizes, catalog_.relations(task_, relation_sizes(), lsn_, wanted));
     std::vector<pg::RelTag> out;
-    for (const auto& [rel, blocks] : sizes_)
-      if (!only_init_forks || rel.fork == pg::Fork::Init) out.push_back(rel);
+    for (const auto& [rel, blocks] : sizes) out.push_back(rel);
     return out;
   }
   Result<pg::BlockNumber> relation_size(const pg::RelTag& rel) override {
@@ -67,7 +68,6 @@ class TimelineSource final : public pg::BasebackupSource {
   Catalog& catalog_;
   Lsn lsn_;
   std::map<pg::Xid, Bytes> two_phase_;
-  Catalog::Sizes sizes_;
 };
 
 }  // namespace

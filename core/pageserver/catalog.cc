@@ -137,8 +137,9 @@ Result<Bytes> Catalog::file(Task& task, const Key& key, Lsn lsn) {
   return newest_image(key, chain);
 }
 
-Result<Catalog::Sizes> Catalog::relations(Task& task, const KeyRange& range, Lsn lsn) {
-  TRY_ASSIGN(auto found, store_.scan(task, range, lsn));
+Result<Catalog::Sizes> Catalog::relations(Task& task, const KeyRange& range, Lsn lsn,
+                                          LayerStore::KeyFilter wanted) {
+  TRY_ASSIGN(auto found, store_.scan(task, range, lsn, wanted));
   Sizes sizes;
   for (const auto& [key, content] : found) {
     TRY_ASSIGN(uint32_t blocks, blocks_of(key, content));

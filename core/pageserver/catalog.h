@@ -47,7 +47,7 @@ class Catalog {
   Result<Bytes> file(Task& task, const Key& key, Lsn lsn);
 
   using Sizes = std::map<pg::RelTag, uint32_t>;
-  Result<Sizes> relations(Task& task, const KeyRange& range, Lsn lsn);
+  Result<Sizes> relations(Task& task, const KeyRange& range, Lsn lsn, LayerStore::KeyFilter wanted = nullptr);
   // Segment number to blocks.
   Result<std::map<uint32_t, uint32_t>> slru_segments(Task& task, pg::redo::Slru slru, Lsn lsn);
   // Prepared transactions: the content of their files, by xid.

@@ -31,12 +31,12 @@ std::vector<LayerStore::Part> LayerStore::parts_by_image(const KeyRange& range, 
   return parts;
 }
 
-Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
-                             std::vector<KeyRange>& below) {
+Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted,
+                             std::map<Key, Version>& out, std::vector<KeyRange>& below) {
   for (size_t before = below.size();;) {
     uint64_t began_with = layer_sets_;
     std::map<Key, Version> found;
-    Status scanned = scan_once(task, range, lsn, found, below);
+    Status scanned = scan_once(task, range, lsn, wanted, found, below);
     if (!scanned.ok() && try_again(began_with, scanned.error())) {
       below.resize(before);
       continue;
@@ -49,17 +49,20 @@ Status LayerStore::scan_here(Task& task, const KeyRange& range, Lsn lsn, std::ma
   }
 }
 
-Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
-                             std::vector<KeyRange>& below) {
+Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted,
+                             std::map<Key, Version>& out, std::vector<KeyRange>& below) {
+  auto left_out = [&](const Key& key) { return wanted != nullptr && !wanted(key); };
   auto offer = [&](const Key& key, Lsn at, ByteView value) {
     auto [slot, made] = out.try_emplace(key);
     if (made || slot->second.lsn < at) slot->second = {at, to_bytes(value)};
   };
   auto from_memory = [&](const MemoryLayer& layer, const KeyRange& keys, Lsn low) {
     for (auto at = layer.entries().lower_bound(keys.begin);
-         at != layer.entries().end() && at->first < keys.end; ++at)
+         at != layer.entries().end() && at->first < keys.end; ++at) {
+      if (left_out(at->first)) continue;
       for (const MemoryLayer::Entry& entry : at->second)
         if (low <= entry.lsn && entry.lsn <= lsn) offer(at->first, entry.lsn, entry.value);
+    }
   };
   // What to look at is fixed now, before anything suspends.
   std::vector<Part> parts = parts_by_image(range, lsn);
@@ -76,14 +79,14 @@ Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, std::ma
     Lsn low = part.image ? part.image->name().end : Lsn();
     for (const LayerPtr& layer : layers) {
       const LayerName& name = layer->name();
-      bool wanted = layer == part.image || (layer->is_delta() && name.begin <= lsn && name.end > low);
-      if (!wanted || !name.keys.overlaps(part.keys)) continue;
+      bool looked_at = layer == part.image || (layer->is_delta() && name.begin <= lsn && name.end > low);
+      if (!looked_at || !name.keys.overlaps(part.keys)) continue;
       LayerCursor cursor(layer, part.keys, 8192);
       for (;;) {
         TRY_ASSIGN(bool more, cursor.next(task));
         if (!more) break;
         const LayerEntry& entry = cursor.entry();
-        if (entry.lsn > lsn || (layer != part.image && entry.lsn < low)) continue;
+        if (entry.lsn > lsn || (layer != part.image && entry.lsn < low) || left_out(entry.key)) continue;
         auto known = out.find(entry.key);
         if (known != out.end() && known->second.lsn >= entry.lsn) continue;
         TRY_ASSIGN(ByteView value, cursor.value(task));
@@ -94,12 +97,12 @@ Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, std::ma
   return {};
 }
 
-Result<std::map<Key, Bytes>> LayerStore::scan(Task& task, const KeyRange& range, Lsn lsn) {
+Result<std::map<Key, Bytes>> LayerStore::scan(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted) {
   std::map<Key, Version> newest;
   std::vector<KeyRange> ranges{range};
   for (LayerStore* store = this; store != nullptr && !ranges.empty(); store = store->ancestor_) {
     std::vector<KeyRange> below;
-    for (const KeyRange& one : ranges) TRY(store->scan_here(task, one, lsn, newest, below));
+    for (const KeyRange& one : ranges) TRY(store->scan_here(task, one, lsn, wanted, newest, below));
     ranges = std::move(below);
     lsn = std::min(lsn, store->index_.ancestor_lsn);
     if (store->ancestor_ != nullptr) TRY(store->ancestor_->reach(task, lsn));

@@ -106,8 +106,10 @@ class LayerStore {
   // ---- Reading.
   Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
   // The newest version of every key of a sparse range that exists at lsn (taken-back entries left out). As
-  // with collect(), what is below an image of a key does not count, in an ancestor neither.
-  Result<std::map<Key, Bytes>> scan(Task& task, const KeyRange& range, Lsn lsn);
+  // with collect(), what is below an image of a key does not count, in an ancestor neither. Of keys that a
+  // filter does not want nothing is read.
+  using KeyFilter = bool (*)(const Key& key);
+  Result<std::map<Key, Bytes>> scan(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted = nullptr);
 
   // ---- Background work.
   // Flushes the oldest frozen layer that no flush has taken; false if there is none. Where older ones are
@@ -211,9 +213,9 @@ class LayerStore {
   Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
   Result<bool> collect_once(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
   // `below`: the parts of the range that have no image here, for the ancestor.
-  Status scan_here(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
+  Status scan_here(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted, std::map<Key, Version>& out,
                    std::vector<KeyRange>& below);
-  Status scan_once(Task& task, const KeyRange& range, Lsn lsn, std::map<Key, Version>& out,
+  Status scan_once(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted, std::map<Key, Version>& out,
                    std::vector<KeyRange>& below);
   // After an error of a read that began with that many layer_sets_: what it looked at may be gone.
   bool try_again(uint64_t began_with, const Error& error) const;
