@@ -99,7 +99,7 @@ class LayerBuilder {
     uint64_t offset = 0;
     Bytes blocks;
   };
-  static constexpr size_t kPieceBytes = 4u << 20;
+  static constexpr size_t kPieceBytes = 1u << 20;
 
   // `name.keys` and LSNs must enclose all that is added. A piece has `piece_bytes` or more.
   LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes = kPieceBytes);
