@@ -1,7 +1,6 @@
 #include "core/compute/model/reference_model.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/pg/page.h"
 
@@ -202,7 +201,7 @@ Status ReferenceModel::check_clog(Lsn lsn, ByteView segment) const {
     return violation("pg_xact at " + to_string(lsn) + " ends before transaction " +
                      std::to_string(segment.size() * 4) + "; it should hold " +
                      std::to_string(expected.size() * 4));
-  if (std::memcmp(segment.data(), expected.data(), expected.size()) == 0 &&
+  if (std::equal(expected.begin(), expected.end(), segment.begin()) &&
       all_zeros(segment.subspan(expected.size())))
     return {};
   for (pg::Xid xid = pg::kFirstNormalXid; xid < segment.size() * 4; xid++)
