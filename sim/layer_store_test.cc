@@ -67,6 +67,26 @@ class Model {
   std::map<Key, std::map<Lsn, Bytes>> versions_;
 };
 
+// Of a timeline that begins at 100.
+TimelineIndex fresh_index() {
+  TimelineIndex fresh;
+  fresh.id = kId;
+  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
+  return fresh;
+}
+
+// What `body` comes to on a machine of the world, within ten virtual seconds.
+Status on_a_machine(sim::World& world, const std::function<Status(Task&, Env&, sim::Machine&)>& body) {
+  sim::Machine& machine = world.add_machine("pageserver");
+  Status done = Error(Code::Unavailable, "it did not end");
+  machine.boot([&](Task& task, Env& env) -> Status {
+    done = body(task, env, machine);
+    return {};
+  });
+  world.run_for(Duration::seconds(10));
+  return done;
+}
+
 Result<Bytes> read(Task& task, LayerStore& store, const Key& key, Lsn lsn) {
   TRY_ASSIGN(Chain chain, store.collect(task, key, lsn));
   if (chain.versions.empty()) return Error(Code::NotFound, "nothing");
@@ -290,10 +310,7 @@ Status live(Task& task, Env& env, Run& run) {
   } else {
     if (!index.is(Code::NotFound)) return index.error();
     if (run.promised > Lsn(100)) return Error(Code::Corrupt, "the index is gone");
-    TimelineIndex fresh;
-    fresh.id = kId;
-    fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-    TRY(store.create(task, fresh));
+    TRY(store.create(task, fresh_index()));
   }
   std::set<LayerName> uploaded;
   for (const auto& [name, bytes] : run.objects) uploaded.insert(name);
@@ -357,10 +374,7 @@ Result<std::vector<uint64_t>> overwrite(Task& task, Env& env, int rounds, bool c
   StoreOptions options;
   options.compaction_target = 100'000;
   LayerStore store(env, kId, kFolder, options, cache);
-  TimelineIndex fresh;
-  fresh.id = kId;
-  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-  TRY(store.create(task, fresh));
+  TRY(store.create(task, fresh_index()));
   auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };
   std::vector<Key> keys;
   for (uint64_t n = 0; n < kKeys; n++) keys.push_back({0, 1663, 5, 16384, 0, static_cast<uint32_t>(n)});
@@ -405,10 +419,7 @@ std::vector<uint64_t> overwritten(int rounds, bool collect) {
 Status look_for_changes(Task& task, Env& env, uint64_t first_changed) {
   NodeCache cache(100);
   LayerStore store(env, kId, kFolder, {}, cache);
-  TimelineIndex fresh;
-  fresh.id = kId;
-  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-  TRY(store.create(task, fresh));
+  TRY(store.create(task, fresh_index()));
   auto key = [](uint64_t n) { return Key{0, 1663, 5, 16384, 0, static_cast<uint32_t>(n)}; };
   for (uint64_t from : {uint64_t{0}, first_changed}) {
     for (int layer = 0; layer < 2; layer++) {
@@ -435,10 +446,7 @@ Status look_for_changes(Task& task, Env& env, uint64_t first_changed) {
 Status read_what_is_nowhere(Task& task, Env& env, bool uploaded) {
   NodeCache cache(100);
   LayerStore store(env, kId, kFolder, {}, cache);
-  TimelineIndex fresh;
-  fresh.id = kId;
-  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-  TRY(store.create(task, fresh));
+  TRY(store.create(task, fresh_index()));
   store.put(key_of(1), Lsn(108), image_value(as_bytes("page")));
   store.advance(Lsn(108), Lsn(100));
   store.freeze();
@@ -455,13 +463,9 @@ Status read_what_is_nowhere(Task& task, Env& env, bool uploaded) {
 TEST(LayerStore, WhatACompactionChangedIsTheFirstKeyToTheEnd) {
   for (uint64_t first_changed : {uint64_t{5}, uint64_t{42}}) {
     sim::World world({});
-    sim::Machine& machine = world.add_machine("pageserver");
-    Status looked = Error(Code::TimedOut, "not run");
-    machine.boot([&](Task& task, Env& env) -> Status {
-      looked = look_for_changes(task, env, first_changed);
-      return {};
+    Status looked = on_a_machine(world, [&](Task& task, Env& env, sim::Machine&) {
+      return look_for_changes(task, env, first_changed);
     });
-    world.run_for(Duration::seconds(10));
     EXPECT_TRUE(looked.ok()) << looked.error().to_string();
   }
 }
@@ -469,13 +473,9 @@ TEST(LayerStore, WhatACompactionChangedIsTheFirstKeyToTheEnd) {
 TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {
   for (bool uploaded : {false, true}) {
     sim::World world({});
-    sim::Machine& machine = world.add_machine("pageserver");
-    Status read;
-    machine.boot([&](Task& task, Env& env) -> Status {
-      read = read_what_is_nowhere(task, env, uploaded);
-      return {};
+    Status read = on_a_machine(world, [&](Task& task, Env& env, sim::Machine&) {
+      return read_what_is_nowhere(task, env, uploaded);
     });
-    world.run_for(Duration::seconds(10));
     ASSERT_TRUE(read.is(Code::Corrupt)) << (read.ok() ? "ok" : read.error().to_string());
   }
 }
@@ -484,10 +484,7 @@ TEST(LayerStore, ALayerThatIsNowhereIsNoKeyThatDoesNotExist) {
 Status flush_in_pieces(Task& task, Env& env, sim::Machine& machine) {
   NodeCache cache(100);
   LayerStore store(env, kId, kFolder, {}, cache);
-  TimelineIndex fresh;
-  fresh.id = kId;
-  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-  TRY(store.create(task, fresh));
+  TRY(store.create(task, fresh_index()));
   constexpr uint32_t kKeys = 3 * LayerBuilder::kPieceBytes / 8000;
   auto key = [](uint32_t n) { return Key{0, 1663, 5, 1, 0, n}; };
   auto content = [](Lsn lsn, uint32_t n) { return Bytes(8000, static_cast<uint8_t>(lsn.value + n)); };
@@ -525,13 +522,7 @@ TEST(LayerStore, FlushesTakeEffectInOrderAndLeaveNothingWhereTheyFail) {
     sim::WorldOptions options;
     options.seed = seed;
     sim::World world(options);
-    sim::Machine& machine = world.add_machine("pageserver");
-    Status flushed = Error(Code::Unavailable, "it did not end");
-    machine.boot([&](Task& task, Env& env) -> Status {
-      flushed = flush_in_pieces(task, env, machine);
-      return {};
-    });
-    world.run_for(Duration::seconds(10));
+    Status flushed = on_a_machine(world, flush_in_pieces);
     ASSERT_TRUE(flushed.ok()) << flushed.error().to_string();
     EXPECT_GT(world.probes()[static_cast<size_t>("pageserver.layer-in-pieces"_probe)], 0u);
     gave_up += world.probes()[static_cast<size_t>("pageserver.flush-behind-a-failed-one"_probe)];
@@ -551,10 +542,7 @@ Bytes value_in_row(uint32_t n) {
 Status read_row(Task& task, Env& env, uint32_t damaged, std::vector<uint32_t>& readable) {
   NodeCache cache(100);
   LayerStore store(env, kId, kFolder, {}, cache);
-  TimelineIndex fresh;
-  fresh.id = kId;
-  fresh.start_lsn = fresh.disk_consistent = Lsn(100);
-  TRY(store.create(task, fresh));
+  TRY(store.create(task, fresh_index()));
   for (uint32_t n = 0; n < kRow; n++) store.put(key_in_row(n), Lsn(108), value_in_row(n));
   store.advance(Lsn(108), Lsn(100));
   store.freeze();
@@ -581,14 +569,9 @@ Status read_row(Task& task, Env& env, uint32_t damaged, std::vector<uint32_t>& r
 TEST(LayerStore, DamageAheadOfASequentialReaderIsNotHis) {
   constexpr uint32_t kDamaged = 20;
   sim::World world({});
-  sim::Machine& machine = world.add_machine("pageserver");
   std::vector<uint32_t> readable;
-  Status read = Error(Code::Unavailable, "it did not end");
-  machine.boot([&](Task& task, Env& env) -> Status {
-    read = read_row(task, env, kDamaged, readable);
-    return {};
-  });
-  world.run_for(Duration::seconds(10));
+  Status read = on_a_machine(
+      world, [&](Task& task, Env& env, sim::Machine&) { return read_row(task, env, kDamaged, readable); });
   ASSERT_TRUE(read.ok()) << read.error().to_string();
   std::vector<uint32_t> expected;
   for (uint32_t n = 0; n < kRow; n++) {
