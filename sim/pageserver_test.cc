@@ -39,6 +39,41 @@ TEST(Pageserver, ServesWhatAComputeWroteAlsoAfterPowerLossAndWithAnEmptiedDisk) 
   expect_quiet(cluster);
 }
 
+TEST(Pageserver, ComputesOfItsMachineReadByAUnixSocketAlsoAfterPowerLoss) {
+  Cluster cluster(2);
+  const Address socket = Address::unix_socket("/run/pages");
+  cluster.listen_local_ = socket;
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  for (int life = 0; life < 3; life++) {
+    cluster.world_.run_for(10_s);
+    auto pages = cluster.verify_from(*cluster.pageserver_, socket, kMain, cluster.model_,
+                                     cluster.model_.last_acknowledged());
+    ASSERT_TRUE(pages.ok()) << pages.error().to_string();
+    EXPECT_GT(*pages, 5u);
+    cluster.pageserver_->power_loss();
+    cluster.pageserver_->restart();
+  }
+  auto elsewhere = cluster.verify_from(*cluster.client_, socket, kMain, cluster.model_,
+                                       cluster.model_.last_acknowledged());
+  EXPECT_FALSE(elsewhere.ok());
+  expect_quiet(cluster);
+}
+
+TEST(Pageserver, APlaceWhereItCannotListenLocallyLeavesItToTcp) {
+  Cluster cluster(3);
+  cluster.listen_local_ = Address::tcp("0.0.0.0", kPages.port);  // which is in use
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(10_s);
+  auto pages = cluster.verify(kMain, cluster.model_, cluster.model_.last_acknowledged());
+  ASSERT_TRUE(pages.ok()) << pages.error().to_string();
+  EXPECT_TRUE(std::ranges::any_of(cluster.world_.log_lines(), [](const std::string& line) {
+    return line.find("computes of this machine connect by TCP") != std::string::npos;
+  }));
+  expect_quiet(cluster);
+}
+
 // The model compute checks each page as a server's buffer manager does, and compares it byte for byte.
 TEST(Pageserver, PagesOfAClusterWithDataChecksumsCarryThemFromRecordsAndFromImageLayers) {
   Cluster cluster(5, true);

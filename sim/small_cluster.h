@@ -119,10 +119,14 @@ class Cluster {
     return machine;
   }
   Result<size_t> verify(const TenantTimelineId& id, const compute::ReferenceModel& model, Lsn lsn) {
+    return verify_from(*client_, kPages, id, model, lsn);
+  }
+  Result<size_t> verify_from(Machine& from, const Address& pages_at, const TenantTimelineId& id,
+                             const compute::ReferenceModel& model, Lsn lsn) {
     size_t pages = 0;
-    Status done = world_.run(*client_, [&](Task& task) -> Status {
+    Status done = world_.run(from, [&](Task& task) -> Status {
       Deadline deadline(task, 60_s);
-      TRY_ASSIGN(pages, compute::verify_timeline(task, task.env(), kPages, id, model, lsn));
+      TRY_ASSIGN(pages, compute::verify_timeline(task, task.env(), pages_at, id, model, lsn));
       return {};
     });
     if (!done.ok()) return done.error();
@@ -137,7 +141,8 @@ class Cluster {
   Machine* pageserver_ = nullptr;
   Machine* client_ = nullptr;
   Machine* compute_ = nullptr;
-  bool empty_disk_ = false;  // at the next start
+  bool empty_disk_ = false;              // at the next start
+  std::optional<Address> listen_local_;  // from the next start on
 
  private:
   static pg::MadeDataDir made(bool checksums) {
@@ -161,6 +166,7 @@ class Cluster {
     pageserver::PageserverConfig config;
     config.data_dir = "/data";
     config.listen_pg = Address::tcp("0.0.0.0", 64000);
+    config.listen_local = listen_local_;
     config.listen_http = Address::tcp("0.0.0.0", 9898);
     config.broker = Address::tcp("broker", 50051);
     config.checkpoint_distance = 20'000;
