@@ -334,20 +334,27 @@ static bool once_in_a_while(void) {
   return state >> 29 == 0;
 }
 
-// Whether a page that missed in a full set makes room for itself. Dynamic insertion: the sets of a few
-// numbers always let pages in, or do so once in 8 times, which keeps what is read again and again where more
-// is read than there is room for, and spares the writes. All others do what has had fewer misses of late.
-static bool lets_in(uint32 set) {
-  const uint32 every = 32;
-  const uint32 most = 1024;
+// Dynamic insertion: of every so many full sets one always lets pages in, and one once in 8 times, which
+// keeps what is read again and again where more is read than there is room for, and spares the writes. All
+// others do what has had fewer misses of late.
+#define DUEL_SETS 32
+#define DUEL_LEAD 1024
+
+static void count_miss(uint32 set) {
   uint32 lead = pg_atomic_read_u32(&cache->always_ahead);
 
-  if (set % every == 0) {
-    if (lead > 0) pg_atomic_write_u32(&cache->always_ahead, lead - 1);
-    return true;
-  }
-  if (set % every == 1 && lead < most) pg_atomic_write_u32(&cache->always_ahead, lead + 1);
-  return (set % every != 1 && lead > most / 2) || once_in_a_while();
+  if (set % DUEL_SETS == 0 && lead > 0)
+    pg_atomic_write_u32(&cache->always_ahead, lead - 1);
+  else if (set % DUEL_SETS == 1 && lead < DUEL_LEAD)
+    pg_atomic_write_u32(&cache->always_ahead, lead + 1);
+}
+
+// Whether a page that is not in a full set makes room for itself.
+static bool lets_in(uint32 set) {
+  bool always = set % DUEL_SETS == 0 ||
+                (set % DUEL_SETS != 1 && pg_atomic_read_u32(&cache->always_ahead) > DUEL_LEAD / 2);
+
+  return always || once_in_a_while();
 }
 
 void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
@@ -356,7 +363,11 @@ void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const
   LWLock* lock;
   Entry* set;
 
-  if (!miss->on || (miss->full && !lets_in(miss->set))) return;
+  if (!miss->on) return;
+  if (miss->full) {
+    count_miss(miss->set);
+    if (!lets_in(miss->set)) return;
+  }
   if (!is_on() || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
   if (miss->set == number_of(set) && miss->writes == set_writes[miss->set]) put(set, &key, page);
   LWLockRelease(lock);
@@ -369,7 +380,8 @@ void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, cons
 
   if (cache == NULL || (set = lock_set(&key, LW_EXCLUSIVE, &lock)) == NULL) return;
   set_writes[number_of(set)]++;
-  if (is_on()) {
+  // Much of what is written is hint bits of pages that were only read.
+  if (is_on() && (find(set, &key) != NULL || !is_full(set) || lets_in(number_of(set)))) {
     PGAlignedBlock copy;  // hint bits may be set in a shared buffer while it is written
 
     memcpy(copy.data, page, BLCKSZ);

@@ -9,12 +9,12 @@
 // TABLESPACE) forgets them first. So no LSN is needed to know that a page is right. On a static endpoint
 // pages never change.
 //
-// 16 pages a set, of which the least recently used makes room; the set's lock is held around the I/O. What
-// was read makes room for itself always, or once in a few times, whichever of the two has fewer misses in
-// sets that always do the one or the other (file_cache.c). Changing the size empties the cache. An I/O error
-// turns the cache off until its size is set anew; no statement ever fails for it. Of each page a checksum is
-// kept in memory: a page of the file that does not have it empties the cache, and is read from the
-// pageserver.
+// 16 pages a set, of which the least recently used makes room; the set's lock is held around the I/O. A page
+// that is not there makes room for itself always, or once in a few times, whichever of the two has fewer
+// misses in sets that always do the one or the other (file_cache.c). Changing the size empties the cache. An
+// I/O error turns the cache off until its size is set anew; no statement ever fails for it. Of each page a
+// checksum is kept in memory: a page of the file that does not have it empties the cache, and is read from
+// the pageserver.
 //
 // What outlives the server. The file and its map are beside the data directory, which does not. At the end of
 // an orderly stop, when the shutdown checkpoint has written all pages and a quorum has it, every page here is
@@ -52,7 +52,7 @@ bool file_cache_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block);
 // The page was read from the pageserver since its miss.
 void file_cache_fill(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page,
                      const FileCacheMiss* miss);
-// The page is written, and can be had from the pageserver.
+// The page is written, and can be had from the pageserver. What is here of it is replaced.
 void file_cache_store(RelFileNode node, ForkNumber fork, BlockNumber block, const char* page);
 
 // These take locks and nothing else: safe in a critical section.

@@ -1258,6 +1258,44 @@ t
   equal 'what the reader read' "$(tr '\n' ' ' <"$work/prewarm")" '1 1 1 '
 }
 
+# Of every 100 pages that the statement reads from beyond shared buffers, how many the file cache had.
+hit_rate() {
+  local hits misses
+  hits=$(counter file_cache_hits) misses=$(counter file_cache_misses)
+  ask "$1" >/dev/null
+  hits=$(($(counter file_cache_hits) - hits)) misses=$(($(counter file_cache_misses) - misses))
+  echo $((hits * 100 / (hits + misses)))
+}
+
+# What a full cache lets in: of twice as much as there is room for, read again and again, a part stays; and where the
+# latest pages are read a few times and never again, it comes to let in all.
+case_file_cache_insertion() {
+  begin -c argon.shadow=off -c shared_buffers=1MB -c argon.max_file_cache_size=16MB -c max_parallel_workers_per_gather=0
+  sql <<'END'
+create table moving (i int, filler text);
+alter table moving alter filler set storage plain;
+insert into moving select i, repeat('m', 7000) from generate_series(1, 16000) i;
+create function read_parts(first int, last int) returns void language plpgsql as $$
+begin
+  for part in first .. last loop
+    for turn in 1 .. 3 loop
+      perform sum(length(filler)) from moving
+        where ctid >= format('(%s,0)', part * 160)::tid and ctid < format('(%s,0)', (part + 1) * 160)::tid;
+    end loop;
+  end loop;
+end $$;
+END
+  local rate
+  for _ in 1 2 3 4 5 6 7 8; do ask 'select count(*) from big' >/dev/null; done
+  rate=$(hit_rate 'select count(*) from big')
+  echo "read again and again: $rate of 100"
+  [ "$rate" -ge 20 ] || fail "of twice the cache's size only $rate of 100 pages stayed"
+  ask 'select read_parts(0, 74)' >/dev/null
+  rate=$(hit_rate 'select read_parts(75, 99)')
+  echo "read a few times: $rate of 100"
+  [ "$rate" -ge 40 ] || fail "of pages that are read three times in a row only $rate of 100 reads were answered"
+}
+
 postmaster() { head -n 1 "$state/endpoints/$endpoint/pgdata/postmaster.pid"; }
 in_log() { grep -c "$1" "$state/endpoints/$endpoint/postgres.log" || true; }
 prewarm_done() { until_true "select state not in ('waiting', 'running') from argon_prewarm_state()"; }
