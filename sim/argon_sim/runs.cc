@@ -135,8 +135,7 @@ std::unique_ptr<PostgresHost> begin_postgres() {
   // Who wants to see every event keeps them all.
   if (!request.keep_events) limit_memory(kRunMemory, out_of_memory);
   if (sandbox_available() && scenario->sandbox)
-    enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); },
-                  postgres != nullptr ? kPostgresHostFd : -1);
+    enter_sandbox([&](const std::string& what) { died(request.what.scenario, what); }, postgres != nullptr);
   auto run = std::make_unique<scenarios::Run>(options);
   scenarios::Report report = run_scenario(*scenario, *run);
   current_run = nullptr;

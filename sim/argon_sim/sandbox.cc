@@ -13,11 +13,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <system_error>
 #include <vector>
+
+#include "sim/postgres/host.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ARGON_SANITIZED 1
@@ -145,7 +148,7 @@ void check(int result, const char* what) {
   if (result < 0) throw std::system_error(-result, std::generic_category(), what);
 }
 
-void load_filter(int socket) {
+void load_filter(bool postgres) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
   if (filter == nullptr) throw std::system_error(ENOMEM, std::generic_category(), "seccomp");
   auto allow = [&](int call) { check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0), "seccomp rule"); };
@@ -161,9 +164,11 @@ void load_filter(int socket) {
     check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, &this_one), "seccomp rule");
   }
   for (int call : {SCMP_SYS(read), SCMP_SYS(write)}) {
-    if (socket < 0) break;
-    scmp_arg_cmp this_one{0, SCMP_CMP_EQ, static_cast<scmp_datum_t>(socket), 0};
-    check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &this_one), "seccomp rule");
+    if (!postgres) break;
+    static_assert(kPostgresSockets % kPostgresSocketCount == 0 &&
+                  std::has_single_bit(unsigned{kPostgresSocketCount}));
+    scmp_arg_cmp these{0, SCMP_CMP_MASKED_EQ, ~scmp_datum_t{kPostgresSocketCount - 1}, kPostgresSockets};
+    check(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &these), "seccomp rule");
   }
   check(seccomp_load(filter), "seccomp filter");
   seccomp_release(filter);
@@ -195,14 +200,14 @@ extern "C" time_t time(time_t* out) noexcept {
 }
 #endif
 
-void enter_sandbox(std::function<void(const std::string& what)> died, int socket) {
+void enter_sandbox(std::function<void(const std::string& what)> died, bool postgres) {
   on_death = std::move(died);
   handle_signals();
   let_libc_ask();
   drop_vdso();
   if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0)
     throw std::system_error(errno, std::generic_category(), "forbid rdtsc");
-  load_filter(socket);
+  load_filter(postgres);
 }
 
 }  // namespace argon::sim

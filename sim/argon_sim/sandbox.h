@@ -17,10 +17,10 @@ namespace argon::sim {
 // False in builds with sanitizers: they read files to say what they found.
 bool sandbox_available();
 
-// From here on this process may only: take and give back memory, write to the file descriptors 1 to 4, read
-// and write `socket` (-1: none), end. Anything else calls `died` with what it was, and ends the process with
-// status 1; a crash too. Cannot be undone. `died` may allocate. Throws std::system_error where the kernel
-// refuses the filter.
-void enter_sandbox(std::function<void(const std::string& what)> died, int socket = -1);
+// From here on this process may only: take and give back memory, write to the file descriptors 1 to 4, with
+// `postgres` read and write those of PostgresHost, end. Anything else calls `died` with what it was, and ends
+// the process with status 1; a crash too. Cannot be undone. `died` may allocate. Throws std::system_error
+// where the kernel refuses the filter.
+void enter_sandbox(std::function<void(const std::string& what)> died, bool postgres = false);
 
 }  // namespace argon::sim

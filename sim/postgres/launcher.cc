@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +39,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kUser = "postgres";  // runs the servers where we are root
 constexpr rlim_t kDescriptors = 4096;      // the child's highest are above SIM_CONTROL_FD
-constexpr uint32_t kFrameMax = 256u << 20;
 
 // The run has ended.
 struct Gone {};
@@ -48,18 +48,21 @@ struct Gone {};
 }
 
 struct Server {
-  pid_t pid = -1;  // -1: reaped
-  int control = -1;
+  pid_t pid = -1;    // -1: reaped
+  int process = -1;  // a pidfd
+  int lane = -1;     // the server's end
   int output = -1;
   int log = -1;
   int status = 0;
-  bool began = false;  // it has been answered, or needs no answer, once
   std::string folder;
+  Bytes last_frame;  // of one that has ended by itself
+  size_t told = 0;   // of it
 };
 
 class Launcher {
  public:
-  Launcher(int socket, const PostgresFiles& files) : socket_(socket), files_(files) {
+  Launcher(int socket, std::vector<int> lanes, const PostgresFiles& files)
+      : socket_(socket), lanes_(std::move(lanes)), files_(files) {
     const char* under = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     root_ = std::string(under) + "/argon-sim-XXXXXX";
     if (mkdtemp(root_.data()) == nullptr) fail("mkdtemp " + root_);
@@ -79,6 +82,7 @@ class Launcher {
 
   void serve() {
     for (;;) {
+      wait();
       LauncherHeader header;
       receive(socket_, {reinterpret_cast<uint8_t*>(&header), sizeof header});
       Bytes body(header.bytes);
@@ -88,27 +92,22 @@ class Launcher {
         case LauncherHeader::Start:
           start(servers_[header.server], header.server, body);
           break;
-        case LauncherHeader::Run:
-          answer = run(servers_.at(header.server), body);
-          break;
-        case LauncherHeader::Add: {
-          Bytes& archive = archives_[header.server];
-          archive.insert(archive.end(), body.begin(), body.end());
-          break;
-        }
         case LauncherHeader::End:
-          if (archives_.erase(header.server) > 0) break;
-          if (auto server = servers_.find(header.server); server != servers_.end()) {
-            end(server->second);
-            servers_.erase(server);
-          }
+          answer.push_back(servers_.at(header.server).last_frame.empty() ? 0 : 1);
+          end(servers_.at(header.server));
+          servers_.erase(header.server);
+          break;
+        case LauncherHeader::Add:
+          append(archives_[header.server], body);
+          break;
+        case LauncherHeader::Forget:
+          archives_.erase(header.server);
           break;
         default:
           throw std::runtime_error("unknown request to the launcher");
       }
       header.bytes = static_cast<uint32_t>(answer.size());
-      send(socket_, {reinterpret_cast<const uint8_t*>(&header), sizeof header});
-      send(socket_, answer);
+      send(socket_, {reinterpret_cast<const uint8_t*>(&header), sizeof header}, answer);
     }
   }
 
@@ -116,15 +115,17 @@ class Launcher {
   void start(Server& server, uint32_t id, ByteView body);
   void unpack(const std::string& folder, ByteView tar);
   void fix_random(Server& server);
-  [[noreturn]] void become_server(const Server& server, int control, uint64_t seed);
-  Bytes run(Server& server, ByteView answer);
-  bool wait_for(const Server& server);
+  [[noreturn]] void become_server(const Server& server, uint64_t seed);
+  void wait();
+  void look_after(Server& server, short events);
+  void ended(Server& server);
   void end(Server& server);
   void own(int fd);
-  static void send(int fd, ByteView bytes);
+  static void send(int fd, ByteView header, ByteView body);
   static void receive(int fd, ByteSpan bytes);
 
   int socket_;
+  std::vector<int> lanes_;
   const PostgresFiles& files_;
   std::string root_;
   uid_t user_ = geteuid();
@@ -134,7 +135,12 @@ class Launcher {
   std::map<uint32_t, Bytes> archives_;
 };
 
-void Launcher::send(int fd, ByteView bytes) {
+// At once: who reads is not woken for a part.
+void Launcher::send(int fd, ByteView header, ByteView body) {
+  Bytes message;
+  message.reserve(header.size() + body.size());
+  Writer(message).bytes(header).bytes(body);
+  ByteView bytes = message;
   while (!bytes.empty()) {
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
@@ -229,19 +235,18 @@ void Launcher::start(Server& server, uint32_t id, ByteView body) {
   Reader in(body);
   uint64_t seed = in.le<uint64_t>();
   uint32_t archive = in.le<uint32_t>();
+  server.lane = lanes_.at(in.le<uint32_t>());
   unpack(server.folder, archive == 0 ? read_file(files_.plain) : archives_[archive]);
   unpack(server.folder, in.rest());
   // The server takes ".." out of paths by itself, and would look below /proc.
   if (symlink("..", (server.folder + "/argon_lib").c_str()) != 0) fail("symlink");
   server.output = output_file();
   server.log = output_file();
-  int pair[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail("socketpair");
-  server.control = pair[0];
   server.pid = fork();
   if (server.pid < 0) fail("fork");
-  if (server.pid == 0) become_server(server, pair[1], seed);
-  close(pair[1]);
+  if (server.pid == 0) become_server(server, seed);
+  server.process = static_cast<int>(syscall(SYS_pidfd_open, server.pid, 0));
+  if (server.process < 0) fail("pidfd_open");
   fix_random(server);
 }
 
@@ -251,9 +256,9 @@ void Launcher::fix_random(Server& server) {
   constexpr std::array<uint8_t, 16> kChance{0x5a, 0xa5, 0x3c, 0xc3, 0x69, 0x96, 0x0f, 0xf0};
   int status = 0;
   if (waitpid(server.pid, &status, 0) != server.pid) fail("waitpid");
-  if (!WIFSTOPPED(status)) {  // it did not come so far; run() tells
+  if (!WIFSTOPPED(status)) {  // it did not come so far
     server.status = status;
-    server.pid = -1;
+    ended(server);
     return;
   }
   std::string process = "/proc/" + std::to_string(server.pid);
@@ -270,7 +275,7 @@ void Launcher::fix_random(Server& server) {
   if (ptrace(PTRACE_DETACH, server.pid, nullptr, nullptr) != 0) fail("let a server go");
 }
 
-void Launcher::become_server(const Server& server, int control, uint64_t seed) {
+void Launcher::become_server(const Server& server, uint64_t seed) {
   auto must = [](bool done, const char* what) {
     if (done) return;
     dprintf(2, "argon-sim: start a server: %s: %s\n", what, strerror(errno));
@@ -286,7 +291,7 @@ void Launcher::become_server(const Server& server, int control, uint64_t seed) {
   must(dup2(open("/dev/null", O_RDONLY), 0) == 0, "input");
   must(dup2(server.output, 1) == 1, "output");
   must(dup2(server.log, 2) == 2, "log");
-  must(dup2(control, SIM_CONTROL_FD) == SIM_CONTROL_FD, "control");
+  must(dup2(server.lane, SIM_CONTROL_FD) == SIM_CONTROL_FD, "control");
   must(close_range(3, SIM_CONTROL_FD - 1, 0) == 0 && close_range(SIM_CONTROL_FD + 1, ~0u, 0) == 0, "close");
   must(chdir(server.folder.c_str()) == 0, "enter the data directory");
   if (geteuid() == 0)
@@ -319,20 +324,6 @@ void Launcher::become_server(const Server& server, int control, uint64_t seed) {
   _exit(72);
 }
 
-// False where it has ended. Throws where the run has.
-bool Launcher::wait_for(const Server& server) {
-  for (;;) {
-    pollfd polled[2] = {{server.control, POLLIN, 0}, {socket_, POLLRDHUP, 0}};
-    if (poll(polled, 2, -1) < 0 && errno != EINTR) fail("poll");
-    if (polled[1].revents != 0) throw Gone();
-    if ((polled[0].revents & POLLIN) != 0) {
-      uint8_t byte;
-      return recv(server.control, &byte, 1, MSG_PEEK) == 1;
-    }
-    if (polled[0].revents != 0) return false;
-  }
-}
-
 Bytes read_whole(int fd) {
   Bytes bytes(static_cast<size_t>(lseek(fd, 0, SEEK_END)));
   if (pread(fd, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) fail("read output");
@@ -344,37 +335,43 @@ void put_item(Bytes& frame, SimItemKind kind, ByteView bytes) {
   Writer(frame).bytes({reinterpret_cast<const uint8_t*>(&item), sizeof item}).bytes(bytes);
 }
 
-Bytes Launcher::run(Server& server, ByteView answer) {
-  Bytes frame;
-  try {
-    if (server.began && server.pid > 0) {
-      uint32_t bytes = static_cast<uint32_t>(answer.size());
-      send(server.control, {reinterpret_cast<const uint8_t*>(&bytes), sizeof bytes});
-      send(server.control, answer);
+// Until there is a request. Servers that end by themselves meanwhile are reaped.
+void Launcher::wait() {
+  std::vector<pollfd> polled;
+  do {
+    polled.assign({{socket_, POLLIN, 0}});
+    for (const auto& [id, server] : servers_) {
+      short for_rest = server.told < server.last_frame.size() ? POLLIN | POLLOUT : POLLIN;
+      polled.push_back(server.pid > 0 ? pollfd{server.process, POLLIN, 0} : pollfd{server.lane, for_rest, 0});
     }
-    server.began = true;
-    if (server.pid > 0 && wait_for(server)) {
-      uint32_t bytes = 0;
-      receive(server.control, {reinterpret_cast<uint8_t*>(&bytes), sizeof bytes});
-      if (bytes > kFrameMax) throw std::runtime_error("a server's frame is too long");
-      frame.resize(bytes);
-      receive(server.control, frame);
-      return frame;
-    }
-  } catch (const Gone&) {
-    // By whom? The run's end is seen by the next receive().
-    char byte;
-    if (recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) throw;
-  }
+    if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) fail("poll");
+    auto at = polled.begin() + 1;
+    for (auto& [id, server] : servers_) look_after(server, (at++)->revents);
+  } while (polled.front().revents == 0);
+}
+
+// The lane of one that has ended is emptied, so that nobody waits to fill it, and told its last frame.
+void Launcher::look_after(Server& server, short events) {
+  if (events == 0) return;
   if (server.pid > 0) {
     waitpid(server.pid, &server.status, 0);
-    server.pid = -1;
+    ended(server);
   }
-  frame.clear();
-  put_item(frame, SIM_OUTPUT, read_whole(server.output));
-  put_item(frame, SIM_LOG, read_whole(server.log));
-  put_item(frame, SIM_ENDED, {reinterpret_cast<const uint8_t*>(&server.status), sizeof server.status});
-  return frame;
+  uint8_t nobodys[4096];
+  while (recv(server.lane, nobodys, sizeof nobodys, MSG_DONTWAIT) > 0) continue;
+  ByteView rest = ByteView(server.last_frame).subspan(server.told);
+  if (rest.empty()) return;
+  ssize_t n = ::send(server.lane, rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (n > 0) server.told += static_cast<size_t>(n);
+}
+
+void Launcher::ended(Server& server) {
+  server.pid = -1;
+  Bytes items;
+  put_item(items, SIM_OUTPUT, read_whole(server.output));
+  put_item(items, SIM_LOG, read_whole(server.log));
+  put_item(items, SIM_ENDED, {reinterpret_cast<const uint8_t*>(&server.status), sizeof server.status});
+  Writer(server.last_frame).le(static_cast<uint32_t>(items.size())).bytes(items);
 }
 
 void Launcher::end(Server& server) {
@@ -383,7 +380,9 @@ void Launcher::end(Server& server) {
     waitpid(server.pid, nullptr, 0);
     server.pid = -1;
   }
-  for (int* fd : {&server.control, &server.output, &server.log}) {
+  uint8_t nobodys[4096];
+  while (server.lane >= 0 && recv(server.lane, nobodys, sizeof nobodys, MSG_DONTWAIT) > 0) continue;
+  for (int* fd : {&server.process, &server.output, &server.log}) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
   }
@@ -393,13 +392,13 @@ void Launcher::end(Server& server) {
 
 }  // namespace
 
-void run_launcher(int socket, const PostgresFiles& files) {
+void run_launcher(int socket, std::vector<int> lanes, const PostgresFiles& files) {
   // Ends when the run does, and not before: it cleans up.
   for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
   prctl(PR_SET_NAME, "argon-sim-pg");
   int status = 0;
   try {
-    Launcher(socket, files).serve();
+    Launcher(socket, std::move(lanes), files).serve();
   } catch (const Gone&) {
     status = 0;
   } catch (const std::exception& error) {

@@ -62,8 +62,8 @@ PostgresServer::~PostgresServer() {
   end_now();
 }
 
-void PostgresServer::end_now() {
-  if (server_ != 0) host_.end(server_);
+void PostgresServer::end_now(bool told) {
+  if (server_ != 0) host_.end(server_, told);
   server_ = 0;
 }
 
@@ -72,8 +72,7 @@ Status PostgresServer::stop(Task& task) {
   return scope_.stop(task);
 }
 
-Result<PostgresServer::Said> PostgresServer::start(Task& task, const PostgresArchive* archive,
-                                                   ByteView more) {
+Result<PostgresServer::Said> PostgresServer::start(Task& task, PostgresArchive* archive, ByteView more) {
   CHECK(server_ == 0);
   server_ =
       host_.start(env_.random("postgres.seed").next(), archive != nullptr ? archive->number() : 0, more);
@@ -141,7 +140,7 @@ bool PostgresServer::take_frame(Said& said, std::optional<Duration>& wait) {
       case SIM_ENDED:
         said.ended = done = true;
         said.status = load_le<int32_t>(bytes.data());
-        end_now();
+        end_now(true);
         break;
       default:
         CHECK(false, "unknown item from a server");

@@ -39,7 +39,7 @@ class PostgresServer {
   // Starts it on a data directory of two archives, of which the later counts, and waits until it asks for its
   // first statement or has ended. `archive` null: a plain data directory (host.h).
   // Errors here and below: Cancelled, TimedOut (then it stands still in the middle, and can only be stopped).
-  Result<Said> start(Task& task, const PostgresArchive* archive, ByteView more);
+  Result<Said> start(Task& task, PostgresArchive* archive, ByteView more);
   // One line, without its end. REQUIRES: it has asked.
   Result<Said> execute(Task& task, std::string_view line);
   // Ends its input, and waits until it has ended. REQUIRES: it has asked.
@@ -59,7 +59,7 @@ class PostgresServer {
   Status serve(Task& task, Connection& connection);
   Status write_out(Task& task, Connection& connection, Stream& stream);
   Status read_in(Task& task, Connection& connection, Stream& stream);
-  void end_now();
+  void end_now(bool told = false);
 
   Env& env_;
   World& world_;
