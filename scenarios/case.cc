@@ -40,6 +40,13 @@ Status take(Case& c, std::string_view key, std::string_view rest) {
     TRY_ASSIGN(c.limits.operations, parse_u64(rest));
   } else if (key == "from") {
     TRY_ASSIGN(c.limits.operations_from, parse_time(rest));
+  } else if (key == "idle") {
+    Span span;
+    TRY_ASSIGN(span.from, parse_time(next_word(rest)));
+    TRY_ASSIGN(span.to, parse_time(rest));
+    if (span.from >= span.to || (!c.limits.idle.empty() && c.limits.idle.back().to >= span.from))
+      return Error(Code::Invalid, "spans follow one another, and each ends after it begins");
+    c.limits.idle.push_back(span);
   } else if (key == "lifted" && rest.empty()) {
     c.limits.lifted_by_healing = true;
   } else if (key == "size") {
@@ -71,6 +78,9 @@ std::string print(const Case& c) {
   if (c.limits.operations.has_value()) line("operations", std::to_string(*c.limits.operations));
   if (c.limits.operations_from.ns > 0)
     line("from", std::to_string(c.limits.operations_from.to_microseconds()));
+  for (const Span& span : c.limits.idle)
+    line("idle",
+         std::to_string(span.from.to_microseconds()) + " " + std::to_string(span.to.to_microseconds()));
   if (c.limits.lifted_by_healing) text += "lifted\n";
   for (const auto& [what, most] : c.limits.sizes) line("size", what + " " + std::to_string(most));
   for (const Reseed& r : c.reseeds) line("reseed", std::to_string(r.event) + " " + std::to_string(r.salt));

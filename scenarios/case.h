@@ -2,9 +2,10 @@
 // runs.
 //
 // Text: a first line "argon-case 1", then a line each of `scenario NAME`, `seed N`, `time US` (length), and
-// where they apply `operations N`, `from US` (operations begin), `lifted` (healing ends both), `size WHAT N`,
-// `reseed EVENT SALT`, `only ORACLE`; then the plan (faults/plan.h) from its own first line on. Without a
-// plan the seed draws it. Lines that begin with '#' and empty lines are ignored. parse(print(c)) == c.
+// where they apply `operations N`, `from US` (operations begin), `idle US US` (there are none between),
+// `lifted` (healing ends these), `size WHAT N`, `reseed EVENT SALT`, `only ORACLE`; then the plan
+// (faults/plan.h) from its own first line on. Without a plan the seed draws it. Lines that begin with '#' and
+// empty lines are ignored. parse(print(c)) == c.
 
 #pragma once
 
@@ -19,7 +20,7 @@ struct Case {
   std::string scenario;
   uint64_t seed = 1;
   Duration length = Duration::seconds(60);  // whole microseconds
-  Limits limits;                            // operations_from in whole microseconds
+  Limits limits;                            // times in whole microseconds
   std::vector<Reseed> reseeds;
   std::string only;
   std::optional<faults::Plan> plan;

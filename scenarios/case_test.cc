@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace argon::scenarios {
 namespace {
 
@@ -17,6 +19,12 @@ Case drawn_case(uint64_t seed) {
   if (random.below(2) == 0) c.limits.operations = random.below(1000);
   if (random.below(2) == 0)
     c.limits.operations_from = Duration::microseconds(static_cast<int64_t>(random.below(1000)));
+  Duration at;
+  for (uint64_t n = random.below(4); n > 0; n--) {
+    Duration from = at + Duration::microseconds(static_cast<int64_t>(1 + random.below(1000)));
+    at = from + Duration::microseconds(static_cast<int64_t>(1 + random.below(1000)));
+    c.limits.idle.push_back({from, at});
+  }
   c.limits.lifted_by_healing = random.below(2) == 0;
   for (uint64_t n = random.below(4); n > 0; n--)
     c.limits.sizes[(n % 2 == 0 ? "size-" : "a size of several words ") + std::to_string(n)] = random.below(9);
@@ -52,6 +60,8 @@ TEST(CaseBadInput, IsRefusedWithItsLine) {
       {"argon-case 1\nscenario x\ntime 0\n", "line 3: a time above 0"},
       {"argon-case 1\nscenario x\ntime 99999999999999999\n", "line 3: the time"},
       {"argon-case 1\nscenario x\nreseed 1\n", "line 3"},
+      {"argon-case 1\nscenario x\nidle 5 5\n", "line 3: spans"},
+      {"argon-case 1\nscenario x\nidle 5 6\nidle 6 7\n", "line 4: spans"},
       {"argon-case 1\nscenario x\nsize\n", "line 3: size needs"},
       {"argon-case 1\nscenario x\n\n# note\ncolour red\n", "line 5: 'colour' is not known"},
       {"argon-case 1\nscenario x\nargon-plan 1\nnothing at=0\n", "no fault kind"},
@@ -92,6 +102,20 @@ TEST(Case, LimitsWhatTheWorkloadDoes) {
   limited = run(c);
   EXPECT_TRUE(limited.ok) << limited.failure;
   EXPECT_GT(limited.operations.size(), 16u);
+}
+
+TEST(Case, SaysWhenTheWorkloadIdles) {
+  Case c = short_log();
+  auto inside = [&] {
+    std::vector<Duration> times = run(c).operations;
+    return std::ranges::count_if(times, [](Duration at) {
+      return (at >= Duration::seconds(2) && at < Duration::seconds(4)) || at >= Duration::seconds(5);
+    });
+  };
+  EXPECT_GT(inside(), 20);
+  c.limits.idle = {{Duration::seconds(2), Duration::seconds(4)},
+                   {Duration::seconds(5), Duration::seconds(1000)}};
+  EXPECT_EQ(inside(), 0);
 }
 
 TEST(Case, ReseedsFromAnEventOnAndNotBefore) {

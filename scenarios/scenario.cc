@@ -1,5 +1,7 @@
 #include "scenarios/scenario.h"
 
+#include <algorithm>
+
 namespace argon::scenarios {
 namespace {
 
@@ -28,7 +30,9 @@ bool Run::may_operate() {
   const Limits& limits = options_.limits;
   bool limited = !(healed_ && limits.lifted_by_healing);
   bool all_done = limits.operations.has_value() && operations_.size() >= *limits.operations;
-  idles_ = limited && (all_done || world_.now() < limits.operations_from);
+  bool in_a_span = std::ranges::any_of(
+      limits.idle, [now = world_.now()](const Span& span) { return now >= span.from && now < span.to; });
+  idles_ = limited && (all_done || in_a_span || world_.now() < limits.operations_from);
   if (!idles_) operations_.push_back(world_.now());
   return !idles_;
 }

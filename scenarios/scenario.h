@@ -28,11 +28,19 @@ namespace argon::scenarios {
 
 class Run;
 
+// [from, to)
+struct Span {
+  Duration from;
+  Duration to;
+  friend bool operator==(const Span&, const Span&) = default;
+};
+
 // What makes a run smaller than its seed draws it.
 struct Limits {
   std::optional<uint64_t> operations;     // of the workload; then it idles
   Duration operations_from;               // it idles before that time
-  bool lifted_by_healing = false;         // heal() ends both
+  std::vector<Span> idle;                 // and in these; ordered, apart from one another
+  bool lifted_by_healing = false;         // heal() ends all three
   std::map<std::string, uint64_t> sizes;  // at most so many of what the scenario names with Run::limited()
   friend bool operator==(const Limits&, const Limits&) = default;
 };

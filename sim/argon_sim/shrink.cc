@@ -16,6 +16,8 @@ using faults::Fault;
 using scenarios::Case;
 
 constexpr uint64_t kManyOperations = 1'000'000;
+constexpr int64_t kSlowMs = 1000;     // of a run
+constexpr size_t kFewOperations = 5;  // to read
 
 bool is_liveness(const std::string& oracle) {
   return oracle.find("progress") != std::string::npos || oracle.find("liveness") != std::string::npos;
@@ -26,9 +28,24 @@ Duration scaled(Duration d, int64_t by, int64_t of) {
   return Duration::microseconds(d.to_microseconds() * by / of);
 }
 
+// Spans that meet become one.
+void add_idle(std::vector<scenarios::Span>& spans, scenarios::Span more) {
+  if (more.from >= more.to) return;
+  std::erase_if(spans, [&](const scenarios::Span& other) {
+    if (other.to < more.from || other.from > more.to) return false;
+    more = {std::min(other.from, more.from), std::max(other.to, more.to)};
+    return true;
+  });
+  spans.insert(std::ranges::lower_bound(spans, more.from, {}, &scenarios::Span::from), more);
+}
+
 Case scaled(Case c, int64_t by, int64_t of) {
   c.length = scaled(c.length, by, of);
   c.limits.operations_from = scaled(c.limits.operations_from, by, of);
+  std::vector<scenarios::Span> idle;
+  for (const scenarios::Span& span : c.limits.idle)
+    add_idle(idle, {scaled(span.from, by, of), scaled(span.to, by, of)});
+  c.limits.idle = std::move(idle);
   for (Fault& fault : c.plan->faults) {
     fault.at = scaled(fault.at, by, of);
     fault.length = scaled(fault.length, by, of);
@@ -46,17 +63,16 @@ class Shrinker {
   int run() {
     if (!begin()) return 1;
     drop_what_never_began();
-    shorten(6);
+    // What takes its time to happen is found with fewer operations while there is much of it.
+    if (outcome_.wall_ms > kSlowMs) shorten(4);
     drop_faults(1);
-    shorten(4);
     fewer_operations();
-    for (int round = 0; round < 3 && !late(); round++) {
-      std::string before = print(best_);
-      drop_faults(round == 0 ? 6 : 16);
+    rounds();
+    // What this seed drew may need many; the same failure may need few where another one draws.
+    other_seeds_ = outcome_.operations().size() > kFewOperations;
+    if (other_seeds_) {
       fewer_operations();
-      smaller_sizes();
-      shorten(8);
-      if (print(best_) == before) break;
+      rounds();
     }
     without_only();
     finish();
@@ -92,36 +108,56 @@ class Shrinker {
     return best_.plan.has_value();
   }
 
+  void rounds() {
+    for (int round = 0; round < 3 && !late(); round++) {
+      std::string before = print(best_);
+      drop_faults(round == 0 ? 6 : 16);
+      fewer_operations();
+      drop_operations();
+      smaller_sizes();
+      shorten(8);
+      if (print(best_) == before) break;
+    }
+  }
+
   size_t faults() const { return best_.plan.has_value() ? best_.plan->faults.size() : 0; }
   bool late() const { return Clock::now() >= deadline_; }
 
-  // The first of these cases that fails in the same way is the best from now on.
-  bool attempt(const std::vector<Case>& cases) {
-    if (late()) return false;
+  // The first of these cases that fails in the same way, and with so few operations, is the best from now on:
+  // its index.
+  std::optional<size_t> attempt(const std::vector<Case>& cases, size_t operations = SIZE_MAX) {
+    if (late()) return {};
     std::vector<Request> requests(cases.size());
     for (size_t i = 0; i < cases.size(); i++) {
       requests[i].what = cases[i];
       requests[i].seconds = seconds_per_run_;
     }
+    auto is_it = [&](const Outcome& o) {
+      return !o.ok && o.signature == wanted_ &&
+             (operations == SIZE_MAX || o.operations().size() <= operations);
+    };
     Outcome found;
-    int64_t index = runs_.first(
-        requests, [&](const Outcome& o) { return late() || (!o.ok && o.signature == wanted_); }, &found);
-    if (index >= 0 && !found.ok && found.signature == wanted_) {
-      best_ = cases[static_cast<size_t>(index)];
+    int64_t index = runs_.first(requests, [&](const Outcome& o) { return late() || is_it(o); }, &found);
+    std::optional<size_t> taken;
+    if (index >= 0 && is_it(found)) {
+      taken = static_cast<size_t>(index);
+      best_ = cases[*taken];
       outcome_ = std::move(found);
-      show();
-      return true;
     }
     show();
-    return false;
+    return taken;
   }
 
-  // Each case under so many chances: all under the present one first.
-  std::vector<Case> vary(const std::vector<Case>& cases, int chances) {
+  // Each case under so many chances: all under the present one first. `of_other_seeds`: every other time with
+  // what another seed draws for it, knobs and topology included.
+  std::vector<Case> vary(const std::vector<Case>& cases, int chances, bool of_other_seeds = false) {
     std::vector<Case> all = cases;
     for (int i = 1; i < chances; i++) {
       for (Case c : cases) {
-        c.reseeds = {{0, ++salt_}};
+        if (of_other_seeds && i % 2 == 0)
+          c.seed = ++salt_;
+        else
+          c.reseeds = {{0, ++salt_}};
         all.push_back(std::move(c));
       }
     }
@@ -177,7 +213,8 @@ class Shrinker {
     }
   }
 
-  // Half the time, all faults in proportion; or only the end cut off; or begun later.
+  // Half the time, all faults in proportion; or only the end cut off; or begun later. Never for more
+  // operations.
   void shorten(int chances) {
     while (best_.length > Duration::seconds(1) && !late()) {
       std::vector<Case> cases = {scaled(best_, 1, 2)};
@@ -188,7 +225,7 @@ class Shrinker {
       for (Fault& f : moved.plan->faults) f.at = f.at > cut.length ? f.at - cut.length : scaled(f.at, 1, 2);
       cases.push_back(moved);
       cases.push_back(scaled(best_, 3, 4));
-      if (!attempt(vary(cases, chances))) return;
+      if (!attempt(vary(cases, chances), outcome_.operations().size())) return;
     }
   }
 
@@ -199,7 +236,7 @@ class Shrinker {
     uint64_t failed_at = 0;
     for (uint64_t most : {1, 2, 3, 5, 8, 12, 20, 40, 80, 200}) {
       if (most >= now || late()) return;
-      if (attempt_operations(most, 10)) break;
+      if (attempt_operations(most, 12)) break;
       failed_at = most;
     }
     for (now = best_.limits.operations.value_or(now); now > failed_at + 1 && !late();) {
@@ -230,7 +267,40 @@ class Shrinker {
       c.limits.lifted_by_healing = is_liveness(wanted_.oracle);
       cases.push_back(std::move(c));
     }
-    return attempt(vary(cases, chances));
+    return attempt(vary(cases, other_seeds_ ? chances * 2 : chances, other_seeds_)).has_value();
+  }
+
+  // Spans of time without any: half of them, then each quarter, and so on.
+  void drop_operations() {
+    if (wanted_.oracle == "minimum work") return;
+    size_t count = outcome_.operations().size();
+    for (size_t chunk = (count + 1) / 2; count > kFewOperations && chunk >= 1 && !late(); chunk /= 2) {
+      for (size_t at = 0; at < count && !late();) {
+        std::vector<Case> cases = without_operations(at, chunk);
+        std::optional<size_t> taken = attempt(vary(cases, 4), count - 1);
+        if (!taken) break;
+        at += *taken % cases.size() * chunk;  // what is before it was of no use before
+        count = outcome_.operations().size();
+      }
+    }
+  }
+
+  // From operation `at` on: a case for each chunk of them.
+  std::vector<Case> without_operations(size_t at, size_t chunk) const {
+    std::vector<Duration> times = outcome_.operations();
+    auto time = [&](size_t i) {
+      return i == 0             ? Duration()
+             : i < times.size() ? Duration::microseconds(times[i].to_microseconds())
+                                : best_.length * 2;
+    };
+    std::vector<Case> cases;
+    for (; at < times.size(); at += chunk) {
+      Case c = best_;
+      c.limits.lifted_by_healing = is_liveness(wanted_.oracle);
+      add_idle(c.limits.idle, {time(at), std::max(time(at + chunk), time(at) + Duration::microseconds(1))});
+      cases.push_back(std::move(c));
+    }
+    return cases;
   }
 
   void smaller_sizes() {
@@ -302,6 +372,7 @@ class Shrinker {
   Outcome outcome_;  // of the best
   int seconds_per_run_ = 300;
   uint64_t salt_ = 0;
+  bool other_seeds_ = false;
   size_t first_faults_ = 0;
   size_t first_operations_ = 0;
 };
