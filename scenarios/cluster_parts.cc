@@ -159,10 +159,10 @@ void Cluster::add_safekeeper(uint64_t number, bool member) {
   config.advertise_wal = name + ":" + std::to_string(kWalPort);
   config.advertise_http = name + ":" + std::to_string(kSafekeeperHttp);
   config.broker = Address::tcp("broker", kBrokerPort);
-  config.broker_interval = milliseconds(random, 200, 5000);
+  config.broker_interval = milliseconds(random, 50, 2000);
   config.save_interval = milliseconds(random, 200, 30'000);
   config.partial_upload_pause = milliseconds(random, 500, 20'000);
-  config.manage_interval = milliseconds(random, 200, 5000);
+  config.manage_interval = milliseconds(random, 100, 2000);
   config.sleep_after = kSleepAfter;
   config.evict_after = milliseconds(eviction, 500, 60'000);
   Random decode = random.fork("decode");
@@ -199,7 +199,7 @@ void Cluster::add_pageserver() {
   config.timeline.store.compaction_limit = config.timeline.store.compaction_threshold * 2;
   config.timeline.store.compaction_target = random.log_uniform(32 * 1024, 4 * 1024 * 1024);
   config.timeline.store.image_threshold = static_cast<uint32_t>(random.between(1, 5));
-  config.receiver.feedback_interval = milliseconds(random, 200, 5000);
+  config.receiver.feedback_interval = milliseconds(random, 50, 2000);
   Random stream = random.fork("stream");
   config.receiver.interpreted_wal = stream.chance({1, 2});
   config.receiver.compressed_wal = stream.chance({1, 2});
