@@ -88,14 +88,16 @@ class Launcher {
       Bytes body(header.bytes);
       receive(socket_, body);
       Bytes answer;
+      Server gone;
       switch (header.what) {
         case LauncherHeader::Start:
           start(servers_[header.server], header.server, body);
           break;
         case LauncherHeader::End:
-          answer.push_back(servers_.at(header.server).last_frame.empty() ? 0 : 1);
-          end(servers_.at(header.server));
+          gone = std::move(servers_.at(header.server));
           servers_.erase(header.server);
+          end(gone);
+          answer.push_back(gone.told > 0 ? 1 : 0);
           break;
         case LauncherHeader::Add:
           append(archives_[header.server], body);
@@ -108,6 +110,8 @@ class Launcher {
       }
       header.bytes = static_cast<uint32_t>(answer.size());
       send(socket_, {reinterpret_cast<const uint8_t*>(&header), sizeof header}, answer);
+      // What a lane has had the beginning of, the simulator reads to its end.
+      if (gone.told > 0) send(gone.lane, {}, ByteView(gone.last_frame).subspan(gone.told));
     }
   }
 
@@ -335,6 +339,12 @@ void put_item(Bytes& frame, SimItemKind kind, ByteView bytes) {
   Writer(frame).bytes({reinterpret_cast<const uint8_t*>(&item), sizeof item}).bytes(bytes);
 }
 
+// Of what nobody reads any more.
+void drain(int lane) {
+  uint8_t bytes[4096];
+  while (recv(lane, bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+}
+
 // Until there is a request. Servers that end by themselves meanwhile are reaped.
 void Launcher::wait() {
   std::vector<pollfd> polled;
@@ -357,8 +367,7 @@ void Launcher::look_after(Server& server, short events) {
     waitpid(server.pid, &server.status, 0);
     ended(server);
   }
-  uint8_t nobodys[4096];
-  while (recv(server.lane, nobodys, sizeof nobodys, MSG_DONTWAIT) > 0) continue;
+  drain(server.lane);
   ByteView rest = ByteView(server.last_frame).subspan(server.told);
   if (rest.empty()) return;
   ssize_t n = ::send(server.lane, rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -380,8 +389,7 @@ void Launcher::end(Server& server) {
     waitpid(server.pid, nullptr, 0);
     server.pid = -1;
   }
-  uint8_t nobodys[4096];
-  while (server.lane >= 0 && recv(server.lane, nobodys, sizeof nobodys, MSG_DONTWAIT) > 0) continue;
+  drain(server.lane);
   for (int* fd : {&server.process, &server.output, &server.log}) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
