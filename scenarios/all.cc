@@ -67,6 +67,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kSelftestCrash,
                                              kSelftestMemory,
                                              kSelftestCounter,
+                                             kSelftestApart,
                                              kSelftestRareTwo,
                                              kSelftestRareThree};
   return kAll;

@@ -7,7 +7,7 @@
 // the last: the sandbox must end each run. selftest-crash crashes, each time at the same place.
 // selftest-memory takes ever more memory, and must be ended before it has 256 MB. selftest-counter is the
 // guide's, in sim/README.md, and fails. selftest-rare-two and -three fail after two and three rare events in
-// a row. (selftest-careless is in durable_log.h.)
+// a row; selftest-apart after an early and a late operation. (selftest-careless is in durable_log.h.)
 
 #pragma once
 
@@ -22,6 +22,7 @@ extern const Scenario kSelftestForbidden;
 extern const Scenario kSelftestCrash;
 extern const Scenario kSelftestMemory;
 extern const Scenario kSelftestCounter;
+extern const Scenario kSelftestApart;
 extern const Scenario kSelftestRareTwo;
 extern const Scenario kSelftestRareThree;
 

@@ -133,8 +133,7 @@ class Shrinker {
       requests[i].seconds = seconds_per_run_;
     }
     auto is_it = [&](const Outcome& o) {
-      return !o.ok && o.signature == wanted_ &&
-             (operations == SIZE_MAX || o.operations().size() <= operations);
+      return !o.ok && o.signature == wanted_ && o.operations().size() <= operations;
     };
     Outcome found;
     int64_t index = runs_.first(requests, [&](const Outcome& o) { return late() || is_it(o); }, &found);
@@ -149,7 +148,7 @@ class Shrinker {
   }
 
   // Each case under so many chances: all under the present one first. `of_other_seeds`: every other time with
-  // what another seed draws for it, knobs and topology included.
+  // what another seed draws, knobs and topology included.
   std::vector<Case> vary(const std::vector<Case>& cases, int chances, bool of_other_seeds = false) {
     std::vector<Case> all = cases;
     for (int i = 1; i < chances; i++) {
