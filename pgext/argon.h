@@ -25,8 +25,6 @@
 typedef enum ArgonMode { ARGON_PRIMARY, ARGON_STATIC, ARGON_REPLICA } ArgonMode;
 
 // Settings (guc.c). Constant after the start of the server unless said otherwise.
-#define ARGON_ADDRESS_BYTES 1024
-extern char argon_pageserver_address[ARGON_ADDRESS_BYTES];  // may change on SIGHUP
 extern char* argon_tenant_id;
 extern char* argon_timeline_id;
 extern char* argon_sidecar_socket;

@@ -12,6 +12,7 @@
 #include "common/file_perm.h"
 #include "miscadmin.h"
 #include "nodes/replnodes.h"
+#include "page_address.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
@@ -117,12 +118,15 @@ void argon_claim_data_directory(void) {
 }
 
 static void refuse_physical(int level) {
+  char pageserver[PAGE_ADDRESS_BYTES];
+
+  page_address_get(pageserver);
   argon_count(ARGON_WALSENDERS_REFUSED);
   ereport(level, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                   errmsg("argon: an endpoint serves no physical replication and no pg_basebackup"),
                   errdetail("Its files hold no data: the pageserver does."),
                   errhint("Run pg_basebackup against the pageserver (%s), and read WAL from a safekeeper.",
-                          argon_pageserver_address)));
+                          pageserver)));
 }
 
 // A logical walsender, too, knows BASE_BACKUP and physical START_REPLICATION, and no hook is called for

@@ -3,6 +3,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "miscadmin.h"
+#include "page_address.h"
 #include "page_pipeline.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
@@ -11,7 +13,6 @@
 #include "utils/guc_tables.h"
 #include "utils/pg_lsn.h"
 
-char argon_pageserver_address[ARGON_ADDRESS_BYTES];
 char* argon_tenant_id;
 char* argon_timeline_id;
 char* argon_sidecar_socket;
@@ -67,16 +68,14 @@ static bool check_lsn(char** value, void** extra, GucSource source) {
 static bool check_connstring(char** value, void** extra, GucSource source) {
   (void)extra;
   (void)source;
-  if (strlen(*value) < ARGON_ADDRESS_BYTES) return true;
-  GUC_check_errdetail("It is longer than %d bytes.", ARGON_ADDRESS_BYTES - 1);
+  if (strlen(*value) < PAGE_ADDRESS_BYTES) return true;
+  GUC_check_errdetail("It is longer than %d bytes.", PAGE_ADDRESS_BYTES - 1);
   return false;
 }
 
-// A parallel worker resets every setting before it restores the leader's, and reads catalog pages in
-// between: an address that was known stays.
 static void assign_connstring(const char* value, void* extra) {
   (void)extra;
-  if (value != NULL && value[0] != '\0') strlcpy(argon_pageserver_address, value, ARGON_ADDRESS_BYTES);
+  if (value != NULL && value[0] != '\0' && !IsUnderPostmaster) page_address_set(value);
 }
 
 static void assign_static_lsn(const char* value, void* extra) {

@@ -27,7 +27,7 @@ static void ask(Request* request, PipelinePlace place, bool early, void* body, i
     if ((place != 0 || pipeline_put_waiting(request, deadline, &place, &why)) &&
         pipeline_take(place, deadline, body, body_bytes, &refused, &why)) {
       if (refused == NULL) return;
-      if (!early) pipeline_fail(request, refused);
+      if (!early && !page_transport_moved()) pipeline_fail(request, refused);
       refused = NULL;
       early = false;
       place = 0;

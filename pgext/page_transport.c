@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include "miscadmin.h"
+#include "page_address.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -14,9 +15,10 @@
 #define LOG_AFTER_FAILURES 5
 
 static PGconn* connection;
-static bool ready;          // in COPY BOTH
-static char* connected_to;  // the setting it was made with
-static int failures;        // in a row
+static bool ready;                        // in COPY BOTH
+static char address[PAGE_ADDRESS_BYTES];  // of the connection, or of the last try
+static uint32 address_version;            // of page_address_get()
+static int failures;                      // in a row
 
 // Made anew with the connection and where the process got another latch; its places are in this order.
 static WaitEventSet* events;
@@ -43,23 +45,30 @@ static char* connection_problem(void) {
   return n > 0 ? text : pstrdup("connection closed");
 }
 
+bool page_transport_moved(void) {
+  return !page_address_is(address_version);
+}
+
 // Closes the connection and says why.
 static bool failed(TimestampTz deadline, char** why) {
-  *why = GetCurrentTimestamp() >= deadline
-             ? psprintf("No answer within argon.pageserver_timeout (%d s) from \"%s\": %s",
-                        argon_pageserver_timeout_s, argon_pageserver_address, connection_problem())
-             : psprintf("Connection to \"%s\": %s", argon_pageserver_address, connection_problem());
+  if (GetCurrentTimestamp() >= deadline)
+    *why = psprintf("No answer within argon.pageserver_timeout (%d s) from \"%s\": %s",
+                    argon_pageserver_timeout_s, address, connection_problem());
+  else if (page_transport_moved())
+    *why = psprintf("The pageserver is at \"%s\" no more.", address);
+  else
+    *why = psprintf("Connection to \"%s\": %s", address, connection_problem());
   page_transport_close();
   return false;
 }
 
-// Waits for the socket. False when the deadline has passed. A latch set meanwhile for somebody else
-// is set again by the caller.
+// Waits for the socket. False when the deadline has passed, or the pageserver is somewhere else: the signal
+// that tells of that sets the latch. A latch set meanwhile for somebody else is set again by the caller.
 static bool wait_connecting(int wanted, TimestampTz deadline, bool* latch_was_set) {
   long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
   int rc;
 
-  if (ms <= 0) return false;
+  if (ms <= 0 || page_transport_moved()) return false;
   rc = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH | wanted,
                          PQsocket(connection), ms, PG_WAIT_EXTENSION);
   if (rc & WL_LATCH_SET) {
@@ -75,7 +84,7 @@ static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
   long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
   WaitEvent event;
 
-  if (ms <= 0) return false;
+  if (ms <= 0 || page_transport_moved()) return false;
   if (events_latch != MyLatch) forget_events();
   if (events == NULL) {
     events = CreateWaitEventSet(TopMemoryContext, 3);
@@ -95,7 +104,7 @@ static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
 
 static bool establish(TimestampTz deadline, bool* latch_was_set) {
   const char* const keywords[] = {"user", "fallback_application_name", "dbname", NULL};
-  const char* const values[] = {"argon", "argon compute", argon_pageserver_address, NULL};
+  const char* const values[] = {"argon", "argon compute", address, NULL};
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
   connection = PQconnectStartParams(keywords, values, 1);
@@ -133,7 +142,7 @@ static bool start_pagestream(TimestampTz deadline, bool* latch_was_set) {
 }
 
 bool page_transport_is_open(void) {
-  return ready && strcmp(connected_to, argon_pageserver_address) == 0;
+  return ready && !page_transport_moved();
 }
 
 bool page_transport_open(TimestampTz deadline, char** why) {
@@ -141,11 +150,10 @@ bool page_transport_open(TimestampTz deadline, char** why) {
   bool ok;
 
   page_transport_close();
+  address_version = page_address_get(address);
   ok = establish(deadline, &latch_was_set) && start_pagestream(deadline, &latch_was_set);
   if (latch_was_set) SetLatch(MyLatch);
   if (!ok) return failed(deadline, why);
-  if (connected_to != NULL) pfree(connected_to);
-  connected_to = MemoryContextStrdup(TopMemoryContext, argon_pageserver_address);
   ready = true;
   argon_count(ARGON_CONNECTS);
   return true;
@@ -199,6 +207,10 @@ void page_transport_back_off(const char* why, TimestampTz deadline) {
   long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
   long ms = (long)FIRST_BACK_OFF_MS << Min(failures, 7);
 
+  if (page_transport_moved()) {
+    failures = 0;
+    return;
+  }
   if (++failures == LOG_AFTER_FAILURES)
     ereport(LOG, (errmsg("argon: the pageserver cannot be reached, waiting for it"), errdetail("%s", why)));
   (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(Min(ms, LAST_BACK_OFF_MS), Max(left, 1)),

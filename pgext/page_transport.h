@@ -12,8 +12,10 @@ typedef struct PageAnswer {
   int length;
 } PageAnswer;
 
-// Ready for requests, to the address that the setting names now. Never waits.
+// Ready for requests, to where the pageserver is now. Never waits.
 bool page_transport_is_open(void);
+// The pageserver is somewhere else than when the connection was made: what it refused there does not count.
+bool page_transport_moved(void);
 // Closes what there is and connects. May wait; ERROR on cancel and terminate. False with *why (palloc'd) if
 // that failed or the deadline passed.
 bool page_transport_open(TimestampTz deadline, char** why);
@@ -30,7 +32,8 @@ bool page_transport_send(void);
 bool page_transport_receive(TimestampTz deadline, PageAnswer* answer, char** why);
 void page_transport_free(PageAnswer* answer);
 
-// Waits before the next try: 10 ms, doubled up to a second, and never beyond the deadline.
+// Waits before the next try: 10 ms, doubled up to a second, and never beyond the deadline; not at all where
+// the pageserver has moved.
 void page_transport_back_off(const char* why, TimestampTz deadline);
 
 #endif

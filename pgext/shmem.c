@@ -1,5 +1,5 @@
-// The extension's shared memory: one fixed block, the last-written LSN table, the local-page table,
-// the map of the local file cache, the state of the prewarm.
+// The extension's shared memory: one fixed block, the pageserver's address, the last-written LSN table, the
+// local-page table, the map of the local file cache, the state of the prewarm.
 #include "argon.h"
 
 #include "access/xlog.h"
@@ -8,6 +8,7 @@
 #include "last_written_lsn.h"
 #include "local_pages.h"
 #include "miscadmin.h"
+#include "page_address.h"
 #include "prewarm.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -16,6 +17,7 @@ ArgonShared* argon_shared;
 
 void argon_request_shared_memory(void) {
   RequestAddinShmemSpace(MAXALIGN(sizeof(ArgonShared)));
+  RequestAddinShmemSpace(page_address_shared_size());
   RequestAddinShmemSpace(last_written_lsn_shared_size());
   RequestAddinShmemSpace(local_pages_shared_size());
   RequestAddinShmemSpace(file_cache_shared_size());
@@ -48,6 +50,7 @@ void argon_init_shared_memory(void) {
     pg_atomic_init_u32(&argon_shared->stored_pages, 0);
     for (int i = 0; i < ARGON_COUNTERS; i++) pg_atomic_init_u64(&argon_shared->counters[i], 0);
   }
+  page_address_init();
   last_written_lsn_init();
   local_pages_init();
   file_cache_init();
