@@ -163,6 +163,20 @@ std::string pg_hba_conf() {
          "host replication all ::1/128 trust\n";
 }
 
+Status rewrite_postgresql_conf(Task& task, Env& env, const ComputeConfig& config,
+                               const DataDirectory& directory) {
+  const std::string fresh = "postgresql.conf.new";
+  std::string text = postgresql_conf(config, directory.path);
+  if (config.mode != EndpointMode::Primary) text += standby_settings(directory.primary, config.settings);
+  TRY(unpack(task, env, config, directory.path, [&](Task& t, Stream& out) {
+    pg::TarWriter writer([&](ByteView bytes) { return write_all(t, out, bytes); }, 0);
+    Status written = writer.file(fresh, as_bytes(text));
+    return written.ok() ? writer.finish() : written;
+  }));
+  return env.disk().rename(task, join_path(directory.path, fresh),
+                           join_path(directory.path, "postgresql.conf"));
+}
+
 Status remove_data_directory(Task& task, Env& env, const ComputeConfig& config) {
   return remove_tree(task, env.disk(), data_path(config)).with("remove the old data directory");
 }
@@ -197,7 +211,7 @@ Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeCon
       return write_own_files(t, config, path, further, extension, in);
     }));
   }
-  return DataDirectory{path, control.system_id};
+  return DataDirectory{path, control.system_id, control.settings};
 }
 
 }  // namespace argon::compute

@@ -18,8 +18,12 @@ namespace argon::compute {
 struct DataDirectory {
   std::string path;
   uint64_t system_id = 0;
+  pg::ControlSettings primary;  // as of the base backup
 };
 Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeConfig& config, Lsn at);
+// Its postgresql.conf by the configuration as it is now, in one step. Errors: Io, NotFound (there is none).
+Status rewrite_postgresql_conf(Task& task, Env& env, const ComputeConfig& config,
+                               const DataDirectory& directory);
 // Ok where there is none.
 Status remove_data_directory(Task& task, Env& env, const ComputeConfig& config);
 

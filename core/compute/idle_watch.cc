@@ -41,22 +41,28 @@ Result<Activity> look(Task& task, const ComputeConfig& config) {
 
 Status wait_until_idle(Task& task, Env& env, const ComputeConfig& config) {
   Logger log(env.log());
-  Duration pause = std::clamp(config.suspend_after / 10, kQuickestLook, kSlowestLook);
   IdleClock clock(env.now());
-  for (int64_t own = 0; clock.idle(env.now()) < config.suspend_after; own++) {
-    TRY(task.sleep(pause));
+  int64_t own = 0;  // connections
+  for (;;) {
+    if (config.suspend_after == Duration()) {
+      TRY(task.sleep(kSlowestLook));
+      clock.failed(env.now());
+      continue;
+    }
+    if (clock.idle(env.now()) >= config.suspend_after) return {};
+    TRY(task.sleep(std::clamp(config.suspend_after / 10, kQuickestLook, kSlowestLook)));
     Result<Activity> activity = look(task, config);
     if (activity.is(Code::Cancelled)) return activity.error();
+    int64_t before = own++;
     if (!activity.ok()) {
       log.warn("endpoint {}: cannot see whether it is idle: {}", config.endpoint,
                activity.error().to_string());
       clock.failed(env.now());
       continue;
     }
-    activity->connections -= own;
+    activity->connections -= before;
     clock.looked(env.now(), *activity);
   }
-  return {};
 }
 
 }  // namespace argon::compute

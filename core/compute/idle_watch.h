@@ -40,7 +40,8 @@ class IdleClock {
   Activity last_;
 };
 
-// Returns ok once the endpoint has been idle for config.suspend_after. Errors: Cancelled.
+// Returns ok once the endpoint has been idle for config.suspend_after, which may change meanwhile; 0: it
+// never is. Errors: Cancelled.
 Status wait_until_idle(Task& task, Env& env, const ComputeConfig& config);
 
 }  // namespace argon::compute

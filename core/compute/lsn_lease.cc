@@ -34,13 +34,15 @@ Result<Duration> take_lease(Task& task, Env& env, const LsnLease& lease) {
   return std::clamp(end - env.wall_now(), kShortest, kLongest);
 }
 
-Status keep_lease(Task& task, Env& env, const Logger& log, const LsnLease& lease, Duration length) {
+Status keep_lease(Task& task, Env& env, const Logger& log, const std::function<LsnLease()>& lease,
+                  Duration length) {
   for (;;) {
     TRY(task.sleep(length / 3));
-    Result<Duration> renewed = take_lease(task, env, lease);
+    LsnLease now = lease();
+    Result<Duration> renewed = take_lease(task, env, now);
     if (renewed.is(Code::Cancelled)) return renewed.error();
     if (!renewed.ok())
-      log.warn("the lease of {} is not renewed, will try again: {}", to_string(lease.lsn),
+      log.warn("the lease of {} is not renewed, will try again: {}", to_string(now.lsn),
                renewed.error().to_string());
     length = renewed.ok() ? *renewed : kRetry * 3;
   }

@@ -6,12 +6,21 @@
 namespace argon::compute {
 namespace {
 
+constexpr int kSighup = 1;   // reads its configuration again
 constexpr int kSigint = 2;   // fast shutdown
 constexpr int kSigquit = 3;  // immediate shutdown
 constexpr int kSigkill = 9;
 constexpr Duration kPollInterval = Duration::milliseconds(10);
 constexpr Duration kReadyTimeout = Duration::seconds(120);
 constexpr Duration kQuitTimeout = Duration::seconds(10);
+constexpr Duration kAskTimeout = Duration::seconds(5);
+
+// Name and, where the file's value is no good, why. What only a start takes up counts as an error there, too.
+constexpr const char* kSettingsQuery = R"(
+SELECT name, NULL FROM pg_settings WHERE pending_restart
+UNION ALL
+SELECT coalesce(name, 'line ' || sourceline), error FROM pg_file_settings f
+WHERE error IS NOT NULL AND NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = f.name AND pending_restart))";
 
 std::string log_path(const ComputeConfig& config) {
   return join_path(config.directory, "postgres.log");
@@ -86,6 +95,26 @@ Status PostgresServer::checkpoint(Task& task) {
       wire::PgClient::connect(task, config_.listen, {{"user", "cloud_admin"}, {"database", "postgres"}}));
   TRY(client->query(task, "CHECKPOINT"));
   return {};
+}
+
+Status PostgresServer::reload() {
+  return process_->kill(kSighup);
+}
+
+Result<SettingsInForce> PostgresServer::settings_in_force(Task& task) {
+  Deadline deadline(task, kAskTimeout);
+  TRY_ASSIGN(auto client, wire::PgClient::connect(task, config_.listen,
+                                                  {{"user", "cloud_admin"}, {"database", "postgres"}}));
+  TRY_ASSIGN(wire::QueryResult result, client->query(task, kSettingsQuery));
+  SettingsInForce settings;
+  for (const wire::Row& row : result.rows) {
+    if (row.size() != 2 || !row[0]) return Error(Code::Corrupt, "the server's answer has another shape");
+    if (row[1])
+      settings.refused.push_back(*row[0] + ": " + *row[1]);
+    else
+      settings.pending_restart.push_back(*row[0]);
+  }
+  return settings;
 }
 
 Status PostgresServer::stop(Task& task) {

@@ -4,11 +4,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/compute/config.h"
 #include "core/env/env.h"
 
 namespace argon::compute {
+
+struct SettingsInForce {
+  std::vector<std::string> pending_restart;  // names of settings that only a start takes up
+  std::vector<std::string> refused;          // "work_mem: why"
+};
 
 class PostgresServer {
  public:
@@ -27,6 +33,10 @@ class PostgresServer {
   Status stop(Task& task);
   // Ends it at once, without a checkpoint, and waits for that.
   Status stop_now(Task& task);
+  // Tells it to read postgresql.conf again. REQUIRES: it was ready.
+  Status reload();
+  // What it made of that, asked on a connection of our own. Errors: those of the connection, TimedOut.
+  Result<SettingsInForce> settings_in_force(Task& task);
   int pid() const { return process_->pid(); }
   // The last lines of its log, for error messages.
   static std::string log_tail(Task& task, Env& env, const ComputeConfig& config);

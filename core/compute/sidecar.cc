@@ -24,13 +24,14 @@ constexpr int kQuickEndsMax = 5;
 
 class Sidecar {
  public:
-  Sidecar(Env& env, const ComputeConfig& config)
+  Sidecar(Env& env, const ComputeConfig& config, const ReadConfig& read)
       : env_(env),
-        config_(config),
         log_(Logger(env.log())
                  .with("endpoint", config.endpoint)
                  .with("tenant", to_string(config.id.tenant))
-                 .with("timeline", to_string(config.id.timeline))) {}
+                 .with("timeline", to_string(config.id.timeline))),
+        live_(log_, config, read),
+        config_(live_.now()) {}
 
   Status run(Task& task);
 
@@ -40,19 +41,21 @@ class Sidecar {
   Result<End> run_once(Task& task);
   Result<std::unique_ptr<ProposerDriver>> elect(Task& task, Scope& scope);
   Result<End> run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at);
-  Result<End> watch(Task& task, PostgresServer& server, ProposerDriver* driver);
+  Result<End> watch(Task& task, PostgresServer& server, const DataDirectory& directory,
+                    ProposerDriver* driver);
   Status stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver);
 
   Env& env_;
-  const ComputeConfig& config_;
   Logger log_;
+  LiveConfig live_;
+  const ComputeConfig& config_;
   EndpointStatus status_;
   bool has_run_ = false;
 };
 
 Status Sidecar::run(Task& task) {
   Scope services(task);
-  services.spawn("status", [this](Task& t) { return serve_status(t, env_, config_, status_); });
+  services.spawn("status", [this](Task& t) { return serve_status(t, env_, live_, status_); });
   int quick_ends = 0;
   Status result;
   for (;;) {
@@ -135,13 +138,14 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
   };
 
   if (config_.mode == EndpointMode::Static) {
-    LsnLease lease{config_.pageserver, config_.id, at};
-    Result<Duration> length = take_lease(task, env_, lease);
+    auto lease = [this, at] { return LsnLease{config_.pageserver, config_.id, at}; };
+    Result<Duration> length = take_lease(task, env_, lease());
     if (!length.ok()) return finish(length.error());
     serving.spawn("lease", [this, lease, length = *length](Task& t) {
       return keep_lease(t, env_, log_, lease, length);
     });
   }
+  live_.begin_life();
   Result<DataDirectory> data_directory = make_data_directory(task, env_, config_, at);
   if (!data_directory.ok()) return finish(data_directory.error());
   // The server refuses to start where nobody listens, so that comes first.
@@ -163,13 +167,14 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
   status_.state = "running";
   has_run_ = true;
   status_.pid = (*server)->pid();
-  Result<End> end = watch(task, **server, driver);
+  Result<End> end = watch(task, **server, *data_directory, driver);
   status_.pid = 0;
   return finish(end);
 }
 
 // Until the server ends, another proposer takes over, or we are told to stop.
-Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, ProposerDriver* driver) {
+Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, const DataDirectory& directory,
+                                    ProposerDriver* driver) {
   Scope watching(task);
   bool ended = false;
   watching.spawn("watch server", [&](Task& t) -> Status {
@@ -179,12 +184,12 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, Proposer
     return Error(Code::Unavailable, "the server ended");
   });
   bool idle = false;
-  if (config_.suspend_after > Duration())
-    watching.spawn("watch for idleness", [&](Task& t) -> Status {
-      TRY(wait_until_idle(t, env_, config_));
-      idle = true;
-      return Error(Code::Unavailable, "the endpoint is idle");
-    });
+  watching.spawn("watch for idleness", [&](Task& t) -> Status {
+    TRY(wait_until_idle(t, env_, config_));
+    idle = true;
+    return Error(Code::Unavailable, "the endpoint is idle");
+  });
+  watching.spawn("configuration", [&](Task& t) { return live_.keep_told(t, env_, server, directory); });
   if (driver != nullptr) watching.spawn("watch proposer", [&](Task& t) { return driver->wait_lost(t); });
   Status why = watching.join(task);
   if (ended) return End::ServerEnded;
@@ -223,8 +228,8 @@ Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver
 
 }  // namespace
 
-Status run_compute(Task& task, Env& env, const ComputeConfig& config) {
-  return Sidecar(env, config).run(task);
+Status run_compute(Task& task, Env& env, const ComputeConfig& config, const ReadConfig& read) {
+  return Sidecar(env, config, read).run(task);
 }
 
 }  // namespace argon::compute

@@ -11,14 +11,15 @@
 #include <memory>
 #include <string>
 
-#include "core/compute/config.h"
+#include "core/compute/live_config.h"
 #include "core/env/env.h"
 
 namespace argon::compute {
 
-// Runs the endpoint until the task is cancelled, or it has been idle for config.suspend_after (then the
-// server is stopped in order: ok), or it cannot go on. Errors: Stale (another endpoint writes to the
-// timeline), what kept the server from starting.
-Status run_compute(Task& task, Env& env, const ComputeConfig& config);
+// Runs the endpoint, by `config` and, whenever it is told to reload, what `read` gives (live_config.h), until
+// the task is cancelled, or it has been idle for config.suspend_after (then the server is stopped in order:
+// ok), or it cannot go on. Errors: Stale (another endpoint writes to the timeline), what kept the server from
+// starting.
+Status run_compute(Task& task, Env& env, const ComputeConfig& config, const ReadConfig& read);
 
 }  // namespace argon::compute

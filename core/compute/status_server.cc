@@ -12,6 +12,7 @@ nlohmann::json describe(const ComputeConfig& config, const EndpointStatus& statu
                          {"tenant_id", to_string(config.id.tenant)},
                          {"timeline_id", to_string(config.id.timeline)},
                          {"mode", to_string(config.mode)},
+                         {"pageserver_address", to_string(config.pageserver)},
                          {"status", status.state},
                          {"postgres_pid", status.pid},
                          {"term", status.term.value},
@@ -52,13 +53,18 @@ void add_metrics(Metrics& metrics, const ComputeConfig& config, const EndpointSt
 
 }  // namespace
 
-Status serve_status(Task& task, Env& env, const ComputeConfig& config, const EndpointStatus& status) {
+Status serve_status(Task& task, Env& env, LiveConfig& live, const EndpointStatus& status) {
+  const ComputeConfig& config = live.now();
   Metrics metrics;
   add_metrics(metrics, config, status);
   http::Router router;
   router.add_metrics(metrics);
   router.add("GET", "/status", [&](Task&, const http::Request&) -> Result<http::Response> {
     return http::json_response(describe(config, status));
+  });
+  router.add("POST", "/reload", [&](Task& t, const http::Request&) -> Result<http::Response> {
+    TRY_ASSIGN(nlohmann::json done, live.reload(t));
+    return http::json_response(done);
   });
   TRY_ASSIGN(std::unique_ptr<Listener> listener, env.network().listen(task, config.http_listen));
   return http::serve(task, *listener, router);

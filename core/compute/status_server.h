@@ -1,10 +1,10 @@
-// /status and /metrics of one endpoint's sidecar.
+// /status and /metrics of one endpoint's sidecar; POST /reload, which answers as LiveConfig::reload() says.
 
 #pragma once
 
 #include <string>
 
-#include "core/compute/config.h"
+#include "core/compute/live_config.h"
 #include "core/compute/proposer_driver.h"
 #include "core/env/env.h"
 
@@ -18,7 +18,7 @@ struct EndpointStatus {
   const ProposerDriver* driver = nullptr;  // while there is one
 };
 
-// Serves until cancelled. `status` outlives it.
-Status serve_status(Task& task, Env& env, const ComputeConfig& config, const EndpointStatus& status);
+// Serves until cancelled. What it borrows outlives it.
+Status serve_status(Task& task, Env& env, LiveConfig& config, const EndpointStatus& status);
 
 }  // namespace argon::compute

@@ -127,14 +127,16 @@ struct EndpointOptions {
   int pg_port = 0;
   int http_port = 0;
   std::vector<std::string> settings;
+  std::vector<std::string> reset;  // names of settings
   bool allow_multiple = false;
   bool destroy = false;
-  std::string suspend_after;  // empty: never
+  std::string suspend_after;  // empty: never; of reconfigure: as it is
   std::string stop_mode = "fast";
   std::string timeout = "90s";
 };
 Status endpoint_create(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+Status endpoint_reconfigure(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 
@@ -230,6 +232,11 @@ Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, Sto
 // Starts one that does not run. `allow_multiple`: beside another primary of its timeline.
 Status start_endpoint(Task& task, Env& env, Session& session, Endpoint endpoint, bool allow_multiple,
                       Duration timeout);
+// Appends settings, each NAME=VALUE, in place of those of the same name. Errors: Invalid.
+Status add_settings(Endpoint& endpoint, const std::vector<std::string>& settings);
+// Its sidecar reads its configuration anew, its server too, and goes on: what LiveConfig::reload() answers
+// (core/compute). Errors: those; of the connection.
+Result<nlohmann::json> reload_endpoint(Task& task, const Endpoint& endpoint);
 // Invalid where it cannot be an endpoint's name.
 Status check_endpoint_name(const std::string& name);
 // `argon endpoint stop` was its last word: only `argon endpoint start` starts it again.

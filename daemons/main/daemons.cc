@@ -167,7 +167,11 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
       options_for(globals, *config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
       [&](Task& task, Env& env) -> Status {
         TRY_ASSIGN(compute->safekeepers, members_of(task, env, *config, compute->id));
-        return compute::run_compute(task, env, *compute);
+        auto read = [dir = config->dir, endpoint]() -> Result<compute::ComputeConfig> {
+          TRY_ASSIGN(Config fresh, load_config(dir));
+          return compute_config(fresh, endpoint);
+        };
+        return compute::run_compute(task, env, *compute, read);
       });
 }
 

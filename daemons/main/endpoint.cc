@@ -66,17 +66,6 @@ Status read_mode(const EndpointOptions& options, Endpoint& endpoint) {
   return {};
 }
 
-Status read_settings(const EndpointOptions& options, Endpoint& endpoint) {
-  for (const std::string& setting : options.settings) {
-    size_t equals = setting.find('=');
-    if (equals == std::string::npos || equals == 0 || setting.find('\n') != std::string::npos)
-      return Error(Code::Invalid, "'" + setting + "' is not a setting: expected NAME=VALUE");
-    TRY(check_utf8(setting));
-    endpoint.settings.push_back(setting.substr(0, equals) + " = " + setting.substr(equals + 1));
-  }
-  return {};
-}
-
 // The port asked for, if it is free and not another endpoint's; else the next one that is.
 Result<Address> choose_port(const Config& config, int asked, uint16_t first) {
   PortChooser ports(config.endpoint_host);
@@ -167,7 +156,7 @@ Status endpoint_create(Task& task, Env& env, const Globals& globals, const Endpo
   TRY_ASSIGN(endpoint.id.tenant, session.state().tenant(options.tenant_id));
   TRY_ASSIGN(endpoint.id.timeline, session.state().branch(endpoint.id.tenant, options.branch_name));
   TRY(read_mode(options, endpoint));
-  TRY(read_settings(options, endpoint));
+  TRY(add_settings(endpoint, options.settings));
   if (!options.suspend_after.empty()) {
     TRY_ASSIGN(endpoint.suspend_after, parse_duration(options.suspend_after));
   }

@@ -181,8 +181,7 @@ void add_tenant_moves(CLI::App& app, Commands& all) {
   to(secondary);
   secondary->add_flag("--remove", all.tenant_move.remove, "Give the copy up");
   on(secondary, all, tenant_secondary, all.tenant_move);
-  CLI::App* migrate =
-      verb("migrate", "Move a tenant to another pageserver; its endpoints that run start anew");
+  CLI::App* migrate = verb("migrate", "Move a tenant to another pageserver, while its endpoints go on");
   to(migrate);
   migrate->add_flag("--detach", all.tenant_move.detach, "Keep no warm copy where it was");
   migrate->add_flag("--force", all.tenant_move.force, "Take it over where its pageserver does not answer");
@@ -286,9 +285,12 @@ void add_endpoint(CLI::App& app, Commands& all) {
   CLI::App* create = endpoint->add_subcommand("create", "Make an endpoint; start runs it");
   CLI::App* start =
       endpoint->add_subcommand("start", "Start an endpoint and wait until it takes connections");
+  CLI::App* reconfigure = endpoint->add_subcommand(
+      "reconfigure",
+      "Change settings of an endpoint, which goes on; without options, take up argon.toml's anew");
   CLI::App* stop = endpoint->add_subcommand("stop", "Stop an endpoint");
   CLI::App* list = endpoint->add_subcommand("list", "List endpoints");
-  for (CLI::App* sub : {create, start, stop})
+  for (CLI::App* sub : {create, start, reconfigure, stop})
     sub->add_option("NAME", options.name, "The endpoint's name")->required();
   for (CLI::App* sub : {create, list})
     sub->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
@@ -304,7 +306,12 @@ void add_endpoint(CLI::App& app, Commands& all) {
   create->add_option(
       "--suspend-after", options.suspend_after,
       "Stop it after so long without activity, as 5m; the proxy starts it again (default: never)");
-  create->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated")
+  reconfigure->add_option("--suspend-after", options.suspend_after,
+                          "Stop it after so long without activity, as 5m; 0: never (default: as it is)");
+  for (CLI::App* sub : {create, reconfigure})
+    sub->add_option("-c,--setting", options.settings, "NAME=VALUE for postgresql.conf; may be repeated")
+        ->allow_extra_args(false);
+  reconfigure->add_option("--reset", options.reset, "A setting by NAME that it has no more; may be repeated")
       ->allow_extra_args(false);
   for (CLI::App* sub : {create, start})
     sub->add_flag("--allow-multiple", options.allow_multiple,
@@ -316,6 +323,7 @@ void add_endpoint(CLI::App& app, Commands& all) {
       ->capture_default_str();
   on(create, all, endpoint_create, options);
   on(start, all, endpoint_start, options);
+  on(reconfigure, all, endpoint_reconfigure, options);
   on(stop, all, endpoint_stop, options);
   on(list, all, endpoint_list, options);
 }

@@ -96,13 +96,21 @@ class Move {
     }
   }
 
-  Status move_endpoints(Task& task, Env& env) {
+  // Those that run go on, and ask the new pageserver from here on.
+  Status move_endpoints(Task& task) {
     TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session_.config()));
+    auto runs = [&](const Endpoint& endpoint) {
+      return endpoint_status(session_.config(), endpoint) == "running";
+    };
     for (const Endpoint& endpoint : endpoints) {
-      if (endpoint.id.tenant != tenant_ || endpoint_status(session_.config(), endpoint) != "running")
-        continue;
-      TRY(stop_endpoint(task, session_, endpoint, StopMode::Fast));
-      TRY(start_endpoint(task, env, session_, endpoint, true, 90_s));
+      if (endpoint.id.tenant != tenant_ || !runs(endpoint)) continue;
+      auto told = reload_endpoint(task, endpoint);
+      if (!told.ok() && !runs(endpoint)) continue;
+      // Settings that it refuses are not the move's business.
+      if (!told.ok() && !told.is(Code::Invalid))
+        return told.error().with("endpoint " + endpoint.name +
+                                 " (the move goes on when it is asked for again)");
+      session_.say(fmt::format("endpoint {}: asks pageserver {}", endpoint.name, to_.id));
     }
     return {};
   }
@@ -203,7 +211,7 @@ Status tenant_migrate(Task& task, Env& env, const Globals& globals, const Tenant
   }
   // Which comes after endpoints.
   bool ended = !moves && there.first == "AttachedSingle";
-  if (!ended) TRY(move.move_endpoints(task, env));
+  if (!ended) TRY(move.move_endpoints(task));
   if (!ended) TRY(move.put(task, chosen.to, "AttachedSingle"));
   for (const PageserverNode& node : session.config().pageservers()) {
     if (node.id == chosen.to.id) continue;

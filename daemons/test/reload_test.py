@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""SIGHUP: the log level is read anew, the log is opened anew, and a mistake in the configuration changes nothing."""
+"""SIGHUP: the log level is read anew, the log is opened anew, and a mistake in the configuration changes nothing. `endpoint
+reconfigure`: the same for an endpoint's settings, while its server goes on.
+"""
 import os
 import re
 import signal
@@ -73,6 +75,34 @@ def reload(c):
     set_level(c, "talkative", "info")
     cluster.expect(c.sql("main", "select count(*) from t") == "1000", "the rows are there")
     cluster.expect(pids == {name: c.pid(name) for name in DAEMONS}, "no daemon was started anew")
+    reconfigure(c)
+
+
+def reconfigure(c):
+    show = "select current_setting('work_mem') || ' ' || current_setting('shared_buffers')"
+    before = c.sql("main", "select pg_postmaster_start_time()")
+    cluster.expect(c.sql("main", show) == "4MB 128MB", "the defaults")
+    said = c.argon_json("endpoint", "reconfigure", "main", "-c", "work_mem=7MB", "-c", "shared_buffers=64MB")
+    cluster.expect(said["running"] and said["pending_restart"] == ["shared_buffers"], f"what it says of a change: {said}")
+    cluster.expect(c.sql("main", show) == "7MB 128MB", "only a start takes up shared_buffers")
+    for wrong, names in ("work_mem=much", "work_mem"), ("no_such_setting=1", "no_such_setting"):
+        refused = c.argon("endpoint", "reconfigure", "main", "-c", wrong, check=False)
+        cluster.expect(refused.returncode != 0 and names in refused.stderr and "nothing was changed" in refused.stderr,
+                       f"{wrong}: {refused.stderr}")
+    refused = c.argon("endpoint", "reconfigure", "main", "--reset", "max_connections", check=False)
+    cluster.expect("no setting 'max_connections'" in refused.stderr, f"a setting that is not its own: {refused.stderr}")
+    c.argon("endpoint", "reconfigure", "main", "--reset", "work_mem")
+    cluster.expect(c.sql("main", show) == "4MB 128MB", "work_mem is what it was")
+    cluster.expect(c.sql("main", "select pg_postmaster_start_time()") == before, "the server was started anew")
+
+    pid = c.pid("endpoint main")
+    c.argon("endpoint", "stop", "main")
+    said = c.argon("endpoint", "reconfigure", "main", "-c", "work_mem=9MB").stdout
+    cluster.expect("takes effect when it starts" in said, f"of one that is stopped: {said}")
+    c.argon("endpoint", "start", "main")
+    cluster.expect(c.sql("main", show) == "9MB 64MB" and c.pid("endpoint main") != pid, "what waited for a start")
+    c.argon("endpoint", "reconfigure", "main", "--suspend-after", "1s")
+    wait_for("it falls asleep", lambda: c.endpoint("main")["status"] == "suspended")
 
 
 if __name__ == "__main__":
