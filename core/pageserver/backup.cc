@@ -70,9 +70,27 @@ class TimelineSource final : public pg::BasebackupSource {
   std::map<pg::Xid, Bytes> two_phase_;
 };
 
-}  // namespace
+// Where a follower begins.
+Status begin_at_checkpoint(Task& task, Timeline& timeline, Lsn until, Lsn& lsn,
+                           pg::BasebackupOptions& archive) {
+  Catalog& catalog = timeline.catalog();
+  TRY_ASSIGN(pg::TrackedState newest, catalog.tracked(task, until));
+  if (newest.checkpoint_redo < timeline.store().index().wal_begin() || !newest.checkpoint_redo.valid())
+    return Error(Code::Unavailable,
+                 "timeline " + to_string(timeline.id()) +
+                     " has no checkpoint of its own yet, from which a replica could begin: "
+                     "start a primary endpoint of it once, or run CHECKPOINT there");
+  lsn = newest.checkpoint_redo;
+  TRY_ASSIGN(pg::ControlFile control, catalog.control(task, lsn));
+  TRY_ASSIGN(pg::TrackedState then, catalog.tracked(task, lsn));
+  archive.role = pg::BasebackupOptions::Role::Standby;
+  archive.control =
+      pg::control_of_standby(control, then.checkpoint, newest.checkpoint_lsn, lsn, then.settings);
+  return {};
+}
 
-Status write_backup(Task& task, Timeline& timeline, const BackupOptions& options, const pg::TarSink& sink) {
+Status begin_anew(Task& task, Timeline& timeline, const BackupOptions& options,
+                  pg::BasebackupOptions& archive) {
   Catalog& catalog = timeline.catalog();
   TRY_ASSIGN(pg::ControlFile control, catalog.control(task, options.lsn));
   TRY_ASSIGN(pg::TrackedState state, catalog.tracked(task, options.lsn));
@@ -80,18 +98,25 @@ Status write_backup(Task& task, Timeline& timeline, const BackupOptions& options
   pg::WalIdentity identity{control.system_id};
   auto start = pg::fabricate_checkpoint(identity, state.checkpoint, options.lsn, previous);
   if (!start.ok()) return start.error().with("base backup at " + to_string(options.lsn));
-  pg::BasebackupOptions archive;
-  archive.content = options.everything ? pg::BasebackupOptions::Content::Everything
-                                       : pg::BasebackupOptions::Content::Compute;
-  archive.role =
-      options.standby ? pg::BasebackupOptions::Role::Standby : pg::BasebackupOptions::Role::Primary;
   archive.control = pg::control_at(control, *start, state.settings);
   archive.wal = start->segments(identity);
   if (!options.everything) {
     archive.slot = kSlotName;
     archive.slot_lsn = start->record;
   }
-  TimelineSource source(task, catalog, options.lsn);
+  return {};
+}
+
+}  // namespace
+
+Status write_backup(Task& task, Timeline& timeline, const BackupOptions& options, const pg::TarSink& sink) {
+  pg::BasebackupOptions archive;
+  archive.content = options.everything ? pg::BasebackupOptions::Content::Everything
+                                       : pg::BasebackupOptions::Content::Compute;
+  Lsn lsn = options.lsn;
+  TRY(options.follower ? begin_at_checkpoint(task, timeline, options.lsn, lsn, archive)
+                       : begin_anew(task, timeline, options, archive));
+  TimelineSource source(task, timeline.catalog(), lsn);
   return pg::write_basebackup(source, archive, sink);
 }
 

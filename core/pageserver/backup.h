@@ -1,4 +1,6 @@
-// Backup: base backups of a timeline at any LSN, with the fabricated checkpoint inside.
+// Backup: base backups of a timeline at any LSN, with the fabricated checkpoint inside; or, for a server that
+// is to follow the timeline, as of the redo point of the last checkpoint that its WAL has: a fabricated one
+// would say that no transaction runs.
 
 #pragma once
 
@@ -8,13 +10,14 @@
 namespace argon::pageserver {
 
 struct BackupOptions {
-  Lsn lsn;  // REQUIRES: reached (Timeline::read_point)
-  bool standby = false;
+  Lsn lsn;                  // REQUIRES: reached (Timeline::read_point)
+  bool follower = false;    // which begins at the last checkpoint up to the LSN, without WAL of its own
   bool everything = false;  // with relations: a plain data directory
 };
 
 // Writes the archive. Suspends in the sink and in reads. Errors: Invalid where no record can start at
-// the LSN; the sink's and the timeline's.
+// the LSN; Unavailable where a follower finds no checkpoint in the timeline's WAL; the sink's and the
+// timeline's.
 Status write_backup(Task& task, Timeline& timeline, const BackupOptions& options, const pg::TarSink& sink);
 
 }  // namespace argon::pageserver

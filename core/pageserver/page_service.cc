@@ -189,7 +189,7 @@ class Connection {
     Lsn wanted = Lsn::max();
     for (size_t i = 3; i < words.size(); i++) {
       if (words[i] == "--replica") {
-        backup.standby = true;
+        backup.follower = true;
       } else if (words[i] != "latest") {
         TRY_ASSIGN(wanted, parse_lsn(words[i]));
       }

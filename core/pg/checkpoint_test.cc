@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "core/base/checksum.h"
 #include "core/base/codec.h"
 #include "core/base/random.h"
 #include "core/pg/checkpoint_tracker.h"
@@ -208,6 +209,8 @@ TEST(TrackedState, EncodeAndDecodeGiveTheSameAndDamageIsNoticed) {
   state.settings.wal_log_hints = true;
   state.prepared = {5, 7, 9};
   state.shutdown_end = Lsn(77);
+  state.checkpoint_lsn = Lsn(60);
+  state.checkpoint_redo = Lsn(50);
   Bytes bytes = encode_tracked_state(state);
   EXPECT_EQ(*decode_tracked_state(bytes), state);
   for (size_t i = 0; i < bytes.size(); i++) {
@@ -216,6 +219,16 @@ TEST(TrackedState, EncodeAndDecodeGiveTheSameAndDamageIsNoticed) {
     EXPECT_FALSE(decode_tracked_state(bad).ok()) << i;
     EXPECT_FALSE(decode_tracked_state(ByteView(bytes).first(i)).ok()) << i;
   }
+}
+
+TEST(TrackedState, OfVersionOneHasNoCheckpoint) {
+  TrackedState state;
+  state.prepared = {5, 7};
+  Bytes bytes = encode_tracked_state(state);
+  bytes.resize(bytes.size() - 2 * 8 - 4);
+  store_le<uint16_t>(bytes.data() + 4, 1);
+  Writer(bytes).le(crc32c(bytes));
+  EXPECT_EQ(*decode_tracked_state(bytes), state);
 }
 
 TEST(RoundUpXid, NeverNamesASpecialIdNorGoesBack) {

@@ -12,7 +12,7 @@ namespace argon::pg {
 namespace {
 
 constexpr uint32_t kStateMagic = 0x54435241;  // "ARCT"
-constexpr uint16_t kStateVersion = 1;
+constexpr uint16_t kStateVersion = 2;         // 1 ends behind the prepared transactions
 constexpr size_t kMaxPrepared = 1u << 20;
 
 Error too_short(const DecodedRecord& record) {
@@ -52,6 +52,7 @@ Bytes encode_tracked_state(const TrackedState& state) {
   w.le(s.max_prepared_xacts).le(s.max_locks_per_xact);
   w.u8(state.data_checksums).le(state.shutdown_end.value).le(static_cast<uint32_t>(state.prepared.size()));
   for (Xid xid : state.prepared) w.le(xid);
+  w.le(state.checkpoint_lsn.value).le(state.checkpoint_redo.value);
   w.le(crc32c(out));
   return out;
 }
@@ -63,7 +64,8 @@ Result<TrackedState> decode_tracked_state(ByteView bytes) {
   if (bytes.size() < 10) return bad("too short");
   Reader in(bytes);
   if (in.le<uint32_t>() != kStateMagic) return bad("wrong magic");
-  if (auto version = in.le<uint16_t>(); version != kStateVersion)
+  auto version = in.le<uint16_t>();
+  if (version < 1 || version > kStateVersion)
     return Error(Code::Unsupported, "tracked checkpoint: unknown version " + std::to_string(version));
   size_t body = bytes.size() - 4;
   if (load_le<uint32_t>(bytes.data() + body) != crc32c(bytes.first(body))) return bad("wrong checksum");
@@ -81,6 +83,10 @@ Result<TrackedState> decode_tracked_state(ByteView bytes) {
   state.data_checksums = in.u8() != 0;
   state.shutdown_end = Lsn(in.le<uint64_t>());
   XidArray prepared(in.bytes(size_t{in.le<uint32_t>()} * 4));
+  if (version >= 2) {
+    state.checkpoint_lsn = Lsn(in.le<uint64_t>());
+    state.checkpoint_redo = Lsn(in.le<uint64_t>());
+  }
   in.skip(4);
   if (!in.finished()) return bad("its parts do not add up to its length");
   if (s.wal_level > WalLevel::Logical) return bad("unknown wal_level");
@@ -153,6 +159,8 @@ Status CheckpointTracker::apply_xlog(const DecodedRecord& record) {
 Status CheckpointTracker::apply_checkpoint(const DecodedRecord& record, bool shutdown) {
   TRY_ASSIGN(Checkpoint seen, decode_checkpoint(record.main_data).with(to_string(record)));
   Checkpoint& own = state_.checkpoint;
+  set(state_.checkpoint_lsn, record.start_lsn);
+  set(state_.checkpoint_redo, seen.redo);
   if (shutdown) {
     set(own.next_xid, seen.next_xid);
     set(own.next_oid, seen.next_oid);

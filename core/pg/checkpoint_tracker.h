@@ -31,6 +31,9 @@ struct TrackedState {
   bool data_checksums = false;
   Lsn shutdown_end;           // end of the last record if that was a shutdown checkpoint, else 0
   std::vector<Xid> prepared;  // transactions prepared and not ended, ascending
+  // The last checkpoint record of the WAL, and where its redo begins; 0: there was none since this is kept.
+  Lsn checkpoint_lsn;
+  Lsn checkpoint_redo;
 
   // HEAP2 VISIBLE then sets the heap page's LSN, and hint bits are logged.
   bool hint_bits_logged() const { return data_checksums || settings.wal_log_hints; }

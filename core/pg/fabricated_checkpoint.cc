@@ -102,4 +102,18 @@ ControlFile control_at(const ControlFile& base, const FabricatedCheckpoint& star
   return control;
 }
 
+ControlFile control_of_standby(const ControlFile& base, const Checkpoint& tracked, Lsn record, Lsn redo,
+                               const ControlSettings& settings) {
+  FabricatedCheckpoint start;
+  start.record = record;
+  start.checkpoint = tracked;
+  start.checkpoint.redo = redo;
+  start.checkpoint.tli = start.checkpoint.prev_tli = WalIdentity{}.tli;
+  ControlFile control = control_at(base, start, settings);
+  control.state = ClusterState::ShutDownInRecovery;
+  control.min_recovery_point = redo;
+  control.min_recovery_tli = start.checkpoint.tli;
+  return control;
+}
+
 }  // namespace argon::pg

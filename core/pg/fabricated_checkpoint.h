@@ -59,5 +59,9 @@ Result<FabricatedCheckpoint> fabricate_checkpoint(const WalIdentity& identity, c
 // pg_control for that start: `base` with the checkpoint, cleanly shut down, no recovery in progress.
 ControlFile control_at(const ControlFile& base, const FabricatedCheckpoint& start,
                        const ControlSettings& settings);
+// pg_control of a standby that begins at the redo point of the WAL's own checkpoint record at `record`, from
+// a backup that is right as of that redo point: consistent at once.
+ControlFile control_of_standby(const ControlFile& base, const Checkpoint& tracked, Lsn record, Lsn redo,
+                               const ControlSettings& settings);
 
 }  // namespace argon::pg
