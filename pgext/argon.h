@@ -102,7 +102,8 @@ static inline void argon_count(ArgonCounter counter) {
 }
 
 // The start of the WAL of this endpoint: the fabricated checkpoint record, or the boundary of its
-// page if the record is the first on it. From pg_control, read in the postmaster.
+// page if the record is the first on it; of a replica, where redo begins. From pg_control, read in the
+// postmaster.
 extern XLogRecPtr argon_start_lsn;
 extern uint64 argon_system_id;
 
@@ -143,8 +144,9 @@ void argon_install_size_functions(void);
 #define ARGON_SLOT "argon"
 void argon_hide_own_slot(void);
 
-// An LSN up to which WAL can be flushed: the insert position, taken back to the end of the last
-// page where it stands behind the header of a page that nothing was written to.
+// Up to where this server's changes go. An LSN up to which WAL can be flushed: the insert position, taken
+// back to the end of the last page where it stands behind the header of a page that nothing was written to.
+// Of a replica, the end of the record that is being replayed.
 XLogRecPtr argon_insert_lsn(void);
 
 // The name of a relation in messages.

@@ -95,14 +95,28 @@ static void evict_new(RelFileNode node, ForkNumber fork, BlockNumber block) {
   (void)local_pages_mark(node, fork, block, LOCAL_ZERO, LOCAL_NEW_PAGE, 0);
 }
 
+// Redo changes a page, and hint bits. What is read again must have all that was replayed, and no more: of a
+// page with an LSN that says how far that is. The maps have none, and some of their pages are here only.
+static void evict_in_replica(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
+  RelFileNode node = reln->smgr_rnode.node;
+
+  if (PageIsNew(page) || map_says_nothing(fork, page)) {
+    evict_new(node, fork, block);
+  } else if (fork == FSM_FORKNUM || fork == VISIBILITYMAP_FORKNUM) {
+    keep_local(reln, fork, block, page, LOCAL_MAP);
+  } else {
+    last_written_lsn_set(node, fork, block, PageGetLSN(page));
+    unmark(node, fork, block);
+    argon_count(ARGON_PAGES_EVICTED);
+  }
+}
+
 // True if the pageserver can make the same page.
 static bool evict(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* page) {
   RelFileNode node = reln->smgr_rnode.node;
   LocalReason reason;
   XLogRecPtr lsn;
 
-  // A standby changes pages by hint bits only.
-  if (argon_mode != ARGON_PRIMARY) return false;
   // The server extends its maps by empty pages, which are no more than zeros to it; read back at once, they
   // need not go to the pageserver and back first.
   if (PageIsNew(page) || map_says_nothing(fork, page)) {
@@ -129,7 +143,9 @@ void evict_page(SMgrRelation reln, ForkNumber fork, BlockNumber block, char* pag
   RelFileNode node = reln->smgr_rnode.node;
 
   if (argon_mode == ARGON_STATIC) return;  // hint bits
-  if (evict(reln, fork, block, page))
+  if (argon_mode == ARGON_REPLICA)
+    evict_in_replica(reln, fork, block, page);
+  else if (evict(reln, fork, block, page))
     file_cache_store(node, fork, block, page);
   else
     file_cache_forget(node, fork, block, block + 1);

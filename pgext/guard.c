@@ -69,7 +69,7 @@ static void read_control_file(void) {
     ereport(FATAL, (errmsg("argon: global/pg_control has a wrong checksum"),
                     errhint("Start the endpoint anew with \"argon endpoint start\".")));
   argon_system_id = control->system_identifier;
-  argon_start_lsn = control->checkPoint;
+  argon_start_lsn = argon_mode == ARGON_REPLICA ? control->checkPointCopy.redo : control->checkPoint;
   // Where the record is the first of its page, the stream begins with the page's header.
   if (XLogSegmentOffset(argon_start_lsn, control->xlog_seg_size) == SizeOfXLogLongPHD)
     argon_start_lsn -= SizeOfXLogLongPHD;

@@ -92,7 +92,7 @@ static void remove_chunk(Chunk* chunk) {
 }
 
 static bool chunk_expired(const Chunk* chunk, uint64 oldest_xid, uint64 oldest_snapshot) {
-  if (chunk->reasons & (LOCAL_UNLOGGED | LOCAL_SEQUENCE)) return false;
+  if (chunk->reasons & (LOCAL_UNLOGGED | LOCAL_SEQUENCE | LOCAL_MAP)) return false;
   if ((chunk->reasons & LOCAL_COMMAND_IDS) && oldest_xid < chunk->next_xid) return false;
   // A vacuum that began just before the page was kept may have a snapshot at next_xid itself.
   if ((chunk->reasons & LOCAL_CYCLE_ID) && oldest_snapshot <= chunk->next_xid) return false;

@@ -27,6 +27,7 @@ typedef enum LocalReason {
   LOCAL_COMMAND_IDS = 4,  // tuples of running transactions
   LOCAL_CYCLE_ID = 8,     // nbtree page split while a vacuum ran
   LOCAL_SEQUENCE = 16,    // WAL runs ahead of the page
+  LOCAL_MAP = 32,         // a map's page on a replica, which has no LSN that tells what was replayed on it
 } LocalReason;
 
 Size local_pages_shared_size(void);

@@ -1,6 +1,7 @@
 #include "page_client.h"
 
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "miscadmin.h"
 #include "page_pipeline.h"
 #include "page_transport.h"
@@ -13,6 +14,12 @@ static void flush_up_to(XLogRecPtr lsn) {
   if (RecoveryInProgress()) return;
   XLogFlush(lsn);
   if (single_user_ships() && lsn > pg_atomic_read_u64(&argon_shared->commit_lsn)) single_user_ship(lsn);
+}
+
+// A replica must see no change before it has replayed it, nor miss one that it has: of a block that was
+// written back while the record that changed it is still being replayed.
+static XLogRecPtr as_of(XLogRecPtr written) {
+  return argon_mode == ARGON_REPLICA ? Max(written, GetXLogReplayRecPtr(NULL)) : written;
 }
 
 // Tries until there is an answer; `place` is where it was asked for already, or 0. What was asked for early
@@ -49,7 +56,7 @@ static void ask_anew(Request* request, void* body, int body_bytes) {
 
 bool page_client_exists(RelFileNode node, ForkNumber fork, XLogRecPtr not_modified_since) {
   Request request = {
-      .kind = ASK_EXISTS, .node = node, .fork = fork, .not_modified_since = not_modified_since};
+      .kind = ASK_EXISTS, .node = node, .fork = fork, .not_modified_since = as_of(not_modified_since)};
   uint8 yes;
 
   ask_anew(&request, &yes, sizeof(yes));
@@ -59,7 +66,7 @@ bool page_client_exists(RelFileNode node, ForkNumber fork, XLogRecPtr not_modifi
 bool page_client_nblocks(RelFileNode node, ForkNumber fork, XLogRecPtr not_modified_since,
                          BlockNumber* nblocks) {
   Request request = {
-      .kind = ASK_NBLOCKS, .node = node, .fork = fork, .not_modified_since = not_modified_since};
+      .kind = ASK_NBLOCKS, .node = node, .fork = fork, .not_modified_since = as_of(not_modified_since)};
   uint32 n;
 
   if (!page_client_exists(node, fork, not_modified_since)) return false;
@@ -69,16 +76,18 @@ bool page_client_nblocks(RelFileNode node, ForkNumber fork, XLogRecPtr not_modif
 }
 
 int64 page_client_database_size(Oid database, XLogRecPtr not_modified_since) {
-  Request request = {
-      .kind = ASK_DATABASE_SIZE, .node = {.dbNode = database}, .not_modified_since = not_modified_since};
+  Request request = {.kind = ASK_DATABASE_SIZE,
+                     .node = {.dbNode = database},
+                     .not_modified_since = as_of(not_modified_since)};
   uint64 bytes;
 
   ask_anew(&request, &bytes, sizeof(bytes));
   return (int64)pg_ntoh64(bytes);
 }
 
-static Request page_request(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr lsn) {
-  return (Request){.kind = ASK_PAGE, .node = node, .fork = fork, .block = block, .not_modified_since = lsn};
+static Request page_request(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr written) {
+  return (Request){
+      .kind = ASK_PAGE, .node = node, .fork = fork, .block = block, .not_modified_since = as_of(written)};
 }
 
 PageRead page_client_begin_read(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr written) {
@@ -111,15 +120,14 @@ void page_client_end_read(PageRead* read, char* page) {
 // The answer is to be as new as it can be without waiting, so that it stays usable where the last-written LSN
 // is raised to what other blocks were written at.
 static XLogRecPtr newest_without_waiting(XLogRecPtr written) {
-  if (argon_mode == ARGON_STATIC) return written;
+  if (argon_mode != ARGON_PRIMARY) return written;  // see as_of()
   return Max(written, pg_atomic_read_u64(&argon_shared->ps_received_lsn));
 }
 
 // The pageserver will get this WAL, and does not keep later requests waiting for it.
 static bool has_quorum(XLogRecPtr lsn) {
-  if (argon_mode == ARGON_STATIC) return true;
-  return argon_mode == ARGON_PRIMARY &&
-         lsn <= Max(pg_atomic_read_u64(&argon_shared->commit_lsn), argon_start_lsn);
+  if (argon_mode != ARGON_PRIMARY) return true;
+  return lsn <= Max(pg_atomic_read_u64(&argon_shared->commit_lsn), argon_start_lsn);
 }
 
 bool page_client_prefetch(RelFileNode node, ForkNumber fork, BlockNumber block, XLogRecPtr written) {

@@ -10,14 +10,21 @@ static const uint8 answer_tags[] = {100, 101, 102, 104};
 #define HEADER_BYTES (1 + 8 + 8 + 8)
 #define RELATION_BYTES (4 + 4 + 4 + 1)
 
-static XLogRecPtr request_lsn(void) {
-  return argon_mode == ARGON_STATIC ? argon_static_lsn : (XLogRecPtr)PG_UINT64_MAX;
+static XLogRecPtr request_lsn(const Request* request) {
+  switch (argon_mode) {
+    case ARGON_STATIC:
+      return argon_static_lsn;
+    case ARGON_REPLICA:
+      return request->not_modified_since;
+    default:
+      return PG_UINT64_MAX;
+  }
 }
 
 void request_encode(StringInfo out, const Request* request) {
   pq_sendbyte(out, (uint8)request->kind);
   pq_sendint64(out, request->id);
-  pq_sendint64(out, request_lsn());
+  pq_sendint64(out, request_lsn(request));
   pq_sendint64(out, request->not_modified_since);
   if (request->kind == ASK_DATABASE_SIZE) {
     pq_sendint32(out, request->node.dbNode);

@@ -12,7 +12,8 @@ typedef struct Request {
   RelFileNode node;
   ForkNumber fork;
   BlockNumber block;  // of ASK_PAGE
-  // The pageserver waits until it has WAL up to here; the answer is at least as new.
+  // The pageserver waits until it has WAL up to here; the answer is at least as new, and for a replica no
+  // newer.
   XLogRecPtr not_modified_since;
   uint64 id;
 } Request;

@@ -5,6 +5,7 @@
 #include "miscadmin.h"
 #include "page_address.h"
 #include "pgstat.h"
+#include "postmaster/startup.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -13,6 +14,7 @@
 #define FIRST_BACK_OFF_MS 10
 #define LAST_BACK_OFF_MS 1000
 #define LOG_AFTER_FAILURES 5
+#define STARTUP_LOOKS_UP_MS 1000
 
 static PGconn* connection;
 static bool ready;                        // in COPY BOTH
@@ -62,10 +64,23 @@ static bool failed(TimestampTz deadline, char** why) {
   return false;
 }
 
+// What a wait must look after. The startup process of a replica has a latch of its own for news, which we do
+// not wait for, and interrupts of its own.
+static void look_after_interrupts(void) {
+  if (AmStartupProcess()) HandleStartupProcInterrupts();
+  CHECK_FOR_INTERRUPTS();
+}
+
+static long wait_ms(TimestampTz deadline) {
+  long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+  return AmStartupProcess() ? Min(ms, STARTUP_LOOKS_UP_MS) : ms;
+}
+
 // Waits for the socket. False when the deadline has passed, or the pageserver is somewhere else: the signal
 // that tells of that sets the latch. A latch set meanwhile for somebody else is set again by the caller.
 static bool wait_connecting(int wanted, TimestampTz deadline, bool* latch_was_set) {
-  long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+  long ms = wait_ms(deadline);
   int rc;
 
   if (ms <= 0 || page_transport_moved()) return false;
@@ -75,13 +90,13 @@ static bool wait_connecting(int wanted, TimestampTz deadline, bool* latch_was_se
     ResetLatch(MyLatch);
     *latch_was_set = true;
   }
-  CHECK_FOR_INTERRUPTS();
+  look_after_interrupts();
   return true;
 }
 
 // The same on an open connection, whose socket stays the same: one system call instead of five.
 static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
-  long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+  long ms = wait_ms(deadline);
   WaitEvent event;
 
   if (ms <= 0 || page_transport_moved()) return false;
@@ -98,7 +113,7 @@ static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
     ResetLatch(MyLatch);
     *latch_was_set = true;
   }
-  CHECK_FOR_INTERRUPTS();
+  look_after_interrupts();
   return true;
 }
 
@@ -215,5 +230,5 @@ void page_transport_back_off(const char* why, TimestampTz deadline) {
     ereport(LOG, (errmsg("argon: the pageserver cannot be reached, waiting for it"), errdetail("%s", why)));
   (void)WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(Min(ms, LAST_BACK_OFF_MS), Max(left, 1)),
                   PG_WAIT_EXTENSION);
-  CHECK_FOR_INTERRUPTS();
+  look_after_interrupts();
 }

@@ -4,6 +4,7 @@
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
+#include "access/xlogrecovery.h"
 #include "file_cache.h"
 #include "last_written_lsn.h"
 #include "local_pages.h"
@@ -59,8 +60,10 @@ void argon_init_shared_memory(void) {
 }
 
 XLogRecPtr argon_insert_lsn(void) {
-  XLogRecPtr lsn = GetXLogInsertRecPtr();
+  XLogRecPtr lsn;
 
+  if (argon_mode == ARGON_REPLICA) return GetCurrentReplayRecPtr(NULL);
+  lsn = GetXLogInsertRecPtr();
   if (XLogSegmentOffset(lsn, wal_segment_size) == SizeOfXLogLongPHD) return lsn - SizeOfXLogLongPHD;
   if (lsn % XLOG_BLCKSZ == SizeOfXLogShortPHD) return lsn - SizeOfXLogShortPHD;
   return lsn;

@@ -72,6 +72,8 @@ static void argon_create(SMgrRelation reln, ForkNumber fork, bool is_redo) {
     argon_md.create(reln, fork, is_redo);
     return;
   }
+  // Redo wants a fork that it is about to read to be there, and creates those that are not.
+  if (is_redo && relation_ensure_stub(node, fork)) return;
   // The server looked for a free relfilenode among local files; the pageserver may have a relation
   // of that number that was not touched since this server began.
   if (fork == MAIN_FORKNUM && !is_redo && relation_ensure_stub(node, fork))
@@ -159,10 +161,11 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
   shadow_write(node, fork, block, page);
 }
 
-// A visibility map page's bits are cleared without moving its LSN, so no remembered LSN is enough.
+// A visibility map page's bits are cleared without moving its LSN, so no remembered LSN is enough. (A replica
+// keeps such pages itself.)
 XLogRecPtr argon_not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block) {
   if (argon_mode == ARGON_STATIC) return argon_static_lsn;
-  if (fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();
+  if (argon_mode == ARGON_PRIMARY && fork == VISIBILITYMAP_FORKNUM) return argon_insert_lsn();
   return last_written_lsn_get(node, fork, block);
 }
 
