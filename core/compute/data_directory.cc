@@ -88,6 +88,20 @@ uint64_t own_number(std::string_view name, const std::vector<std::string>& setti
   return last;
 }
 
+// Where a replica's WAL comes from: libpq goes on to the next where one does not answer.
+std::string safekeepers_connection(const ComputeConfig& config) {
+  std::string hosts;
+  std::string ports;
+  for (const consensus::Member& member : config.safekeepers.members) {
+    hosts += (hosts.empty() ? "" : ",") + member.host;
+    ports += (ports.empty() ? "" : ",") + std::to_string(member.port);
+  }
+  return "host=" + hosts + " port=" + ports +
+         " user=replica connect_timeout=3 application_name=" + config.endpoint +
+         " options='-c tenant_id=" + to_string(config.id.tenant) +
+         " -c timeline_id=" + to_string(config.id.timeline) + "'";
+}
+
 // As libpq reads it: hosts are tried in order. A folder whose name cannot stand in such a list, or is too
 // long for a socket, is left out.
 std::string pageserver_connection(const ComputeConfig& config) {
@@ -138,6 +152,11 @@ std::string postgresql_conf(const ComputeConfig& config, const std::string& data
       "timezone = 'UTC'\n"
       "log_timezone = 'UTC'\n";
   if (config.mode == EndpointMode::Primary) set("synchronous_standby_names", "argon");
+  if (config.mode == EndpointMode::Replica) {
+    set("primary_conninfo", safekeepers_connection(config));
+    text +=
+        "wal_receiver_timeout = 5s\nwal_receiver_status_interval = 1s\nwal_retrieve_retry_interval = 200ms\n";
+  }
   for (const std::string& line : config.settings) text += line + "\n";
   return text;
 }
@@ -190,14 +209,18 @@ Result<DataDirectory> make_data_directory(Task& task, Env& env, const ComputeCon
 
   BasebackupRequest request{.pageserver = config.pageserver,
                             .id = config.id,
-                            .at = at,
+                            .at = at.valid() ? std::optional(at) : std::nullopt,
                             .replica = config.mode == EndpointMode::Replica};
   // A standby's own files depend on what the base backup says.
   bool primary = config.mode == EndpointMode::Primary;
-  TRY(unpack(task, env, config, path, [&](Task& t, Stream& in) -> Status {
-        TRY(fetch_basebackup(t, request, [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); }));
-        return primary ? write_own_files(t, config, path, "", extension, in) : Status();
-      }).with("base backup of " + to_string(config.id) + " at " + to_string(at)));
+  TRY(unpack(task, env, config, path,
+             [&](Task& t, Stream& in) -> Status {
+               TRY(fetch_basebackup(t, request,
+                                    [&](Task& u, ByteView bytes) { return write_all(u, in, bytes); }));
+               return primary ? write_own_files(t, config, path, "", extension, in) : Status();
+             })
+          .with("base backup of " + to_string(config.id) + " at " +
+                (at.valid() ? to_string(at) : "its last checkpoint")));
   TRY_ASSIGN(Bytes file,
              read_file(task, env.disk(), join_path(path, "global/pg_control"), pg::kControlFileSize));
   TRY_ASSIGN(pg::ControlFile control, pg::decode_control_file(file));

@@ -11,10 +11,10 @@
 
 namespace argon::compute {
 
-// Replaces DIRECTORY/pgdata by a base backup at `at` and the endpoint's own files: postgresql.conf,
-// pg_hba.conf, the extension. Unpacked by a `tar` child as the server's user, so that the files are
-// its own whoever runs the sidecar. Errors: the pageserver's; Io; Invalid where the backup is of another
-// system than the configuration says.
+// Replaces DIRECTORY/pgdata by a base backup at `at`, or of a replica at the last checkpoint, and the
+// endpoint's own files: postgresql.conf, pg_hba.conf, the extension. Unpacked by a `tar` child as the
+// server's user, so that the files are its own whoever runs the sidecar. Errors: the pageserver's; Io;
+// Invalid where the backup is of another system than the configuration says.
 struct DataDirectory {
   std::string path;
   uint64_t system_id = 0;

@@ -21,6 +21,9 @@ constexpr Duration kDrainTimeout = Duration::seconds(10);
 constexpr Duration kStable = Duration::seconds(30);
 constexpr Duration kRetryPause = Duration::seconds(1);
 constexpr int kQuickEndsMax = 5;
+// The pageserver gets the first checkpoint of a primary that was started just before a replica within this
+// time.
+constexpr Duration kFirstCheckpoint = Duration::seconds(10);
 
 class Sidecar {
  public:
@@ -39,6 +42,7 @@ class Sidecar {
   enum class End { Stopped, ServerEnded };
 
   Result<End> run_once(Task& task);
+  Result<DataDirectory> prepare(Task& task, Lsn at);
   Result<std::unique_ptr<ProposerDriver>> elect(Task& task, Scope& scope);
   Result<End> run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at);
   Result<End> watch(Task& task, PostgresServer& server, const DataDirectory& directory,
@@ -122,6 +126,17 @@ Result<std::unique_ptr<ProposerDriver>> Sidecar::elect(Task& task, Scope& scope)
   return driver;
 }
 
+Result<DataDirectory> Sidecar::prepare(Task& task, Lsn at) {
+  MonotonicTime end = env_.now() + kFirstCheckpoint;
+  for (;;) {
+    live_.begin_life();
+    Result<DataDirectory> made = make_data_directory(task, env_, config_, at);
+    bool may_come = config_.mode == EndpointMode::Replica && made.is(Code::Unavailable);
+    if (!may_come || env_.now() >= end) return made;
+    TRY(task.sleep(kRetryPause));
+  }
+}
+
 Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at) {
   status_.state = "preparing";
   status_.driver = driver;
@@ -145,8 +160,7 @@ Result<Sidecar::End> Sidecar::run_server(Task& task, Scope& scope, ProposerDrive
       return keep_lease(t, env_, log_, lease, length);
     });
   }
-  live_.begin_life();
-  Result<DataDirectory> data_directory = make_data_directory(task, env_, config_, at);
+  Result<DataDirectory> data_directory = prepare(task, at);
   if (!data_directory.ok()) return finish(data_directory.error());
   // The server refuses to start where nobody listens, so that comes first.
   if (Status listening = link.listen(task, socket_path(config_)); !listening.ok())

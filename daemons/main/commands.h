@@ -130,6 +130,7 @@ struct EndpointOptions {
   std::vector<std::string> reset;  // names of settings
   bool allow_multiple = false;
   bool destroy = false;
+  bool swap = false;
   std::string suspend_after;  // empty: never; of reconfigure: as it is
   std::string stop_mode = "fast";
   std::string timeout = "90s";
@@ -137,6 +138,7 @@ struct EndpointOptions {
 Status endpoint_create(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_start(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_reconfigure(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
+Status endpoint_promote(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_stop(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 Status endpoint_list(Task& task, Env& env, const Globals& globals, const EndpointOptions& options);
 
@@ -239,6 +241,7 @@ Status add_settings(Endpoint& endpoint, const std::vector<std::string>& settings
 Result<nlohmann::json> reload_endpoint(Task& task, const Endpoint& endpoint);
 // Invalid where it cannot be an endpoint's name.
 Status check_endpoint_name(const std::string& name);
+Status hold_back(const Config& config, const Endpoint& endpoint);
 // `argon endpoint stop` was its last word: only `argon endpoint start` starts it again.
 bool is_held_back(const Config& config, const Endpoint& endpoint);
 

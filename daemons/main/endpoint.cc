@@ -132,6 +132,10 @@ Status check_endpoint_name(const std::string& name) {
                "'" + name + "' is not an endpoint name: letters, digits, '_', '-' and '.', at most 63");
 }
 
+Status hold_back(const Config& config, const Endpoint& endpoint) {
+  return write_text(stopped_file(config, endpoint), "");
+}
+
 bool is_held_back(const Config& config, const Endpoint& endpoint) {
   return std::filesystem::exists(stopped_file(config, endpoint));
 }
@@ -235,7 +239,7 @@ Status endpoint_stop(Task& task, Env& env, const Globals& globals, const Endpoin
   if (!ran) session.say("endpoint " + endpoint.name + ": does not run");
   std::error_code ignored;
   std::filesystem::remove(suspended_file(session.config(), endpoint), ignored);
-  TRY(write_text(stopped_file(session.config(), endpoint), ""));
+  TRY(hold_back(session.config(), endpoint));
   std::string lsn = lsn_of(task, session, endpoint);
   if (options.destroy) {
     std::error_code error;

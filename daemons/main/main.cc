@@ -288,9 +288,11 @@ void add_endpoint(CLI::App& app, Commands& all) {
   CLI::App* reconfigure = endpoint->add_subcommand(
       "reconfigure",
       "Change settings of an endpoint, which goes on; without options, take up argon.toml's anew");
+  CLI::App* promote = endpoint->add_subcommand(
+      "promote", "Make a replica the primary of its branch; the former primary is stopped first");
   CLI::App* stop = endpoint->add_subcommand("stop", "Stop an endpoint");
   CLI::App* list = endpoint->add_subcommand("list", "List endpoints");
-  for (CLI::App* sub : {create, start, reconfigure, stop})
+  for (CLI::App* sub : {create, start, reconfigure, promote, stop})
     sub->add_option("NAME", options.name, "The endpoint's name")->required();
   for (CLI::App* sub : {create, list})
     sub->add_option("--tenant-id", options.tenant_id, "32 hex digits (default: the default tenant)");
@@ -316,7 +318,9 @@ void add_endpoint(CLI::App& app, Commands& all) {
   for (CLI::App* sub : {create, start})
     sub->add_flag("--allow-multiple", options.allow_multiple,
                   "Do not look for other primaries of the timeline");
-  start->add_option("-t,--start-timeout", options.timeout, "How long to wait")->capture_default_str();
+  for (CLI::App* sub : {start, promote})
+    sub->add_option("-t,--start-timeout", options.timeout, "How long to wait")->capture_default_str();
+  promote->add_flag("--swap", options.swap, "The former primary goes on as a replica");
   stop->add_flag("--destroy", options.destroy, "Remove the endpoint afterwards");
   stop->add_option("-m,--mode", options.stop_mode, "fast: in order; immediate: at once")
       ->check(CLI::IsMember({"fast", "immediate"}))
@@ -324,6 +328,7 @@ void add_endpoint(CLI::App& app, Commands& all) {
   on(create, all, endpoint_create, options);
   on(start, all, endpoint_start, options);
   on(reconfigure, all, endpoint_reconfigure, options);
+  on(promote, all, endpoint_promote, options);
   on(stop, all, endpoint_stop, options);
   on(list, all, endpoint_list, options);
 }

@@ -25,7 +25,7 @@ def metric(c, pageserver, name):
 
 
 def load(c, seconds):
-    return subprocess.run(["pgbench", "-n", "-c", "2", "-T", str(seconds), "-d", c.conninfo("main")],
+    return subprocess.run(["pgbench", "-n", "-c", "2", "-T", str(seconds), c.conninfo("main")],
                           capture_output=True, text=True, timeout=120)
 
 
@@ -48,7 +48,7 @@ class Background:
 def move_under_load(c, *words):
     """Sessions go on while the tenant moves; the servers of its endpoints are those that were."""
     started = {name: c.sql(name, "select pg_postmaster_start_time()") for name in ("main", "past")}
-    bench = Background("pgbench", "-n", "-c", "4", "-j", "2", "-T", "8", "-d", c.conninfo("main"))
+    bench = Background("pgbench", "-n", "-c", "4", "-j", "2", "-T", "8", c.conninfo("main"))
     reader = Background("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", c.conninfo("past"), "-c",
                         "select pg_sleep(2)", "-c", "select count(*) from pgbench_accounts", "-c", "select pg_sleep(5)",
                         "-c", "select count(*) from pgbench_accounts")
