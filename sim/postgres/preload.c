@@ -10,6 +10,9 @@
  * simulator.
  * - getc(stdin) is the next statement.
  * - setitimer() is kept; SIGALRM comes with the answer that is at or behind its time.
+ * - A signal from outside comes with a statement, before that. kill() of the process group, which is the
+ * simulator's, is of this process alone: a server without a postmaster, whose id is 0 then, sends it SIGHUP
+ * for pg_reload_conf().
  * - What the server leaves on its stack may come out again, as padding in WAL: so nothing that differs
  * between two runs may come to lie there. Inodes, times of files, resource usage and senders of signals are
  * made up.
@@ -188,6 +191,7 @@ static void collect(Connection* c, Buffer* frame) {
 
 static Buffer statement;
 static int input_ended;
+static int32_t signalled; /* 0: not */
 
 static void take_item(const SimItem* item, const char* bytes) {
   Connection* c = item->connection != 0 ? find_connection(item->connection) : NULL;
@@ -214,6 +218,9 @@ static void take_item(const SimItem* item, const char* bytes) {
         memcpy(&space, bytes, sizeof space);
         c->space = space;
       }
+      break;
+    case SIM_SIGNAL:
+      memcpy(&signalled, bytes, sizeof signalled);
       break;
     default:
       errno = EPROTO;
@@ -250,15 +257,19 @@ static void exchange(uint32_t kind, const void* body, size_t n, const char* outp
   flush_pending();
 }
 
-/* True where the alarm's time had come. */
-static int deliver_alarm(void) {
+/* Not by the kernel, which would put the true process id on the stack. */
+static void call_handler(int signal) {
   struct sigaction action;
 
+  sigaction(signal, NULL, &action);
+  if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) action.sa_handler(signal);
+}
+
+/* True where the alarm's time had come. */
+static int deliver_alarm(void) {
   if (alarm_ns == 0 || monotonic_ns < alarm_ns) return 0;
   alarm_ns = 0;
-  /* Not by the kernel, which would put the true process id on the stack. */
-  sigaction(SIGALRM, NULL, &action);
-  if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) action.sa_handler(SIGALRM);
+  call_handler(SIGALRM);
   return 1;
 }
 
@@ -442,6 +453,10 @@ pid_t getppid(void) {
 
 int kill(pid_t pid, int signal) {
   if (pid == FAKE_PID) return (int)syscall(SYS_kill, syscall(SYS_getpid), signal);
+  if (pid == 0) {
+    call_handler(signal);
+    return 0;
+  }
   if (pid > 1 && signal == 0) { /* nobody else is there */
     errno = ESRCH;
     return -1;
@@ -712,6 +727,8 @@ static void next_statement(void) {
   put_file(&items, SIM_LOG, 2);
   exchange(SIM_NEXT, NULL, 0, items.bytes, items.end);
   deliver_alarm();
+  if (signalled != 0) call_handler(signalled);
+  signalled = 0;
 }
 
 int getc(FILE* file) {

@@ -12,13 +12,14 @@ import pathlib
 import pwd
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 
-OPEN, OUTPUT, LOG, WAIT, NEXT, ENDED, TIME, SPACE, STATEMENT, DATA, CLOSE = range(1, 12)
+OPEN, OUTPUT, LOG, WAIT, NEXT, ENDED, TIME, SPACE, STATEMENT, DATA, CLOSE, SIGNAL = range(1, 13)
 CONTROL_FD = 900
 SECOND = 10**9
 WALL = 1_600_000_000 * SECOND
@@ -104,10 +105,10 @@ class Child:
             self.answer()
         assert self.items[-1][0] == NEXT, self.items
 
-    def run(self, line):
+    def run(self, line, *before):
         self.said = b""
         self.waits = []
-        self.answer((STATEMENT, 0, line.encode() + b"\n"))
+        self.answer(*before, (STATEMENT, 0, line.encode() + b"\n"))
         self.until_next()
         return self.said.decode()
 
@@ -153,6 +154,14 @@ def life(arguments, seed):
     text = child.run("select pg_sleep(100)")
     assert "statement timeout" in text and child.monotonic - begin == SECOND * 7 // 10, (text, child.waits)
     child.run("set statement_timeout = 0")
+    # kill of the process group: this test would end by it. The log names the folder.
+    child.run("alter system set work_mem = '7MB'")
+    ask("select pg_reload_conf()")
+    assert value(child.run("show work_mem")) == "7MB"
+    # The same from outside.
+    child.run("alter system set work_mem = '9MB'")
+    child.run("select 1", (SIGNAL, 0, struct.pack("=i", signal.SIGHUP)))
+    assert value(child.run("show work_mem")) == "9MB"
     ask("select string_agg(name, ' ') from (select pg_ls_dir('global') as name) as files")
     listed = value(said[-1]).split()
     assert listed == sorted(listed) and len(listed) > 20, listed

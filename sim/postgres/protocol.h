@@ -29,6 +29,8 @@ enum SimItemKind {
   /* both */
   SIM_DATA,  /* connection; bytes */
   SIM_CLOSE, /* connection: it has ended, nothing more of it follows */
+  /* from the simulator */
+  SIM_SIGNAL, /* i32: a signal from outside; with SIM_STATEMENT */
 };
 
 typedef struct SimItem {

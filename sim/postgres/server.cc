@@ -1,6 +1,7 @@
 #include "sim/postgres/server.h"
 
 #include <algorithm>
+#include <csignal>
 
 #include "core/base/checksum.h"
 #include "core/base/codec.h"
@@ -177,6 +178,12 @@ void PostgresServer::resume(const std::optional<std::string>& line) {
       }
     }
     at = c.out_closed && c.ended ? connections_.erase(at) : std::next(at);
+  }
+  if (line && reloads_) {
+    Bytes signal;
+    Writer(signal).le(int32_t{SIGHUP});
+    put_item(items, SIM_SIGNAL, 0, signal);
+    reloads_ = false;
   }
   if (line) put_item(items, SIM_STATEMENT, 0, as_bytes(*line));
   frame_ = host_.run(server_, items);

@@ -42,6 +42,8 @@ class PostgresServer {
   Result<Said> start(Task& task, PostgresArchive* archive, ByteView more);
   // One line, without its end. REQUIRES: it has asked.
   Result<Said> execute(Task& task, std::string_view line);
+  // SIGHUP, which reaches it with the next line: it takes up its settings before it runs that.
+  void reload() { reloads_ = true; }
   // Ends its input, and waits until it has ended. REQUIRES: it has asked.
   Result<Said> finish(Task& task);
   // Kills it where it still runs, and ends its connections.
@@ -67,7 +69,8 @@ class PostgresServer {
   PostgresHost& host_;
   Random& cost_;
   uint32_t server_ = 0;  // 0: none runs
-  Bytes frame_;          // the latest from it
+  bool reloads_ = false;
+  Bytes frame_;  // the latest from it
   std::map<uint32_t, std::unique_ptr<Connection>> connections_;
   WaitList news_;
   Scope scope_;
