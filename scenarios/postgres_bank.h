@@ -1,10 +1,7 @@
 // postgres-bank: a stock PostgreSQL server is the compute. One client moves money between accounts, in plain
 // SQL, while everything loses power, the server too.
 //
-// Claim: whatever SQL shows is right. Every acknowledged transfer is there, no rolled back one is; what was
-// cut off in the middle is there whole or not at all, and stays as it was first seen; each account has what
-// its transfers say; indexes agree with their tables (amcheck); the server neither crashes nor complains of
-// what it reads.
+// Claim: whatever SQL shows is right (sql_bank.h), and the server does not crash.
 
 #pragma once
 

@@ -409,6 +409,11 @@ void end_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine
   cluster.heal_core();
   check_progress("of a core");
   run.heal();
+  end_healed_postgres_run(run, cluster, machines, check_progress);
+}
+
+void end_healed_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine*>& machines,
+                             const std::function<void(const std::string& which)>& check_progress) {
   check_progress("after healing");
   if (run.failed()) return;
   for (sim::Machine* machine : machines) {

@@ -51,6 +51,8 @@ class SqlSession {
   Result<SqlRows> run(Task& task, std::string_view line);
   // The same, and it has committed something: acknowledged() is behind that then.
   Result<SqlRows> commit(Task& task, std::string_view line);
+  // Tells the server, from outside, that its settings have changed: it takes them up before the next line.
+  void reload() { server_.reload(); }
   Lsn acknowledged() const { return acknowledged_; }
   // In which the server's compute was elected.
   Term term() const { return term_; }
@@ -92,5 +94,8 @@ Status run_postgres_compute(Task& task, Env& env, sim::Machine& machine, Run& ru
 // the run where there is none; its argument says which it is.
 void end_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine*>& machines,
                       const std::function<void(const std::string& which)>& check_progress);
+// The same from where all is healed.
+void end_healed_postgres_run(Run& run, Cluster& cluster, const std::vector<sim::Machine*>& machines,
+                             const std::function<void(const std::string& which)>& check_progress);
 
 }  // namespace argon::scenarios
