@@ -18,6 +18,7 @@
 #include "scenarios/object_store.h"
 #include "scenarios/pageserver_loss.h"
 #include "scenarios/postgres_bank.h"
+#include "scenarios/postgres_move.h"
 #include "scenarios/postgres_sql.h"
 #include "scenarios/proxy.h"
 #include "scenarios/safekeeper_loss.h"
@@ -51,6 +52,7 @@ const std::vector<Scenario>& all_scenarios() {
                                              kObjectStore,
                                              kPageserverLoss,
                                              kPostgresBank,
+                                             kPostgresMove,
                                              kPostgresSql,
                                              kProxy,
                                              kSafekeeperLoss,
