@@ -6,6 +6,10 @@ AS 'MODULE_PATHNAME', 'argon_counters' LANGUAGE C VOLATILE STRICT;
 CREATE FUNCTION positions(OUT name text, OUT lsn pg_lsn) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'argon_positions' LANGUAGE C VOLATILE STRICT;
 
+-- Bytes of all relations of the cluster (NULL: the pageserver has not said yet). What argon.max_cluster_size bounds.
+CREATE FUNCTION cluster_size() RETURNS bigint
+AS 'MODULE_PATHNAME', 'argon_cluster_size' LANGUAGE C VOLATILE STRICT;
+
 CREATE FUNCTION version_supported(server_version_num integer) RETURNS boolean
 AS 'MODULE_PATHNAME', 'argon_version_supported' LANGUAGE C IMMUTABLE STRICT;
 

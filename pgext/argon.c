@@ -48,6 +48,7 @@ void _PG_init(void) {
   argon_install_commit_hold();
   argon_install_decode_hold();
   argon_install_backpressure();
+  argon_install_explain();
   argon_install_utility_hook();
   read_lease_install();
   argon_register_wal_worker();

@@ -37,8 +37,10 @@ extern int argon_max_write_lag_mb;
 extern int argon_max_flush_lag_mb;
 extern int argon_read_lease_ms;  // SIGHUP
 extern int argon_last_written_cache_size;
-extern int argon_prefetch_window;   // USERSET; less than PIPELINE_SLOTS
-extern int argon_readahead_window;  // USERSET
+extern int argon_prefetch_window;      // USERSET; less than PIPELINE_SLOTS
+extern int argon_readahead_window;     // USERSET
+extern int argon_max_cluster_size_mb;  // SIGHUP; -1: no limit
+extern bool argon_explain;             // USERSET
 extern int argon_max_file_cache_size_mb;
 extern int argon_file_cache_size_mb;  // SIGHUP
 extern char* argon_file_cache_path;
@@ -88,6 +90,8 @@ typedef struct ArgonShared {
   pg_atomic_uint64 ps_disk_lsn;
   pg_atomic_uint64 ps_remote_lsn;
   pg_atomic_uint64 reads_confirmed_us;  // read_lease.h; 0: not yet
+  pg_atomic_uint64 timeline_bytes;      // of all relations, as the pageserver said last (quota.h); 0: not yet
+  pg_atomic_uint64 grown_bytes;         // by this server since
   pg_atomic_uint32 fenced;              // another proposer took over: nothing may be acknowledged
   pg_atomic_uint32 shipping_ended;      // the server stops, and the worker that ships WAL has ended
   pg_atomic_uint32 local_generation;    // moves when an init fork is made
@@ -97,8 +101,11 @@ typedef struct ArgonShared {
 
 extern ArgonShared* argon_shared;
 
+extern uint64 argon_own_counters[ARGON_COUNTERS];  // of this process
+
 static inline void argon_count(ArgonCounter counter) {
   pg_atomic_fetch_add_u64(&argon_shared->counters[counter], 1);
+  argon_own_counters[counter]++;
 }
 
 // The start of the WAL of this endpoint: the fabricated checkpoint record, or the boundary of its
@@ -123,7 +130,8 @@ void argon_check_swap(void);
 XLogRecPtr argon_not_modified_since(RelFileNode node, ForkNumber fork, BlockNumber block);
 
 // commit_hold.c, decode_hold.c, backpressure.c, guard.c, ddl_hook.c, wal_worker.c, size_functions.c,
-// own_slot.c
+// own_slot.c, explain.c
+void argon_install_explain(void);
 void argon_install_commit_hold(void);
 void argon_hold_commit(void);
 void argon_release_commit(void);

@@ -14,6 +14,8 @@ PG_FUNCTION_INFO_V1(argon_version_supported);
 
 bool argon_version_is_supported(int version);
 
+uint64 argon_own_counters[ARGON_COUNTERS];
+
 static const char* const counter_names[ARGON_COUNTERS] = {
     "pages_read",           "prefetch_requests",  "prefetch_hits",       "prefetch_misses",
     "prefetch_wasted",      "pages_evicted",      "file_cache_hits",     "file_cache_misses",

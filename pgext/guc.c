@@ -27,6 +27,8 @@ int argon_read_lease_ms;
 int argon_last_written_cache_size;
 int argon_prefetch_window;
 int argon_readahead_window;
+int argon_max_cluster_size_mb;
+bool argon_explain;
 int argon_max_file_cache_size_mb;
 int argon_file_cache_size_mb;
 char* argon_file_cache_path;
@@ -130,6 +132,10 @@ void argon_define_settings(void) {
              &argon_prewarm_rate_mb, 64, 0, 1 << 20, PGC_SIGHUP, 0);
   define_int("argon.file_cache_list_interval", "How often the list for the next prewarm is written.",
              &argon_file_cache_list_interval_s, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
+  define_int("argon.max_cluster_size", "How large all relations may be together (-1: no limit).",
+             &argon_max_cluster_size_mb, -1, -1, INT_MAX / 2, PGC_SIGHUP, GUC_UNIT_MB);
+  DefineCustomBoolVariable("argon.explain", "EXPLAIN (ANALYZE, BUFFERS) also shows where pages came from.",
+                           NULL, &argon_explain, false, PGC_USERSET, 0, NULL, NULL, NULL);
   define_int("argon.prefetch_window",
              "Pages that a session may ask for before it reads them (0: prefetch is off).",
              &argon_prefetch_window, 512, 0, PIPELINE_SLOTS - 1, PGC_USERSET, 0);

@@ -45,6 +45,8 @@ void argon_init_shared_memory(void) {
     pg_atomic_init_u64(&argon_shared->ps_disk_lsn, start);
     pg_atomic_init_u64(&argon_shared->ps_remote_lsn, start);
     pg_atomic_init_u64(&argon_shared->reads_confirmed_us, 0);
+    pg_atomic_init_u64(&argon_shared->timeline_bytes, 0);
+    pg_atomic_init_u64(&argon_shared->grown_bytes, 0);
     pg_atomic_init_u32(&argon_shared->fenced, 0);
     pg_atomic_init_u32(&argon_shared->shipping_ended, 0);
     pg_atomic_init_u32(&argon_shared->local_generation, 1);

@@ -137,8 +137,9 @@ SidecarEvent sidecar_next(SidecarLink* link, SidecarPositions* positions) {
     if (!take_frame(link, &tag, &body, &n)) return link->socket < 0 ? SIDECAR_BROKEN : SIDECAR_NOTHING;
     if (tag == 'l' && n == 8) read_lease_confirmed(lsn_at(body));
   } while (tag == 'l' && n == 8);
-  if (tag == 'P' && n == 32) {
-    *positions = (SidecarPositions){lsn_at(body), lsn_at(body + 8), lsn_at(body + 16), lsn_at(body + 24)};
+  if (tag == 'P' && n == 40) {
+    *positions = (SidecarPositions){lsn_at(body), lsn_at(body + 8), lsn_at(body + 16), lsn_at(body + 24),
+                                    lsn_at(body + 32)};
     return SIDECAR_POSITIONS;
   }
   if (tag == 'X') {

@@ -9,7 +9,7 @@
 #include "argon.h"
 #include "lib/stringinfo.h"
 
-#define SIDECAR_PROTOCOL 2
+#define SIDECAR_PROTOCOL 3
 #define SIDECAR_MAX_WAL_BYTES (128 * 1024)
 
 typedef struct SidecarLink {
@@ -24,6 +24,7 @@ typedef struct SidecarPositions {
   XLogRecPtr ps_received_lsn;
   XLogRecPtr ps_disk_lsn;
   XLogRecPtr ps_remote_lsn;
+  uint64 timeline_bytes;  // of all relations, on the pageserver; 0: not known
 } SidecarPositions;
 
 typedef enum SidecarEvent { SIDECAR_NOTHING, SIDECAR_POSITIONS, SIDECAR_STOP, SIDECAR_BROKEN } SidecarEvent;

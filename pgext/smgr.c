@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "page_class.h"
 #include "page_client.h"
+#include "quota.h"
 #include "read_ahead.h"
 #include "relation.h"
 #include "shadow.h"
@@ -153,9 +154,11 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
                     errmsg("cannot extend relation " ARGON_REL_FORMAT " beyond %u blocks",
                            ARGON_REL_ARGS(node, fork), InvalidBlockNumber)));
   argon_slow_down();
+  quota_check(node, fork, block);
   relation_ensure_stub(node, fork);
   old_blocks = argon_md.nblocks(reln, fork);
   stub_extend(node, fork, block + 1);
+  quota_note_growth(block + 1 - old_blocks);
   evict_gap(node, fork, old_blocks, block);
   evict_page(reln, fork, block, page);
   shadow_write(node, fork, block, page);

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "prewarm.h"
+#include "quota.h"
 #include "single_user.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -98,6 +99,7 @@ void wal_ship_note_positions(const SidecarPositions* positions) {
   raise_to(&argon_shared->ps_received_lsn, positions->ps_received_lsn);
   raise_to(&argon_shared->ps_disk_lsn, positions->ps_disk_lsn);
   raise_to(&argon_shared->ps_remote_lsn, positions->ps_remote_lsn);
+  quota_note_size(positions->timeline_bytes);
 }
 
 void wal_ship_fence(const char* why) {

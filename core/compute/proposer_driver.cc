@@ -338,6 +338,8 @@ void ProposerDriver::heard(const consensus::FeedbackReceived& feedback) {
   pageserver_.disk_consistent = std::max(pageserver_.disk_consistent, feedback.pageserver->disk_consistent);
   pageserver_.remote_consistent =
       std::max(pageserver_.remote_consistent, feedback.pageserver->remote_consistent);
+  if (uint64_t bytes = feedback.pageserver->current_timeline_size; bytes > 0)
+    pageserver_.timeline_bytes = bytes;
   if (pageserver_ != before) changed();
 }
 

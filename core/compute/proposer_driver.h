@@ -45,6 +45,7 @@ struct PageserverPositions {
   Lsn last_received;
   Lsn disk_consistent;
   Lsn remote_consistent;
+  uint64_t timeline_bytes = 0;  // of all relations, as it said last; 0: not yet
 
   friend bool operator==(const PageserverPositions&, const PageserverPositions&) = default;
 };

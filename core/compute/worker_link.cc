@@ -6,7 +6,7 @@
 namespace argon::compute {
 namespace {
 
-constexpr uint32_t kProtocol = 2;
+constexpr uint32_t kProtocol = 3;
 // A WAL frame holds at most 128 KiB of WAL behind its position.
 constexpr uint32_t kFrameMax = 256 * 1024;
 constexpr Duration kPositionsInterval = Duration::seconds(1);
@@ -83,7 +83,7 @@ Status WorkerLink::greet(Task& task, Stream& stream, ByteView hello) {
   std::string problem;
   if (!in.finished() || protocol != kProtocol)
     problem =
-        "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (2)";
+        "the extension speaks another protocol (" + std::to_string(protocol) + ") than this sidecar (3)";
   else if (version < kOldestServer || version > kNewestServer)
     problem = "server version " + std::to_string(version) + " is not PostgreSQL 15.13 or a newer 15";
   else if (system_id != system_id_)
@@ -174,7 +174,8 @@ Status WorkerLink::send_positions(Task& task, Stream& stream) {
         .be(committed.value)
         .be(pageserver.last_received.value)
         .be(pageserver.disk_consistent.value)
-        .be(pageserver.remote_consistent.value);
+        .be(pageserver.remote_consistent.value)
+        .be(pageserver.timeline_bytes);
     if (due || body != sent) {
       TRY(send(task, stream, 'P', body));
       sent = body;

@@ -71,6 +71,9 @@ class Catalog {
   };
   // For ingest alone.
   void know(const pg::RelTag& rel, const Size& size);
+  void note_growth(int64_t blocks) { grown_ += blocks; }
+  // Blocks of all relations that were ingested in this life, less those that went.
+  int64_t grown() const { return grown_; }
   Result<std::optional<uint32_t>> newest_size(Task& task, const pg::RelTag& rel);
 
  private:
@@ -83,6 +86,7 @@ class Catalog {
   uint64_t redo_errors_ = 0;
   std::optional<pg::redo::RedoSettings> settings_;
   std::map<pg::RelTag, Size> sizes_;
+  int64_t grown_ = 0;
   uint64_t sizes_cleared_ = 0;
 };
 

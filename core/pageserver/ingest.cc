@@ -80,6 +80,7 @@ void Ingest::advance(Lsn end, Lsn last_record) {
 Status Ingest::apply_new(Task& task, const pg::InterpretedRecord& record) {
   staged_.clear();
   staged_sizes_.clear();
+  staged_growth_ = 0;
   staged_commit_time_.reset();
   for (const pg::InterpretedItem& one : record.items) TRY(item(task, record, one));
   if (record.has_effects)
@@ -115,6 +116,7 @@ void Ingest::commit(const pg::InterpretedRecord& record) {
       stage_image(relation_size_key(rel), {});
     catalog_.know(rel, {blocks, record.end});
   }
+  catalog_.note_growth(staged_growth_);
   if (staged_commit_time_) {
     commit_time_ = staged_commit_time_;
     stage_image(commit_time_key(), encode_commit_time(*commit_time_));
@@ -140,15 +142,16 @@ Result<std::optional<uint32_t>> Ingest::size_of(Task& task, const pg::RelTag& re
   return catalog_.newest_size(task, rel);
 }
 
-void Ingest::set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks) {
+void Ingest::set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks, uint32_t was) {
   staged_sizes_[rel] = blocks;
+  staged_growth_ += int64_t{blocks.value_or(0)} - int64_t{was};
 }
 
 // A relation in a tablespace of the user's makes its database's folder there, which no record does.
 void Ingest::create(const pg::RelTag& rel, uint32_t blocks) {
   bool own = rel.node.spc == pg::kDefaultTablespace || rel.node.spc == pg::kGlobalTablespace;
   if (!own) stage_image(database_key(rel.node.spc, rel.node.db), Bytes{1});
-  set_size(rel, blocks);
+  set_size(rel, blocks, 0);
 }
 
 // Makes sure the block exists.
@@ -159,7 +162,7 @@ Status Ingest::extend(Task& task, const pg::BlockTag& block, bool makes_page) {
   for (uint32_t gap = blocks; gap < block.block; gap++) stage({block.rel, gap}, zero_page());
   if (!makes_page) stage(block, zero_page());
   if (size)
-    set_size(block.rel, block.block + 1);
+    set_size(block.rel, block.block + 1, blocks);
   else
     create(block.rel, block.block + 1);
   return {};
@@ -239,7 +242,7 @@ Status Ingest::effect(Task& task, const pg::redo::RelationCreate& e) {
 
 Status Ingest::effect(Task& task, const pg::redo::RelationTruncate& e) {
   TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, e.rel));
-  if (size && *size > e.blocks) set_size(e.rel, e.blocks);
+  if (size && *size > e.blocks) set_size(e.rel, e.blocks, *size);
   return {};
 }
 
@@ -247,7 +250,7 @@ Status Ingest::effect(Task& task, const pg::redo::RelationDrop& e) {
   for (uint8_t fork = 0; fork <= pg::kLastFork; fork++) {
     pg::RelTag rel{e.rel, static_cast<pg::Fork>(fork)};
     TRY_ASSIGN(std::optional<uint32_t> size, size_of(task, rel));
-    if (size) set_size(rel, {});
+    if (size) set_size(rel, {}, *size);
   }
   return {};
 }
@@ -286,7 +289,7 @@ Status Ingest::effect(Task& task, const pg::redo::DatabaseCopy& e) {
              catalog_.relations(task, relation_sizes_of(e.source_tablespace, e.source_db), lsn));
   for (const auto& [from, blocks] : sizes) {
     pg::RelTag to{{e.tablespace, e.db, from.node.rel}, from.fork};
-    set_size(to, blocks);
+    set_size(to, blocks, 0);
     for (uint32_t block = 0; block < blocks; block++) {
       if (!shard_.owns({to, block})) continue;
       TRY_ASSIGN(Bytes page, catalog_.page(task, {from, block}, lsn));
@@ -299,7 +302,7 @@ Status Ingest::effect(Task& task, const pg::redo::DatabaseCopy& e) {
 Status Ingest::effect(Task& task, const pg::redo::DatabaseDrop& e) {
   Lsn lsn = store_.last_record().value();
   TRY_ASSIGN(Catalog::Sizes sizes, catalog_.relations(task, relation_sizes_of(e.tablespace, e.db), lsn));
-  for (const auto& [rel, blocks] : sizes) set_size(rel, {});
+  for (const auto& [rel, blocks] : sizes) set_size(rel, {}, blocks);
   stage_image(database_key(e.tablespace, e.db), {});
   return {};
 }

@@ -73,7 +73,7 @@ class Ingest {
 
   // The size with what this record changed already.
   Result<std::optional<uint32_t>> size_of(Task& task, const pg::RelTag& rel);
-  void set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks);
+  void set_size(const pg::RelTag& rel, std::optional<uint32_t> blocks, uint32_t was);
   void create(const pg::RelTag& rel, uint32_t blocks);
   Result<std::optional<uint32_t>> slru_size_of(Task& task, Slru slru, uint32_t segment);
   void stage(const Key& key, Bytes value);
@@ -96,6 +96,7 @@ class Ingest {
   // Of the record being applied, in the order of its changes.
   std::map<Key, Bytes> staged_;
   std::map<pg::RelTag, std::optional<uint32_t>> staged_sizes_;
+  int64_t staged_growth_ = 0;  // blocks
   std::optional<int64_t> staged_commit_time_;
   std::map<std::pair<Slru, uint32_t>, uint32_t> slru_sizes_;  // known newest sizes, across records
 };

@@ -172,7 +172,7 @@ class Routes {
     TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
     json out = describe(*timeline);
     if (request.query.contains("logical_size")) {
-      TRY_ASSIGN(uint64_t bytes, logical_size(task, *timeline, timeline->last_record()));
+      TRY_ASSIGN(uint64_t bytes, timeline->current_size(task));
       out["current_logical_size"] = bytes;
     }
     return http::json_response(out);

@@ -196,7 +196,7 @@ class Session {
     std::string claim = remote_claim_key(timeline_.id());
     for (;;) {
       wire::PageserverFeedback now;
-      now.timeline_size = timeline_.store().layer_bytes();
+      TRY_ASSIGN(now.timeline_size, size(task));
       now.last_received = timeline_.last_record();
       now.disk_consistent = timeline_.store().disk_consistent();
       now.remote_consistent = timeline_.remote_consistent();
@@ -214,6 +214,14 @@ class Session {
       TRY(wait_at_most(task, kick_, early ? options_.feedback_interval / 16 : options_.feedback_interval));
       TRY(stay(task));
     }
+  }
+
+  // What does not write is not looked at.
+  Result<uint64_t> size(Task& task) {
+    if (!progressed_) return reported_.timeline_size;
+    Result<uint64_t> bytes = timeline_.current_size(task);
+    if (bytes.is(Code::Cancelled)) return bytes.error();
+    return bytes.ok() ? *bytes : reported_.timeline_size;
   }
 
   // An error where another safekeeper has more and this one has been silent.

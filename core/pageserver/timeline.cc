@@ -105,6 +105,19 @@ Status Timeline::check_readable(Lsn lsn) {
                 ", and neither a branch point nor under a lease");
 }
 
+Result<uint64_t> Timeline::current_size(Task& task) {
+  if (!blocks_before_) {
+    Lsn at = last_record();
+    int64_t grown = catalog_.grown();
+    TRY_ASSIGN(LsnHolds::Hold held, hold(at));
+    TRY_ASSIGN(Catalog::Sizes sizes, catalog_.relations(task, relation_sizes(), at));
+    int64_t blocks = 0;
+    for (const auto& [rel, size] : sizes) blocks += size;
+    blocks_before_ = blocks - grown;
+  }
+  return static_cast<uint64_t>(*blocks_before_ + catalog_.grown()) * pg::kBlockSize;
+}
+
 Result<LsnHolds::Hold> Timeline::hold(Lsn lsn) {
   TRY(check_readable(lsn));
   return holder_of(lsn).holds_.hold(lsn);

@@ -128,6 +128,10 @@ class Timeline {
   // What the history of an ancestor's own is above; 0: there is none.
   Lsn branch_point() const { return ancestor_ ? store_.ancestor_lsn() : Lsn(); }
 
+  // Bytes of all relations at the end of the timeline. The first call looks at the size of each; from then on
+  // it is kept.
+  Result<uint64_t> current_size(Task& task);
+
   // The last commit that is readable at `time`, and the other way round (PostgreSQL's time).
   Result<LsnAtTime> lsn_at(Task& task, int64_t time);
   Result<std::optional<CommitTime>> commit_at(Task& task, Lsn lsn);
@@ -213,6 +217,7 @@ class Timeline {
   Status rebuild_from(Task& task, LayerStore& anew, const ReadWal& read_wal);
 
   Env& env_;
+  std::optional<int64_t> blocks_before_;  // when this life began, as current_size() found
   TimelineOptions options_;
   std::shared_ptr<Timeline> ancestor_;
   LsnHolds::Hold branch_hold_;

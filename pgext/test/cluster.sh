@@ -872,6 +872,43 @@ t
 20100'
 }
 
+# What the cluster has may not grow beyond argon.max_cluster_size, and space can be given back there.
+case_quota() {
+  begin
+  ask "create function cluster_size() returns bigint as 'argon', 'argon_cluster_size' language c"
+  ask "create table q as select i, repeat('q', 1000) as filler from generate_series(1, 3000) i"
+  until_true "select cluster_size() / 1048576 >= (select sum(pg_database_size(oid)) from pg_database) / 1048576"
+  argon endpoint reconfigure quota -c "argon.max_cluster_size=$(($(ask 'select cluster_size() / 1048576') + 3))MB" >/dev/null
+  local said
+  said=$(ask "insert into q select i, repeat('q', 1000) from generate_series(1, 20000) i" 2>&1 || true)
+  case $said in *'argon.max_cluster_size is'*) ;; *) fail "what a writer beyond the limit is told: $said" ;; esac
+  equal 'the rows of before' "$(ask 'select count(*) from q')" 3000
+  equal 'no more than the limit and what came before a word of it' \
+    "$(ask "select cluster_size() <= (regexp_replace(current_setting('argon.max_cluster_size'), 'MB', '')::bigint + 1) * 1048576")" t
+  ask 'truncate q'
+  until_true "select cluster_size() / 1048576 < regexp_replace(current_setting('argon.max_cluster_size'), 'MB', '')::bigint - 2"
+  ask "insert into q select i, repeat('q', 1000) from generate_series(1, 1000) i"
+  equal 'rows where room was made' "$(ask 'select count(*) from q')" 1000
+  argon endpoint reconfigure quota --reset argon.max_cluster_size >/dev/null
+  ask "insert into q select i, repeat('q', 1000) from generate_series(1, 20000) i"
+  equal 'rows without a limit' "$(ask 'select count(*) from q')" 21000
+}
+
+# Where pages came from, behind the output of EXPLAIN (ANALYZE, BUFFERS), where it was asked for.
+case_explain() {
+  begin
+  evict
+  local plain text json
+  plain=$(ask 'explain (analyze, buffers) select count(*) from big')
+  case $plain in *Argon*) fail "nobody asked for it: $plain" ;; esac
+  evict
+  text=$(sql -c 'set argon.explain = on' -c 'set max_parallel_workers_per_gather = 0' -c 'explain (analyze, buffers) select count(*) from big')
+  echo "$text" | grep -q 'Argon: Pages Read From Pageserver: [1-9]' || fail "no pages: $text"
+  evict
+  json=$(sql -c 'set argon.explain = on' -c 'set max_parallel_workers_per_gather = 0' -c 'explain (analyze, buffers, format json) select count(*) from big')
+  equal 'JSON' "$(echo "$json" | python3 -c 'import json, sys; print(json.load(sys.stdin)[1]["Pages Read From Pageserver"] > 100)')" True
+}
+
 # A hot standby must not have less of these than the primary had: a static endpoint takes them over.
 case_static_settings() {
   begin -c max_connections=150 -c max_locks_per_transaction=100 -c max_worker_processes=12
