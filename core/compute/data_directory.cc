@@ -92,7 +92,8 @@ uint64_t own_number(std::string_view name, const std::vector<std::string>& setti
 std::string safekeepers_connection(const ComputeConfig& config) {
   std::string hosts;
   std::string ports;
-  for (const consensus::Member& member : config.safekeepers.members) {
+  const consensus::Configuration& all = config.safekeepers;
+  for (const consensus::Member& member : all.joint() ? all.new_members : all.members) {
     hosts += (hosts.empty() ? "" : ",") + member.host;
     ports += (ports.empty() ? "" : ",") + std::to_string(member.port);
   }

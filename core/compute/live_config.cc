@@ -5,11 +5,12 @@
 namespace argon::compute {
 
 Result<nlohmann::json> LiveConfig::reload(Task& task) {
-  TRY_ASSIGN(ComputeConfig fresh, read_());
+  TRY_ASSIGN(ComputeConfig fresh, read_(task));
   config_.pageserver = fresh.pageserver;
   config_.pageserver_socket_dir = fresh.pageserver_socket_dir;
   config_.settings = fresh.settings;
   config_.suspend_after = fresh.suspend_after;
+  if (config_.mode == EndpointMode::Replica) config_.safekeepers = fresh.safekeepers;
   uint64_t version = ++version_;
   log_.info("configuration read anew; the pageserver is {}", argon::to_string(config_.pageserver));
   changed_.notify_all();

@@ -1,5 +1,6 @@
 // LiveConfig: an endpoint's configuration, of which some may change while the endpoint runs: where the
-// pageserver is, settings of the server, suspend_after. All else is what it was at the start.
+// pageserver is, settings of the server, suspend_after, and the safekeepers that a replica reads from (a
+// primary's proposer hears of its own). All else is what it was at the start.
 
 #pragma once
 
@@ -16,7 +17,7 @@
 namespace argon::compute {
 
 // The configuration as it is written down now.
-using ReadConfig = std::function<Result<ComputeConfig>()>;
+using ReadConfig = std::function<Result<ComputeConfig>(Task&)>;
 
 class LiveConfig {
  public:

@@ -167,9 +167,11 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
       options_for(globals, *config, "endpoint-" + endpoint, config->endpoint_dir(endpoint) + "/compute.pid"),
       [&](Task& task, Env& env) -> Status {
         TRY_ASSIGN(compute->safekeepers, members_of(task, env, *config, compute->id));
-        auto read = [dir = config->dir, endpoint]() -> Result<compute::ComputeConfig> {
+        auto read = [&env, dir = config->dir, endpoint](Task& t) -> Result<compute::ComputeConfig> {
           TRY_ASSIGN(Config fresh, load_config(dir));
-          return compute_config(fresh, endpoint);
+          TRY_ASSIGN(compute::ComputeConfig again, compute_config(fresh, endpoint));
+          TRY_ASSIGN(again.safekeepers, members_of(t, env, fresh, again.id));
+          return again;
         };
         return compute::run_compute(task, env, *compute, read);
       });

@@ -29,6 +29,22 @@ Result<const SafekeeperNode*> find_node(const Config& config, uint64_t id) {
   return Error(Code::NotFound, fmt::format("there is no safekeeper {}; there are {}", id, known));
 }
 
+// Those that run read WAL from the new members from here on.
+Status tell_replicas(Task& task, Session& session, const TenantTimelineId& id) {
+  TRY_ASSIGN(std::vector<Endpoint> endpoints, load_endpoints(session.config()));
+  for (const Endpoint& endpoint : endpoints) {
+    if (endpoint.id != id || endpoint.mode != compute::EndpointMode::Replica ||
+        endpoint_status(session.config(), endpoint) != "running")
+      continue;
+    Result<nlohmann::json> told = reload_endpoint(task, endpoint);
+    if (told.is(Code::Cancelled)) return told.error();
+    if (!told.ok())
+      session.say(fmt::format("endpoint {}: does not take up its new safekeepers, start it anew: {}",
+                              endpoint.name, told.error().to_string()));
+  }
+  return {};
+}
+
 Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const TenantTimelineId& id,
                                            const std::string& name, std::vector<NodeId> target,
                                            Duration timeout) {
@@ -48,6 +64,7 @@ Result<safekeeper::Migrated> move_timeline(Task& task, Session& session, const T
   for (NodeId left : done.not_removed)
     session.say(fmt::format("{}: safekeeper {} did not answer: its files of this timeline stay", name,
                             to_string(left)));
+  TRY(tell_replicas(task, session, id));
   return done;
 }
 

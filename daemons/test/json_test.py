@@ -60,7 +60,7 @@ class Walk:
 def without_a_cluster(w, all_verbs):
     needs_name = {"timeline create": ["--branch-name", "b"], "timeline branch": ["--branch-name", "b"],
                   "tenant set-default": ["--tenant-id", NO_TENANT], "endpoint create": ["e"], "endpoint start": ["e"],
-                  "endpoint stop": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
+                  "endpoint stop": ["e"], "endpoint reconfigure": ["e"], "endpoint promote": ["e"], "timeline migrate-safekeepers": ["--branch-name", "b", "--to", "1"],
                   "timeline delete": ["--branch-name", "b"], "tenant delete": [NO_TENANT], "endpoint delete": ["e"],
                   "timeline lsn-by-timestamp": ["2026-11-29"], "timeline timestamp-of-lsn": ["0/16F9A00"],
                   "safekeeper replace": ["1"], "safekeeper remove": ["1"],
@@ -182,6 +182,16 @@ def endpoint_verbs(w):
     started = w.good("endpoint start", "main")
     cluster.expect(c.sql("main", "select 1") == "1" and started["address"] in started["connection"], f"start: {started}")
     cluster.expect([e["status"] for e in w.good("endpoint list")] == ["running"], "endpoint list")
+    changed = w.good("endpoint reconfigure", "main", "-c", "work_mem=5MB")
+    cluster.expect(changed["running"] and changed["pending_restart"] == [], f"reconfigure: {changed}")
+    w.refused("endpoint reconfigure", "main", "-c", "work_mem=much", says="nothing was changed")
+    w.refused("endpoint promote", "main", says="is no replica, but primary")
+    w.good("endpoint create", "copy", "--mode", "replica")
+    w.good("endpoint start", "copy")
+    promoted = w.good("endpoint promote", "copy")
+    cluster.expect(promoted["former_primary"] == "main", f"promote: {promoted}")
+    w.good("endpoint stop", "copy")
+    w.good("endpoint start", "main")
     safekeeper_verbs(w)
     history_verbs(w)
     move_verbs(w)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A replica follows its branch: the same rows while the primary changes and defines all sorts of things, no transaction
-half seen, over restarts of the primary, the loss of a safekeeper, its own crash, and a move of the tenant; it refuses
+half seen, over restarts of the primary, the loss of a safekeeper, the replacement of all, its own crash, and a move of the tenant; it refuses
 writes; it becomes the primary, and the former one its replica.
 """
 import subprocess
@@ -128,6 +128,11 @@ def walk(c):
     c.kill("endpoint main")
     c.argon("endpoint", "start", "main")
     same(c, "main", "copy", "after a crash of the primary")
+
+    for node in (1, 2, 3):
+        c.argon("safekeeper", "replace", node)
+    look_while_it_runs(c, "copy", bench(c, "main", 2), "with other safekeepers")
+    same(c, "main", "copy", "with other safekeepers")
 
     moved = bench(c, "main", 6)
     c.argon("tenant", "migrate", "--to", "2")
