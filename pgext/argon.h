@@ -12,6 +12,7 @@
 
 #include "access/xlogdefs.h"
 #include "port/atomics.h"
+#include "portability/instr_time.h"
 #include "storage/block.h"
 #include "storage/lwlock.h"
 #include "storage/relfilenode.h"
@@ -100,6 +101,14 @@ typedef struct ArgonShared {
 } ArgonShared;
 
 extern ArgonShared* argon_shared;
+
+// The clock that nobody sets.
+static inline int64 argon_monotonic_ms(void) {
+  instr_time now;
+
+  INSTR_TIME_SET_CURRENT(now);
+  return (int64)INSTR_TIME_GET_MILLISEC(now);
+}
 
 extern uint64 argon_own_counters[ARGON_COUNTERS];  // of this process
 

@@ -7,7 +7,6 @@
 #include "page_transport.h"
 #include "port/pg_bswap.h"
 #include "single_user.h"
-#include "utils/timestamp.h"
 
 // What a read depends on must be on its way to the pageserver before it is asked.
 static void flush_up_to(XLogRecPtr lsn) {
@@ -25,8 +24,7 @@ static XLogRecPtr as_of(XLogRecPtr written) {
 // Tries until there is an answer; `place` is where it was asked for already, or 0. What was asked for early
 // and refused is asked for once more, so that the error is of the reader's own request.
 static void ask(Request* request, PipelinePlace place, bool early, void* body, int body_bytes) {
-  TimestampTz deadline =
-      TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64)argon_pageserver_timeout_s * 1000);
+  int64 deadline = argon_monotonic_ms() + (int64)argon_pageserver_timeout_s * 1000;
   const char* refused = NULL;
   char* why = NULL;
 
@@ -40,7 +38,7 @@ static void ask(Request* request, PipelinePlace place, bool early, void* body, i
       place = 0;
       continue;
     }
-    if (GetCurrentTimestamp() >= deadline) pipeline_fail(request, why);
+    if (argon_monotonic_ms() >= deadline) pipeline_fail(request, why);
     page_transport_back_off(why, deadline);
     early = false;
     place = 0;

@@ -3,7 +3,6 @@
 #include "common/hashfn.h"
 #include "page_transport.h"
 #include "storage/ipc.h"
-#include "utils/timestamp.h"
 
 typedef struct Slot {
   Request request;
@@ -142,7 +141,7 @@ void pipeline_send_batch(void) {
 }
 
 // The answer of the oldest request under way.
-static bool receive_one(TimestampTz deadline, char** why) {
+static bool receive_one(int64 deadline, char** why) {
   Slot* slot = slot_at(received);
   PageAnswer answer = {0};
 
@@ -157,7 +156,7 @@ static bool receive_one(TimestampTz deadline, char** why) {
   return true;
 }
 
-bool pipeline_put_waiting(Request* request, TimestampTz deadline, PipelinePlace* place, char** why) {
+bool pipeline_put_waiting(Request* request, int64 deadline, PipelinePlace* place, char** why) {
   if (!page_transport_is_open()) {
     lose_connection();
     if (!page_transport_open(deadline, why)) return false;
@@ -169,8 +168,8 @@ bool pipeline_put_waiting(Request* request, TimestampTz deadline, PipelinePlace*
   return *place != 0;
 }
 
-bool pipeline_take(PipelinePlace place, TimestampTz deadline, void* body, int body_bytes,
-                   const char** refused, char** why) {
+bool pipeline_take(PipelinePlace place, int64 deadline, void* body, int body_bytes, const char** refused,
+                   char** why) {
   Slot* slot = slot_at(place);
   AnswerState state;
   const char* text;

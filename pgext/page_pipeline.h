@@ -14,7 +14,6 @@
 #define ARGON_PGEXT_PAGE_PIPELINE_H
 
 #include "argon.h"
-#include "datatype/timestamp.h"
 #include "page_request.h"
 
 #define PIPELINE_SLOTS 1024  // argon.prefetch_window is less
@@ -34,15 +33,15 @@ void pipeline_hold(PipelinePlace place);
 PipelinePlace pipeline_put(Request* request, bool early);
 // The same for somebody who waits: connects, and makes room by receiving. False with *why (palloc'd) if the
 // connection failed or the deadline passed.
-bool pipeline_put_waiting(Request* request, TimestampTz deadline, PipelinePlace* place, char** why);
+bool pipeline_put_waiting(Request* request, int64 deadline, PipelinePlace* place, char** why);
 // Sends what was put, if it is worth a system call: not less than what is under way already.
 void pipeline_send_batch(void);
 
 // Waits for the answer at `place`, copies the body of body_bytes out and frees the place. Where the
 // pageserver refused, *refused is its message instead. False with *why if the connection failed (try again)
 // or the deadline passed.
-bool pipeline_take(PipelinePlace place, TimestampTz deadline, void* body, int body_bytes,
-                   const char** refused, char** why);
+bool pipeline_take(PipelinePlace place, int64 deadline, void* body, int body_bytes, const char** refused,
+                   char** why);
 
 // Drops pages asked for early in blocks [from, to) of the fork; returns how many.
 int pipeline_drop(RelFileNode node, ForkNumber fork, BlockNumber from, BlockNumber to);

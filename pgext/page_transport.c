@@ -8,7 +8,6 @@
 #include "postmaster/startup.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #define FIRST_BACK_OFF_MS 10
@@ -52,8 +51,8 @@ bool page_transport_moved(void) {
 }
 
 // Closes the connection and says why.
-static bool failed(TimestampTz deadline, char** why) {
-  if (GetCurrentTimestamp() >= deadline)
+static bool failed(int64 deadline, char** why) {
+  if (argon_monotonic_ms() >= deadline)
     *why = psprintf("No answer within argon.pageserver_timeout (%d s) from \"%s\": %s",
                     argon_pageserver_timeout_s, address, connection_problem());
   else if (page_transport_moved())
@@ -71,15 +70,15 @@ static void look_after_interrupts(void) {
   CHECK_FOR_INTERRUPTS();
 }
 
-static long wait_ms(TimestampTz deadline) {
-  long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+static long wait_ms(int64 deadline) {
+  long ms = (long)(deadline - argon_monotonic_ms());
 
   return AmStartupProcess() ? Min(ms, STARTUP_LOOKS_UP_MS) : ms;
 }
 
 // Waits for the socket. False when the deadline has passed, or the pageserver is somewhere else: the signal
 // that tells of that sets the latch. A latch set meanwhile for somebody else is set again by the caller.
-static bool wait_connecting(int wanted, TimestampTz deadline, bool* latch_was_set) {
+static bool wait_connecting(int wanted, int64 deadline, bool* latch_was_set) {
   long ms = wait_ms(deadline);
   int rc;
 
@@ -95,7 +94,7 @@ static bool wait_connecting(int wanted, TimestampTz deadline, bool* latch_was_se
 }
 
 // The same on an open connection, whose socket stays the same: one system call instead of five.
-static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
+static bool wait_ready(int wanted, int64 deadline, bool* latch_was_set) {
   long ms = wait_ms(deadline);
   WaitEvent event;
 
@@ -117,7 +116,7 @@ static bool wait_ready(int wanted, TimestampTz deadline, bool* latch_was_set) {
   return true;
 }
 
-static bool establish(TimestampTz deadline, bool* latch_was_set) {
+static bool establish(int64 deadline, bool* latch_was_set) {
   const char* const keywords[] = {"user", "fallback_application_name", "dbname", NULL};
   const char* const values[] = {"argon", "argon compute", address, NULL};
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
@@ -134,7 +133,7 @@ static bool establish(TimestampTz deadline, bool* latch_was_set) {
   return PQsetnonblocking(connection, 1) == 0;
 }
 
-static bool start_pagestream(TimestampTz deadline, bool* latch_was_set) {
+static bool start_pagestream(int64 deadline, bool* latch_was_set) {
   char command[128];
   PGresult* result;
   bool both;
@@ -160,7 +159,7 @@ bool page_transport_is_open(void) {
   return ready && !page_transport_moved();
 }
 
-bool page_transport_open(TimestampTz deadline, char** why) {
+bool page_transport_open(int64 deadline, char** why) {
   bool latch_was_set = false;
   bool ok;
 
@@ -183,7 +182,7 @@ bool page_transport_send(void) {
 }
 
 // What has come is taken without waiting first: of a row of answers several are there.
-static bool receive(TimestampTz deadline, PageAnswer* answer, bool* latch_was_set) {
+static bool receive(int64 deadline, PageAnswer* answer, bool* latch_was_set) {
   for (bool looked = false;; looked = !looked) {
     int left;
 
@@ -203,7 +202,7 @@ static bool receive(TimestampTz deadline, PageAnswer* answer, bool* latch_was_se
   }
 }
 
-bool page_transport_receive(TimestampTz deadline, PageAnswer* answer, char** why) {
+bool page_transport_receive(int64 deadline, PageAnswer* answer, char** why) {
   bool latch_was_set = false;
   bool ok = receive(deadline, answer, &latch_was_set);
 
@@ -218,8 +217,8 @@ void page_transport_free(PageAnswer* answer) {
   answer->bytes = NULL;
 }
 
-void page_transport_back_off(const char* why, TimestampTz deadline) {
-  long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+void page_transport_back_off(const char* why, int64 deadline) {
+  long left = (long)(deadline - argon_monotonic_ms());
   long ms = (long)FIRST_BACK_OFF_MS << Min(failures, 7);
 
   if (page_transport_moved()) {

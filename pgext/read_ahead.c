@@ -17,7 +17,7 @@ typedef struct Reader {
 } Reader;
 
 static Reader readers[READERS];
-static uint64 clock;
+static uint64 uses;
 
 // Blocks found in shared buffers are not read, so a reader may leave some out; at first only one.
 static bool continues(const Reader* reader, RelFileNode node, BlockNumber block) {
@@ -33,7 +33,7 @@ static Reader* find(RelFileNode node, BlockNumber block) {
     if (readers[i].used < oldest->used) oldest = &readers[i];
   }
   *oldest = (Reader){.node = node, .next = block + 1};
-  oldest->used = ++clock;
+  oldest->used = ++uses;
   return NULL;
 }
 
@@ -53,7 +53,7 @@ void read_ahead(SMgrRelation reln, BlockNumber block) {
 
   if (argon_readahead_window == 0 || (reader = find(node, block)) == NULL) return;
   passed_by = block > reader->next && pipeline_drop(node, MAIN_FORKNUM, reader->next, block) > 0;
-  reader->used = ++clock;
+  reader->used = ++uses;
   reader->next = block + 1;
   reader->asked = Max(reader->asked, reader->next);
   if (passed_by) reader->window = Max(reader->window / 2, FIRST_WINDOW);

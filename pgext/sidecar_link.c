@@ -8,7 +8,6 @@
 
 #include "libpq/pqformat.h"
 #include "port/pg_bswap.h"
-#include "portability/instr_time.h"
 #include "read_lease.h"
 #include "utils/memutils.h"
 
@@ -169,13 +168,6 @@ static bool connect_socket(SidecarLink* link) {
   return true;
 }
 
-static int64 now_ms(void) {
-  instr_time now;
-
-  INSTR_TIME_SET_CURRENT(now);
-  return (int64)INSTR_TIME_GET_MILLISEC(now);
-}
-
 static bool take_hello(SidecarLink* link, const char* body, uint32 n, bool* refused, XLogRecPtr* ship_from) {
   uint32 protocol;
 
@@ -198,7 +190,7 @@ static bool take_hello(SidecarLink* link, const char* body, uint32 n, bool* refu
 }
 
 bool sidecar_open(SidecarLink* link, int timeout_ms, bool* refused, XLogRecPtr* ship_from) {
-  int64 deadline = now_ms() + timeout_ms;
+  int64 deadline = argon_monotonic_ms() + timeout_ms;
   const char* body;
   uint32 n;
   char tag;
@@ -215,7 +207,7 @@ bool sidecar_open(SidecarLink* link, int timeout_ms, bool* refused, XLogRecPtr* 
   if (!connect_socket(link)) return false;
   queue_hello(link);
   for (;;) {
-    int64 left = deadline - now_ms();
+    int64 left = deadline - argon_monotonic_ms();
     struct pollfd wait = {.fd = link->socket, .events = POLLIN};
 
     if (!sidecar_flush(link) || !fill(link)) return false;
