@@ -59,7 +59,8 @@ Status write_own_files(Task& task, const ComputeConfig& config, const std::strin
 Status unpack(Task& task, Env& env, const ComputeConfig& config, const std::string& path,
               const std::function<Status(Task&, Stream&)>& feed) {
   SpawnOptions options;
-  options.argv = {"/usr/bin/tar", "--extract", "--ignore-zeros", "--file", "-", "--directory", path};
+  options.argv = {"/usr/bin/tar", "--extract", "--ignore-zeros", "--blocking-factor=512",
+                  "--file",       "-",         "--directory",    path};
   options.environment = {{"PATH", "/usr/bin:/bin"}};
   options.user = config.postgres_user;
   options.in = ChildStream::pipe();

@@ -39,6 +39,8 @@ Result<UserIds> look_up_user(const std::string& name) {
   return ids;
 }
 
+constexpr int kPipeBytes = 1 << 20;
+
 // One standard stream: what the child gets, and what the parent keeps of a pipe.
 struct Plumbing {
   Fd child;
@@ -62,6 +64,8 @@ Result<Plumbing> plumb(const ChildStream& stream, bool child_reads) {
       result.child = Fd(ends[child_reads ? 0 : 1]);
       result.parent = Fd(ends[child_reads ? 1 : 0]);
       fcntl(result.parent.get(), F_SETFL, O_NONBLOCK);
+      // Fewer changes between the two processes; where it may not be so large it stays as it is.
+      if (child_reads) fcntl(result.parent.get(), F_SETPIPE_SZ, kPipeBytes);
       break;
     }
   }
