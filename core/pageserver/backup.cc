@@ -70,6 +70,17 @@ class TimelineSource final : public pg::BasebackupSource {
   std::map<pg::Xid, Bytes> two_phase_;
 };
 
+// What a standby must not have less of, through all of the WAL that is known: it pauses for good where a
+// record says that the primary has more.
+pg::ControlSettings enough(pg::ControlSettings then, const pg::ControlSettings& newest) {
+  then.max_connections = std::max(then.max_connections, newest.max_connections);
+  then.max_worker_processes = std::max(then.max_worker_processes, newest.max_worker_processes);
+  then.max_wal_senders = std::max(then.max_wal_senders, newest.max_wal_senders);
+  then.max_prepared_xacts = std::max(then.max_prepared_xacts, newest.max_prepared_xacts);
+  then.max_locks_per_xact = std::max(then.max_locks_per_xact, newest.max_locks_per_xact);
+  return then;
+}
+
 // Where a follower begins.
 Status begin_at_checkpoint(Task& task, Timeline& timeline, Lsn until, Lsn& lsn,
                            pg::BasebackupOptions& archive) {
@@ -84,8 +95,8 @@ Status begin_at_checkpoint(Task& task, Timeline& timeline, Lsn until, Lsn& lsn,
   TRY_ASSIGN(pg::ControlFile control, catalog.control(task, lsn));
   TRY_ASSIGN(pg::TrackedState then, catalog.tracked(task, lsn));
   archive.role = pg::BasebackupOptions::Role::Standby;
-  archive.control =
-      pg::control_of_standby(control, then.checkpoint, newest.checkpoint_lsn, lsn, then.settings);
+  archive.control = pg::control_of_standby(control, then.checkpoint, newest.checkpoint_lsn, lsn,
+                                           enough(then.settings, newest.settings));
   return {};
 }
 

@@ -234,6 +234,8 @@ Status stop_endpoint(Task& task, Session& session, const Endpoint& endpoint, Sto
 // Starts one that does not run. `allow_multiple`: beside another primary of its timeline.
 Status start_endpoint(Task& task, Env& env, Session& session, Endpoint endpoint, bool allow_multiple,
                       Duration timeout);
+// The name of a line "NAME = VALUE", as PostgreSQL compares them.
+std::string setting_name(std::string_view line);
 // Appends settings, each NAME=VALUE, in place of those of the same name. Errors: Invalid.
 Status add_settings(Endpoint& endpoint, const std::vector<std::string>& settings);
 // Its sidecar reads its configuration anew, its server too, and goes on: what LiveConfig::reload() answers

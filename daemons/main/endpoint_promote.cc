@@ -6,12 +6,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "daemons/main/commands.h"
 
 namespace argon::cli {
 namespace {
 
 using compute::EndpointMode;
+
+constexpr std::string_view kRoom[] = {"max_connections", "max_worker_processes", "max_wal_senders",
+                                      "max_prepared_transactions", "max_locks_per_transaction"};
 
 // The primary of the timeline that runs, or ran until it was killed.
 Result<std::optional<Endpoint>> former_primary(const Config& config, const Endpoint& replica) {
@@ -23,6 +28,18 @@ Result<std::optional<Endpoint>> former_primary(const Config& config, const Endpo
       return std::optional(other);
   }
   return std::optional<Endpoint>();
+}
+
+// What the former one was given room for, the new one must have room for: a server does not start with fewer
+// than the transactions that are prepared.
+void take_over_room(Endpoint& endpoint, const Endpoint& former) {
+  for (const std::string& line : former.settings) {
+    std::string name = setting_name(line);
+    bool is_room = std::ranges::count(kRoom, name) > 0;
+    bool has = std::ranges::any_of(endpoint.settings,
+                                   [&](const std::string& own) { return setting_name(own) == name; });
+    if (is_room && !has) endpoint.settings.push_back(line);
+  }
 }
 
 }  // namespace
@@ -42,6 +59,7 @@ Status endpoint_promote(Task& task, Env& env, const Globals& globals, const Endp
   }
   TRY(stop_endpoint(task, session, endpoint, StopMode::Fast));
   endpoint.mode = EndpointMode::Primary;
+  if (former) take_over_room(endpoint, *former);
   TRY(save_endpoint(config, endpoint));
   TRY(start_endpoint(task, env, session, endpoint, false, timeout)
           .with("it is the primary now, and starts by 'argon endpoint start " + endpoint.name + "'"));

@@ -14,17 +14,9 @@ namespace {
 using namespace literals;
 using nlohmann::json;
 
-// Of a line "NAME = VALUE", as PostgreSQL compares them.
-std::string name_of(std::string_view line) {
-  std::string name(line.substr(0, line.find_first_of(" =\t")));
-  std::ranges::transform(name, name.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return name;
-}
-
 size_t remove_setting(Endpoint& endpoint, const std::string& name) {
   return std::erase_if(endpoint.settings,
-                       [&](const std::string& line) { return name_of(line) == name_of(name); });
+                       [&](const std::string& line) { return setting_name(line) == setting_name(name); });
 }
 
 Status change(Endpoint& endpoint, const EndpointOptions& options) {
@@ -51,6 +43,13 @@ Result<json> take_up(Task& task, Session& session, const Endpoint& before, const
 }
 
 }  // namespace
+
+std::string setting_name(std::string_view line) {
+  std::string name(line.substr(0, line.find_first_of(" =\t")));
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return name;
+}
 
 Status add_settings(Endpoint& endpoint, const std::vector<std::string>& settings) {
   for (const std::string& setting : settings) {
