@@ -10,7 +10,7 @@ Result<nlohmann::json> LiveConfig::reload(Task& task) {
   config_.pageserver_socket_dir = fresh.pageserver_socket_dir;
   config_.settings = fresh.settings;
   config_.suspend_after = fresh.suspend_after;
-  if (config_.mode == EndpointMode::Replica) config_.safekeepers = fresh.safekeepers;
+  take_members(fresh);
   uint64_t version = ++version_;
   log_.info("configuration read anew; the pageserver is {}", argon::to_string(config_.pageserver));
   changed_.notify_all();
@@ -21,6 +21,16 @@ Result<nlohmann::json> LiveConfig::reload(Task& task) {
   if (!running_) answer["pending_restart"] = nlohmann::json::array();
   if (running_ && pending_restart_) answer["pending_restart"] = *pending_restart_;
   return answer;
+}
+
+Status LiveConfig::refresh_members(Task& task) {
+  TRY_ASSIGN(ComputeConfig fresh, read_(task));
+  take_members(fresh);
+  return {};
+}
+
+void LiveConfig::take_members(const ComputeConfig& fresh) {
+  if (fresh.safekeepers.generation > config_.safekeepers.generation) config_.safekeepers = fresh.safekeepers;
 }
 
 Status LiveConfig::keep_told(Task& task, Env& env, PostgresServer& server, const DataDirectory& directory) {

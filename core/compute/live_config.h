@@ -1,6 +1,6 @@
 // LiveConfig: an endpoint's configuration, of which some may change while the endpoint runs: where the
-// pageserver is, settings of the server, suspend_after, and the safekeepers that a replica reads from (a
-// primary's proposer hears of its own). All else is what it was at the start.
+// pageserver is, settings of the server, suspend_after, who the safekeepers are. All else is what it was at
+// the start.
 
 #pragma once
 
@@ -33,6 +33,9 @@ class LiveConfig {
   // {"pageserver": ADDRESS, "running": BOOL, "pending_restart": [NAME…] or null where the server did not say}
   Result<nlohmann::json> reload(Task& task);
 
+  // The members that are decided now, in now() from here on. Errors: those of reading the configuration.
+  Status refresh_members(Task& task);
+
   // To be called before a data directory is made for the next server: what is reloaded from then on is news
   // to it.
   void begin_life() { told_ = version_; }
@@ -40,6 +43,7 @@ class LiveConfig {
   Status keep_told(Task& task, Env& env, PostgresServer& server, const DataDirectory& directory);
 
  private:
+  void take_members(const ComputeConfig& fresh);
   Status tell(Task& task, Env& env, PostgresServer& server, const DataDirectory& directory);
 
   Logger log_;

@@ -83,6 +83,10 @@ Status ProposerDriver::wait_lost(Task& task) {
   return lost_;
 }
 
+Status ProposerDriver::learn(Task& task, const consensus::Configuration& decided) {
+  return apply(task, proposer_.on_configuration(decided));
+}
+
 Status ProposerDriver::stop(Task& task) {
   return scope_.stop(task);
 }

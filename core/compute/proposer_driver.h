@@ -71,6 +71,9 @@ class ProposerDriver {
   Status append(Task& task, Lsn begin, ByteView wal);
   // Waits until everything below `lsn` is committed. Errors: as append().
   Status wait_committed(Task& task, Lsn lsn);
+  // Somebody who is no safekeeper tells which configuration was decided: members tell of the next one, but
+  // may all be gone by then. Errors: those of what follows from it, Cancelled.
+  Status learn(Task& task, const consensus::Configuration& decided);
   // For an orderly end, after the last append(): waits until everything is committed, and until a quorum of
   // safekeepers has answered that it knows so (else they, and the pageserver through them, learn of the last
   // of it only from the next proposer). An election that goes on comes to its end first: whoever was deposed

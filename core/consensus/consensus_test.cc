@@ -364,6 +364,15 @@ TEST(Proposer, AdoptsAHigherConfigurationBeforeItCampaigns) {
   EXPECT_EQ(proposer.configuration().generation, ConfigurationGeneration(4));
 }
 
+TEST(Proposer, IsToldOfAHigherConfigurationByWhoDecidedIt) {
+  Proposer proposer(proposer_config());
+  EXPECT_TRUE(proposer.on_configuration(proposer_config().configuration).empty());
+  auto effects = proposer.on_configuration(three(4));
+  EXPECT_EQ(first<Reconfigured>(effects)->configuration, three(4));
+  EXPECT_EQ(proposer.configuration(), three(4));
+  EXPECT_TRUE(proposer.on_configuration(three(3)).empty());
+}
+
 // It goes on in its term; what it had committed counts, what it commits from here on needs both sets.
 TEST(Proposer, LeadsOnUnderAJointConfiguration) {
   Proposer proposer = leading();

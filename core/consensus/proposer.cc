@@ -99,6 +99,13 @@ void Proposer::greeted(NodeId from, Peer& peer, const AcceptorGreeting& greeting
   }
 }
 
+ProposerEffects Proposer::on_configuration(const Configuration& decided) {
+  ProposerEffects out;
+  if (phase_ != Phase::SteppedDown && decided.generation > config_.configuration.generation)
+    adopt(decided, out);
+  return out;
+}
+
 void Proposer::adopt(const Configuration& configuration, ProposerEffects& out) {
   bool may = phase_ == Phase::CollectingTerms || phase_ == Phase::Leading;
   if (Status valid = configuration.validate(); !valid.ok() || !may) {

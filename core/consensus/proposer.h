@@ -137,6 +137,8 @@ class Proposer {
   void on_disconnected(NodeId member);
   ProposerEffects on_message(NodeId from, const AcceptorMessage& message);
   ProposerEffects on_term_persisted();
+  // This configuration was decided, as somebody says who is no member. Nothing where it is not newer.
+  ProposerEffects on_configuration(const Configuration& decided);
   // The compute's WAL can be read up to `end`. REQUIRES: start committed; end not lower than before.
   void on_wal(Lsn end);
 

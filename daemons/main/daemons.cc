@@ -170,10 +170,10 @@ int compute_main(const Globals& globals, const std::string& endpoint) {
         auto read = [&env, dir = config->dir, endpoint](Task& t) -> Result<compute::ComputeConfig> {
           TRY_ASSIGN(Config fresh, load_config(dir));
           TRY_ASSIGN(compute::ComputeConfig again, compute_config(fresh, endpoint));
-          // A primary hears of its own from them.
-          if (again.mode == compute::EndpointMode::Replica) {
-            TRY_ASSIGN(again.safekeepers, members_of(t, env, fresh, again.id));
-          }
+          Result<consensus::Configuration> members = members_of(t, env, fresh, again.id);
+          // A primary hears of them from themselves, nearly always.
+          if (!members.ok() && again.mode == compute::EndpointMode::Replica) return members.error();
+          if (members.ok()) again.safekeepers = *members;
           return again;
         };
         return compute::run_compute(task, env, *compute, read);

@@ -3,6 +3,8 @@
 half seen, over restarts of the primary, the loss of a safekeeper, the replacement of all, its own crash, and a move of the tenant; it refuses
 writes; it becomes the primary, and the former one its replica.
 """
+import os
+import signal
 import subprocess
 import time
 
@@ -92,7 +94,7 @@ def bench(c, primary, seconds):
 
 def walk(c):
     c.start("--pageservers", "2")
-    c.tenant_and_endpoint("main")
+    c.tenant_and_endpoint("main", "max_prepared_transactions=5")
     subprocess.run(["pgbench", "-i", "-q", "-s", "2", c.conninfo("main")], check=True, capture_output=True, timeout=120)
     c.argon("endpoint", "create", "copy", "--mode", "replica", *[w for s in SMALL for w in ("-c", s)])
     started = time.monotonic()
@@ -116,6 +118,7 @@ def walk(c):
     c.kill("endpoint copy")
     c.argon("endpoint", "start", "copy")
     cluster.expect(c.sql("copy", "select word from words where id = 5") != "late", "not committed, and seen")
+    cluster.expect(c.sql("copy", "show max_prepared_transactions") == "5", "as much room as the primary has")
     running.wait(timeout=60)
     same(c, "main", "copy", "after its crash")
 
@@ -129,8 +132,14 @@ def walk(c):
     c.argon("endpoint", "start", "main")
     same(c, "main", "copy", "after a crash of the primary")
 
-    for node in (1, 2, 3):
-        c.argon("safekeeper", "replace", node)
+    # All of them, before the proposer has heard of one.
+    proposer = c.pid("endpoint main")
+    os.kill(proposer, signal.SIGSTOP)
+    try:
+        for node in (1, 2, 3):
+            c.argon("safekeeper", "replace", node)
+    finally:
+        os.kill(proposer, signal.SIGCONT)
     look_while_it_runs(c, "copy", bench(c, "main", 2), "with other safekeepers")
     same(c, "main", "copy", "with other safekeepers")
 
@@ -143,12 +152,16 @@ def walk(c):
 
 def promote(c):
     rows = c.sql("main", SAME[0])
+    c.sql("main", "begin; insert into gone values (2); prepare transaction 'kept'")
     refused = c.argon("endpoint", "promote", "main", check=False)
     cluster.expect("is no replica, but primary" in refused.stderr, f"promotion of a primary: {refused.stderr}")
     c.argon("endpoint", "promote", "copy", "--swap")
     cluster.expect(c.sql("copy", "select pg_is_in_recovery()") == "f" and c.sql("main", "select pg_is_in_recovery()") == "t",
                    "they have changed places")
     cluster.expect(c.sql("copy", SAME[0]) == rows, "the rows are those of the former primary")
+    c.sql("copy", "commit prepared 'kept'")
+    followed(c, "copy", "main")
+    cluster.expect(c.sql("main", "select count(*) from gone") == "2", "a transaction that was prepared before")
     look_while_it_runs(c, "main", bench(c, "copy", 3), "the other way round")
     c.kill("endpoint copy")  # the primary is lost
     c.argon("endpoint", "promote", "main")
