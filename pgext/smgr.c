@@ -158,7 +158,7 @@ static void argon_extend(SMgrRelation reln, ForkNumber fork, BlockNumber block, 
   relation_ensure_stub(node, fork);
   old_blocks = argon_md.nblocks(reln, fork);
   stub_extend(node, fork, block + 1);
-  quota_note_growth(block + 1 - old_blocks);
+  if (block >= old_blocks) quota_note_growth(block + 1 - old_blocks);
   evict_gap(node, fork, old_blocks, block);
   evict_page(reln, fork, block, page);
   shadow_write(node, fork, block, page);

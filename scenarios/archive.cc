@@ -257,9 +257,7 @@ void archive_body(Run& run) {
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   Operators operators(cluster);
   operators.start();
   now_and_then(run, run.options().length / 40, [&] { step(cluster, operators); });

@@ -60,9 +60,7 @@ void cluster_body(Run& run) {
   bool rival = random.below(3) == 0;
   if (rival && run.limited("rivals", 1) > 0) cluster.add_compute(root, Duration::seconds(15));
   watch_remote(cluster);
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   live(cluster, run.options().length);
   cluster.heal_core();
   if (run.limited("branches", kMostLines - 1) > 0) check_branch(cluster, root);

@@ -551,6 +551,14 @@ void Cluster::heal_core() {
   run_.heal_core(core, rest, rivals);
 }
 
+void Cluster::start_faults(std::vector<faults::Kind> never) {
+  std::vector<std::string> caches{"pageserver"};
+  if (knobs_.second_pageserver) caches.push_back("pageserver-2");
+  run_.start_faults(
+      nodes_, run_.options().length, std::move(never), caches,
+      [this](sim::Machine&, const std::string& path) { return is_layer_that_can_be_made_anew(path); });
+}
+
 bool Cluster::is_layer_that_can_be_made_anew(const std::string& path) const {
   constexpr std::string_view kRoot = "/layers/";
   if (!path.starts_with(kRoot)) return false;

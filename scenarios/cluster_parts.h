@@ -134,11 +134,14 @@ class Cluster {
   std::string wal_folder(const Line& line) const;
   // Heals a majority of safekeepers, broker, pageserver and one compute a line, and breaks the rest for good.
   void heal_core();
+  // Lets faults begin on all nodes. A pageserver's disk is a cache, and may be lost; layers that can be made
+  // anew may rot on it.
+  void start_faults(std::vector<faults::Kind> never = {});
+
+ private:
   // A layer file on the pageserver's disk, of a timeline that has an index in the object store: what is not
   // there comes from WAL again.
   bool is_layer_that_can_be_made_anew(const std::string& path) const;
-
- private:
   sim::Machine& add(const std::string& name);
   void add_s3();
   // A daemon's way to the bucket: the simulated store itself, or S3's protocol to the machine "s3".

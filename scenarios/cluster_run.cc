@@ -82,9 +82,7 @@ void ask_for_work(Cluster& cluster) {
 
 void live_with_branches(Cluster& cluster) {
   Run& run = cluster.run();
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   now_and_then(run, run.options().length / 6, [&] { maybe_branch(cluster, kMostLines); });
   run.heal();
   Line& root = *cluster.lines().front();

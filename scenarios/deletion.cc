@@ -284,9 +284,7 @@ void deletion_body(Run& run) {
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
   operators.start();
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   live(cluster, operators);
   run.heal();
   make_one_to_delete(cluster, operators);

@@ -141,9 +141,7 @@ void detach_body(Run& run) {
   Cluster cluster(run, knobs);
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   Operators operators(cluster);
   LeaseHolders leases(cluster, run.limited("leases", kLeaseHolders));
   now_and_then(run, run.options().length / 30, [&] { step(cluster, operators, leases); });

@@ -72,10 +72,7 @@ void gc_body(Run& run) {
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
   watch_remote(cluster);
-  run.start_faults(
-      cluster.nodes(), run.options().length,
-      {WallClockOffset, WallClockStep, WallClockDrift, WallClockFrozen}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults({WallClockOffset, WallClockStep, WallClockDrift, WallClockFrozen});
   LeaseHolders leases(cluster, run.limited("leases", kLeaseHolders));
   now_and_then(run, run.options().length / 40, [&] { step(cluster, leases, knobs.rival_pageserver); });
   if (run.failed()) return;

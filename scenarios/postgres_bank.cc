@@ -12,9 +12,7 @@ void body(Run& run) {
   BankCompute compute(cluster);
   compute.start();
   watch_remote(cluster);
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   run.run_for(run.options().length);
   end_postgres_run(run, cluster, {&compute.machine()},
                    [&](const std::string& which) { compute.check_progress(which); });

@@ -24,9 +24,7 @@ void body(Run& run) {
   compute.add_setting(fmt::format("argon.pageserver_timeout = {}", random.between(2, 20)));
   compute.start();
   watch_remote(cluster);
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver", "pageserver-2"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   TenantMover mover(cluster, [&] { compute.move(); }, [&] { return compute.told(); });
   now_and_then(run, run.options().length / 60, [&] {
     uint64_t what = run.random().below(12);

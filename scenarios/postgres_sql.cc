@@ -117,9 +117,7 @@ void SqlCluster::branch() {
 }
 
 void SqlCluster::live() {
-  run_.start_faults(
-      cluster_.nodes(), run_.options().length, {}, {"pageserver"},
-      [&](sim::Machine&, const std::string& path) { return cluster_.is_layer_that_can_be_made_anew(path); });
+  cluster_.start_faults();
   now_and_then(run_, run_.options().length / 4, [&] {
     if (lines_.size() <= branches_) branch();
   });

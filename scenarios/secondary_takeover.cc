@@ -27,9 +27,7 @@ void secondary_takeover_body(Run& run) {
   if (!cluster.set_up()) return;
   cluster.add_compute(*cluster.lines().front(), Duration::seconds(1));
   watch_remote(cluster);
-  run.start_faults(
-      cluster.nodes(), run.options().length, {}, {"pageserver", "pageserver-2"},
-      [&](sim::Machine&, const std::string& path) { return cluster.is_layer_that_can_be_made_anew(path); });
+  cluster.start_faults();
   TenantMover mover(cluster, [&] { restart_computes(cluster); }, [] { return true; });
   now_and_then(run, run.options().length / 60, [&] {
     uint64_t what = run.random().below(12);

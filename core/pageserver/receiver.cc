@@ -216,11 +216,12 @@ class Session {
     }
   }
 
-  // What does not write is not looked at.
+  // What does not write is not looked at; what cannot be read, not again over this connection.
   Result<uint64_t> size(Task& task) {
-    if (!progressed_) return reported_.timeline_size;
+    if (!progressed_ || size_unknown_) return reported_.timeline_size;
     Result<uint64_t> bytes = timeline_.current_size(task);
     if (bytes.is(Code::Cancelled)) return bytes.error();
+    size_unknown_ = !bytes.ok();
     return bytes.ok() ? *bytes : reported_.timeline_size;
   }
 
@@ -248,6 +249,7 @@ class Session {
   WaitList kick_;
   MonotonicTime heard_;
   bool progressed_ = false;
+  bool size_unknown_ = false;
 };
 
 // WAL from `from` until a record ends at or above `to`.
