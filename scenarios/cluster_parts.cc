@@ -411,11 +411,11 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   config->read_pause = knobs_.pause.value_or(config->read_pause);
   compute::ModelComputeConfig& kept = *config;
   computes_.push_back(std::move(config));
+  if (knobs_.spare_safekeepers > 0)
+    kept.decided = [this, &line](Task& task) { return decided_members(task, line); };
   machine.boot([this, &kept, &line](Task& task, Env& env) -> Status {
-    if (knobs_.spare_safekeepers > 0) {
-      sim::BucketStore store = wal_store();
-      TRY_ASSIGN(auto decided, safekeeper::decided_members(task, store, line.id));
-      if (decided) kept.safekeepers = *decided;
+    if (kept.decided != nullptr) {
+      TRY_ASSIGN(kept.safekeepers, kept.decided(task));
     }
     return compute::run_model_compute(task, env, kept, *line.reference, *line.events);
   });
@@ -504,6 +504,12 @@ std::vector<sim::Machine*> Cluster::safekeepers() {
   std::vector<sim::Machine*> all;
   for (const auto& [id, node] : all_safekeepers_) all.push_back(run_.world().find_machine(node.member.host));
   return all;
+}
+
+Result<consensus::Configuration> Cluster::decided_members(Task& task, const Line& line) {
+  sim::BucketStore store = wal_store();
+  TRY_ASSIGN(auto decided, safekeeper::decided_members(task, store, line.id));
+  return decided.value_or(members_);
 }
 
 safekeeper::Migration Cluster::migration(const Line& line) {

@@ -110,6 +110,8 @@ class Cluster {
   sim::Machine& pageserver() { return *run_.world().find_machine(pages_.host); }
   // Members and others.
   std::vector<sim::Machine*> safekeepers();
+  // Those decided last; those that timelines are made with, where none were.
+  Result<consensus::Configuration> decided_members(Task& task, const Line& line);
   // How a change of members is asked for; its target is the caller's.
   safekeeper::Migration migration(const Line& line);
   // Asks for it until it is done, and those left out have left. False (and the run failed) where the limit

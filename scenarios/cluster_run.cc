@@ -80,10 +80,14 @@ void ask_for_work(Cluster& cluster) {
   });
 }
 
-void live_with_branches(Cluster& cluster) {
+void live_with_branches(Cluster& cluster, const std::function<void()>& also) {
   Run& run = cluster.run();
   cluster.start_faults();
-  now_and_then(run, run.options().length / 6, [&] { maybe_branch(cluster, kMostLines); });
+  if (also == nullptr)
+    now_and_then(run, run.options().length / 6, [&] { maybe_branch(cluster, kMostLines); });
+  else
+    now_and_then(run, run.options().length / 36,
+                 [&] { run.random().chance({1, 6}) ? maybe_branch(cluster, kMostLines) : also(); });
   run.heal();
   Line& root = *cluster.lines().front();
   bool wanted = cluster.lines().size() == 1 && run.limited("branches", kMostLines - 1) > 0;

@@ -27,8 +27,9 @@ void maybe_branch(Cluster& cluster, size_t most_lines);
 void ask_for_work(Cluster& cluster);
 
 // All kinds of faults for the run's length, and branches with computes meanwhile; then all is healed, there
-// is a branch at least, and computes go on for a while.
-void live_with_branches(Cluster& cluster);
+// is a branch at least, and computes go on for a while. `also`: done now and then meanwhile, from outside of
+// tasks.
+void live_with_branches(Cluster& cluster, const std::function<void()>& also = nullptr);
 
 // Power loss, and the machine starts on an empty disk.
 void replace_disk(sim::Machine& machine);

@@ -31,6 +31,24 @@ ProposerDriver::~ProposerDriver() = default;
 
 void ProposerDriver::start() {
   reconcile_links();
+  if (config_.decided != nullptr)
+    scope_.spawn("members", [this](Task& task) { return follow_members(task); });
+}
+
+Status ProposerDriver::follow_members(Task& task) {
+  while (lost_.ok()) {
+    consensus::Proposer::Phase phase = proposer_.phase();
+    Lsn committed = committed_;
+    TRY(task.sleep(config_.ask_after));
+    bool waits = !proposer_.leading() || committed_ < end();
+    if (!waits || committed_ > committed || proposer_.phase() != phase) continue;
+    Result<consensus::Configuration> decided = config_.decided(task);
+    if (decided.is(Code::Cancelled)) return decided.error();
+    Status done = decided.ok() ? apply(task, proposer_.on_configuration(*decided)) : decided.error();
+    if (done.is(Code::Cancelled)) return done;
+    if (!done.ok()) log_.debug("who the safekeepers are: {}", done.error().to_string());
+  }
+  return {};
 }
 
 Result<consensus::Elected> ProposerDriver::elect(Task& task) {
@@ -81,10 +99,6 @@ Status ProposerDriver::wait_change(Task& task, uint64_t seen) {
 Status ProposerDriver::wait_lost(Task& task) {
   while (lost_.ok()) TRY(lost_waiters_.wait(task));
   return lost_;
-}
-
-Status ProposerDriver::learn(Task& task, const consensus::Configuration& decided) {
-  return apply(task, proposer_.on_configuration(decided));
 }
 
 Status ProposerDriver::stop(Task& task) {

@@ -38,6 +38,10 @@ struct ProposerDriverConfig {
   size_t append_bytes_max = consensus::kAppendBytesMax;  // in one message; at least 1, at most the default
   uint64_t uncommitted_limit = 16u << 20;                // bytes; append waits beyond
   uint64_t buffer_limit = 16u << 20;                     // bytes of committed WAL kept for members that lag
+  // Asks who decides on members for the latest configuration, where nothing goes on for so long. Safekeepers
+  // tell of the next one as well, but those that this proposer knows may all be gone by then. May be null.
+  std::function<Result<consensus::Configuration>(Task&)> decided;
+  Duration ask_after = Duration::seconds(2);
 };
 
 // What the most advanced pageserver has, as safekeepers tell.
@@ -71,9 +75,6 @@ class ProposerDriver {
   Status append(Task& task, Lsn begin, ByteView wal);
   // Waits until everything below `lsn` is committed. Errors: as append().
   Status wait_committed(Task& task, Lsn lsn);
-  // Somebody who is no safekeeper tells which configuration was decided: members tell of the next one, but
-  // may all be gone by then. Errors: those of what follows from it, Cancelled.
-  Status learn(Task& task, const consensus::Configuration& decided);
   // For an orderly end, after the last append(): waits until everything is committed, and until a quorum of
   // safekeepers has answered that it knows so (else they, and the pageserver through them, learn of the last
   // of it only from the next proposer). An election that goes on comes to its end first: whoever was deposed
@@ -112,6 +113,7 @@ class ProposerDriver {
     Error close_reason{Code::Disconnected, ""};
   };
 
+  Status follow_members(Task& task);
   void reconcile_links();
   Status run_link(Task& task, Link& link);
   Status run_session(Task& task, Link& link);

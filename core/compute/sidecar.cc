@@ -24,8 +24,6 @@ constexpr int kQuickEndsMax = 5;
 // The pageserver gets the first checkpoint of a primary that was started just before a replica within this
 // time.
 constexpr Duration kFirstCheckpoint = Duration::seconds(10);
-// Where nothing is committed for so long, the safekeepers may be others by now.
-constexpr Duration kNoCommit = Duration::seconds(2);
 
 class Sidecar {
  public:
@@ -49,7 +47,6 @@ class Sidecar {
   Result<End> run_server(Task& task, Scope& scope, ProposerDriver* driver, Lsn at);
   Result<End> watch(Task& task, PostgresServer& server, const DataDirectory& directory,
                     ProposerDriver* driver);
-  Status follow_members(Task& task, ProposerDriver& driver);
   Status stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver);
 
   Env& env_;
@@ -103,10 +100,6 @@ Result<Sidecar::End> Sidecar::run_once(Task& task) {
   Lsn at = config_.static_lsn;
   if (config_.mode == EndpointMode::Primary) {
     status_.state = "electing";
-    if (has_run_) {
-      Status read = live_.refresh_members(task);
-      if (!read.ok()) log_.warn("who the safekeepers are now: {}", read.error().to_string());
-    }
     Result<std::unique_ptr<ProposerDriver>> elected = elect(task, scope);
     if (!elected.ok()) {
       ignore_result(scope.stop(task));
@@ -126,6 +119,10 @@ Result<std::unique_ptr<ProposerDriver>> Sidecar::elect(Task& task, Scope& scope)
   election.driver.proposer.id = config_.id;
   election.driver.proposer.configuration = config_.safekeepers;
   election.driver.proposer.server = {150'000, config_.system_id, kSegmentSize};
+  election.driver.decided = [this](Task& t) -> Result<consensus::Configuration> {
+    TRY(live_.refresh_members(t));
+    return config_.safekeepers;
+  };
   election.state_path = join_path(config_.directory, "compute.state");
   TRY_ASSIGN(auto driver, win_election(task, scope, env_, log_, std::move(election)));
   status_.term = driver->proposer().term();
@@ -211,10 +208,7 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, const Da
     return Error(Code::Unavailable, "the endpoint is idle");
   });
   watching.spawn("configuration", [&](Task& t) { return live_.keep_told(t, env_, server, directory); });
-  if (driver != nullptr) {
-    watching.spawn("watch proposer", [&](Task& t) { return driver->wait_lost(t); });
-    watching.spawn("members", [&](Task& t) { return follow_members(t, *driver); });
-  }
+  if (driver != nullptr) watching.spawn("watch proposer", [&](Task& t) { return driver->wait_lost(t); });
   Status why = watching.join(task);
   if (ended) return End::ServerEnded;
   Shield shield(task);
@@ -230,20 +224,6 @@ Result<Sidecar::End> Sidecar::watch(Task& task, PostgresServer& server, const Da
   log_.error("stopping the server at once: {}", why.error().to_string());
   TRY(server.stop_now(task));
   return why.error();
-}
-
-// The proposer hears of other members from those that it knows. Where all of them were replaced before it
-// heard, it hears of them here.
-Status Sidecar::follow_members(Task& task, ProposerDriver& driver) {
-  for (;;) {
-    Lsn committed = driver.committed();
-    TRY(task.sleep(kNoCommit));
-    if (driver.committed() > committed || driver.committed() >= driver.end()) continue;
-    Status read = live_.refresh_members(task);
-    if (read.is(Code::Cancelled)) return read;
-    if (!read.ok()) log_.debug("who the safekeepers are: {}", read.error().to_string());
-    TRY(driver.learn(task, config_.safekeepers));
-  }
 }
 
 Status Sidecar::stop_in_order(Task& task, PostgresServer& server, ProposerDriver* driver) {

@@ -71,6 +71,7 @@ Status Incarnation::elect(Task& task, Scope& proposing) {
   driver_config.proposer.bootstrap_start = config_.bootstrap_start;
   driver_config.proposer.allow_creation = config_.allow_creation;
   driver_config.append_bytes_max = config_.append_bytes_max;
+  driver_config.decided = config_.decided;
   while (true) {
     driver_ = std::make_unique<ProposerDriver>(
         proposing, env_, log_, driver_config, [this](Task& t, Term term, Lsn start) {

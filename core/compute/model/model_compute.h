@@ -27,7 +27,8 @@ struct ModelComputeConfig {
   TenantTimelineId id;
   Address pageserver;
   consensus::Configuration safekeepers;
-  uint64_t system_id = 0;  // 0: not known before the base backup
+  std::function<Result<consensus::Configuration>(Task&)> decided;  // ProposerDriverConfig's
+  uint64_t system_id = 0;                                          // 0: not known before the base backup
   // Where the timeline's WAL begins, should no safekeeper have any (ProposerConfig::bootstrap_start).
   Lsn bootstrap_start;
   bool allow_creation = false;
