@@ -327,6 +327,9 @@ void Timeline::on_feedback() {
   for (const auto& [number, reader] : readers_)
     if (reader.is_pageserver)
       remote_consistent_ = std::max(remote_consistent_, reader.pageserver.remote_consistent);
+  // What the acceptor would say now need not be on the disk before its effects are carried out; what it says
+  // then has this with it.
+  if (mutex_.locked()) return;
   if (failure_.ok() && acceptor_ && acceptor_->leader()) reply(*acceptor_->leader(), acceptor_->response());
 }
 
