@@ -102,6 +102,7 @@ bool TenantMover::put(sim::Machine& at, const std::string& mode, Duration patien
   if (generation > 0) body["generation"] = generation;
   std::string flush = "?flush_ms=" + std::to_string(run_.random().log_uniform(1, 4000));
   Told& told = told_[at.name()];
+  uint32_t boots = at.boots();  // an answer may be older than the disk that the machine has when it comes
   auto answer = ask(at, "PUT", path() + "/location_config" + flush, body, patience);
   bool refused = last_code_ == Code::AlreadyExists || last_code_ == Code::Invalid;
   if (!answer && !refused) {
@@ -111,7 +112,7 @@ bool TenantMover::put(sim::Machine& at, const std::string& mode, Duration patien
   if (!answer) return false;
   bool doubtful = told.doubtful_in == at.boots();
   told.mode = doubtful ? "" : mode;
-  told.boots = at.boots();
+  told.boots = boots;
   return true;
 }
 

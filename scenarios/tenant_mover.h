@@ -36,7 +36,7 @@ class TenantMover {
   enum class At { Home, Warming, Leaving, Arriving, Handed, Served };
   struct Told {
     std::string mode;
-    uint32_t boots = 0;                 // of the machine, when it was told
+    uint32_t boots = 0;                 // of the machine, when it was asked
     uint32_t doubtful_in = UINT32_MAX;  // a boot in which an answer was lost: it may still be carried out
   };
 
