@@ -5,6 +5,8 @@
 //        bench_reads DIR branches DEPTH
 //            an image and 10 records in the root of so many levels of branches, each of which has WAL of its
 //            own, of another page
+//        bench_reads DIR layers N
+//            an image of the page, in one of so many layers, each of which holds another page
 //
 // Microseconds of processor time a read, the median of some rounds. DIR must be empty; the layers are there
 // in the page cache. Compaction and image layers as class Timeline has them.
@@ -39,8 +41,8 @@ constexpr int64_t kRoundNs = 50'000'000;
 // A store that takes records, and does in between what a timeline does in the background.
 class Engine {
  public:
-  Engine(Env& env, NodeCache& cache, std::string folder, uint8_t number)
-      : store_(env, id_of(number), std::move(folder), {}, cache), catalog_(store_) {
+  Engine(Env& env, NodeCache& cache, std::string folder, uint8_t number, const StoreOptions& options = {})
+      : store_(env, id_of(number), std::move(folder), options, cache), catalog_(store_) {
     catalog_.set_redo_settings({});
   }
   Status create(Task& task, Engine* ancestor) {
@@ -73,6 +75,13 @@ class Engine {
     store_.put(block_key({kRel, block}), begin + 8, image_value(page));
     store_.advance(begin + 8, begin);
     return {};
+  }
+  // So many pages, each in a layer of its own. REQUIRES: StoreOptions::compaction_target is a page or less.
+  Status put_layers(Task& task, pg::BlockNumber pages) {
+    std::vector<std::pair<Key, Bytes>> entries;
+    for (pg::BlockNumber block = 0; block < pages; block++)
+      entries.emplace_back(block_key({kRel, block}), Bytes(pg::kBlockSize, 1));
+    return store_.write_images(task, end(), entries);
   }
   Status flush(Task& task) {
     unflushed_ = 0;
@@ -177,25 +186,40 @@ Status read_through_branches(Task& task, Env& env, const std::string& folder, ui
   return measure(task, *line.back());
 }
 
+Status read_among_layers(Task& task, Env& env, const std::string& folder, pg::BlockNumber layers) {
+  NodeCache cache(8192);
+  StoreOptions options;
+  options.compaction_target = pg::kBlockSize;
+  Engine engine(env, cache, folder, 0, options);
+  TRY(engine.create(task, nullptr));
+  TRY(engine.put_layers(task, layers));
+  return measure(task, engine);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::string_view what = argc > 3 ? argv[2] : "";
   bool records = what == "records" && argc == 5;
-  if (!records && !(what == "branches" && argc == 4)) {
-    std::fputs("usage: bench_reads DIR records N HISTORY\n       bench_reads DIR branches DEPTH\n", stderr);
+  bool branches = what == "branches" && argc == 4;
+  if (!records && !branches && !(what == "layers" && argc == 4)) {
+    std::fputs(
+        "usage: bench_reads DIR records N HISTORY\n       bench_reads DIR branches DEPTH\n"
+        "       bench_reads DIR layers N\n",
+        stderr);
     return 2;
   }
   uint64_t number = std::strtoull(argv[3], nullptr, 10);
-  if (!records && number > 255) {
+  if (branches && number > 255) {
     std::fputs("bench_reads: at most 255 levels\n", stderr);
     return 2;
   }
   posix::LogFile log("bench", "", LogLevel::Info, posix::read_wall_clock);
   posix::PosixEnv env(log, {});
   Status done = env.run("bench", [&](Task& task) {
-    return records ? read_over_records(task, env, argv[1], number, std::strtoull(argv[4], nullptr, 10))
-                   : read_through_branches(task, env, argv[1], static_cast<uint8_t>(number));
+    if (records) return read_over_records(task, env, argv[1], number, std::strtoull(argv[4], nullptr, 10));
+    if (branches) return read_through_branches(task, env, argv[1], static_cast<uint8_t>(number));
+    return read_among_layers(task, env, argv[1], static_cast<pg::BlockNumber>(number));
   });
   if (done.ok()) return 0;
   std::fprintf(stderr, "bench_reads: %s\n", done.error().to_string().c_str());

@@ -1,8 +1,8 @@
-"""What a read of a page costs in the pageserver's engine: it is to grow by what is applied, not by history or depth.
+"""What a read of a page costs in the pageserver's engine: it is to grow by what is applied, not by history, depth or size.
 
 bench_reads makes layers in an empty folder and reads one page of them. Each figure is the median of runs that take turns with its peer's:
 of `records_N`, N records since the last image over 10,000 older ones of it and of each of 63 other pages, the same without these; of
-`branches_N`, one level; of `per_record_1000`, microseconds for each record from 1 to 1,000, those from 1 to 100.
+`branches_N`, one level; of `layers_N`, ten layers; of `per_record_1000`, microseconds for each record from 1 to 1,000, those from 1 to 100.
 """
 import os
 import statistics
@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 
 HISTORY = int(os.environ.get("ARGON_BENCH_READS_HISTORY", "10000"))
-RECORDS, DEPTHS, ROUNDS = (1, 10, 100, 1000), (1, 10, 100), 3
+RECORDS, DEPTHS, LAYERS, ROUNDS = (1, 10, 100, 1000), (1, 10, 100), (100, 1000), 3
 WITHIN = 1.5  # of the peer's: as good as the same
-NAMES = [f"reads.records_{records}" for records in RECORDS] + ["reads.per_record_1000"] + [f"reads.branches_{depth}" for depth in DEPTHS]
+NAMES = [f"reads.records_{records}" for records in RECORDS] + ["reads.per_record_1000"] + [f"reads.branches_{depth}" for depth in DEPTHS] \
+    + [f"reads.layers_{layers}" for layers in LAYERS]
 
 
 def read(build, *case):
@@ -37,3 +38,6 @@ def measure(build, wanted):
     for depth in DEPTHS:
         if (name := f"reads.branches_{depth}").startswith(wanted):
             yield name, "us", *in_turns(build, ("branches", depth), ("branches", 1)), None, WITHIN
+    for layers in LAYERS:
+        if (name := f"reads.layers_{layers}").startswith(wanted):
+            yield name, "us", *in_turns(build, ("layers", layers), ("layers", 10)), None, WITHIN

@@ -1,49 +1,31 @@
 #include "core/pageserver/layer_file.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/env/io.h"
 
 namespace argon::pageserver {
 
-std::shared_ptr<const LayerNode> NodeCache::find(uint64_t file_id, uint32_t block) {
-  auto found = by_id_.find({file_id, block});
-  if (found == by_id_.end()) return nullptr;
-  slots_.splice(slots_.begin(), slots_, found->second);
-  return found->second->node;
-}
+namespace {
 
-void NodeCache::insert(uint64_t file_id, uint32_t block, std::shared_ptr<const LayerNode> node) {
-  Id id{file_id, block};
-  if (by_id_.contains(id)) return;
-  slots_.push_front({id, std::move(node)});
-  by_id_[id] = slots_.begin();
-  while (slots_.size() > capacity_) {
-    by_id_.erase(slots_.back().id);
-    slots_.pop_back();
+using Entries = std::vector<LayerEntry>;
+
+// Where those below (key, lsn) end. Pages of a relation are mostly all there, in a row: such a place is
+// guessed first, since a search of a node that the processor's caches do not have waits for memory at each
+// step.
+Entries::const_iterator end_below(const Entries& entries, const Key& key, Lsn lsn) {
+  auto is_below = [&](const LayerEntry& e) { return std::tie(e.key, e.lsn) < std::tie(key, lsn); };
+  if (!entries.empty() && key.f6 >= entries.front().key.f6) {
+    size_t guess = key.f6 - entries.front().key.f6;
+    bool found = guess < entries.size() && entries[guess].key == key && is_below(entries[guess]);
+    if (found && (guess + 1 == entries.size() || !is_below(entries[guess + 1])))
+      return entries.begin() + static_cast<std::ptrdiff_t>(guess) + 1;
   }
+  return std::ranges::partition_point(entries, is_below);
 }
 
-const ValueWindow* NodeCache::window(uint64_t file_id) const {
-  for (const auto& [id, window] : windows_)
-    if (id == file_id) return &window;
-  return nullptr;
-}
-
-void NodeCache::set_window(uint64_t file_id, ValueWindow window) {
-  windows_.remove_if([&](const auto& other) { return other.first == file_id; });
-  windows_.emplace_front(file_id, std::move(window));
-  if (windows_.size() > kWindowsMax) windows_.pop_back();
-}
-
-void NodeCache::forget(uint64_t file_id) {
-  windows_.remove_if([&](const auto& window) { return window.first == file_id; });
-  slots_.remove_if([&](const Slot& slot) {
-    if (slot.id.file_id != file_id) return false;
-    by_id_.erase(slot.id);
-    return true;
-  });
-}
+}  // namespace
 
 // That the layer is not there must not be taken for a key that does not exist.
 Error LayerFile::broken(const Error& error) const {
@@ -53,6 +35,8 @@ Error LayerFile::broken(const Error& error) const {
 
 void LayerFile::close() {
   file_.reset();
+  for (CachedNode& node : nodes_) cache_.remove(node);
+  cache_.remove_window(name_.file_id);
 }
 
 Status LayerFile::open_local(Task& task) {
@@ -68,6 +52,9 @@ Status LayerFile::open_local(Task& task) {
               header.begin == name_.begin && header.end == name_.end && header.file_id == name_.file_id &&
               header.file_size() == size_;
   if (!ours) return Error(Code::Corrupt, "block 0: the header is of another layer than the file's name");
+  if (nodes_.empty()) nodes_ = std::vector<CachedNode>(header.index_blocks);
+  if (nodes_.size() != header.index_blocks)
+    return Error(Code::Corrupt, "block 0: the header says another index than before");
   header_ = header;
   file_ = std::move(file);
   return {};
@@ -139,15 +126,19 @@ Result<LayerHeader> LayerFile::header(Task& task) {
 }
 
 Result<std::shared_ptr<const LayerNode>> LayerFile::node(Task& task, uint32_t block) {
-  if (auto cached = cache_.find(name_.file_id, block)) return cached;
-  TRY(open(task));
+  if (!file_) TRY(open(task));
   if (block < header_.first_leaf() || block > header_.root())
     return broken(Error(Code::Corrupt, "no index block " + std::to_string(block)));
+  CachedNode& cached = nodes_[block - header_.first_leaf()];
+  if (cached.node != nullptr) {
+    cached.used = true;
+    return cached.node;
+  }
   TRY_ASSIGN(Bytes bytes, read_blocks(task, block, 1));
   auto parsed = parse_layer_node(bytes, header_);
   if (!parsed.ok()) return broken(parsed.error().with("block " + std::to_string(block)));
   auto node = std::make_shared<const LayerNode>(std::move(*parsed));
-  cache_.insert(name_.file_id, block, node);
+  if (cached.node == nullptr) cache_.insert(cached, node);
   return node;
 }
 
@@ -207,8 +198,7 @@ Result<bool> LayerFile::collect(Task& task, const Key& key, Lsn low, Lsn high, s
     TRY_ASSIGN(auto parsed, node(task, leaf));
     if (parsed->level != 0) return broken(Error(Code::Corrupt, "index block of the wrong level"));
     const auto& entries = parsed->entries;
-    auto end = std::ranges::lower_bound(entries, std::pair(key, high), {},
-                                        [](const LayerEntry& e) { return std::pair(e.key, e.lsn); });
+    auto end = end_below(entries, key, high);
     auto begin = end;
     bool ended = false;
     while (begin != entries.begin() && !ended) {

@@ -9,14 +9,15 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
-#include <unordered_map>
+#include <optional>
 #include <vector>
 
 #include "core/env/env.h"
 #include "core/fiber/sync.h"
+#include "core/pageserver/bloom_filter.h"
 #include "core/pageserver/layer_format.h"
+#include "core/pageserver/node_cache.h"
 
 namespace argon::pageserver {
 
@@ -24,50 +25,6 @@ namespace argon::pageserver {
 struct Version {
   Lsn lsn;
   Bytes value;
-};
-
-// A part of a layer's stream of values that was read, and checked, ahead of a sequential reader.
-struct ValueWindow {
-  uint64_t begin = 0;
-  Bytes values;
-
-  bool holds(uint64_t offset, uint64_t length) const {
-    return offset >= begin && offset + length <= begin + values.size();
-  }
-};
-
-// Parsed index nodes of all layers of a pageserver, least recently used out first; and the last windows on
-// values, one a layer.
-class NodeCache {
- public:
-  static constexpr size_t kWindowsMax = 32;
-
-  explicit NodeCache(size_t capacity) : capacity_(capacity) {}
-  std::shared_ptr<const LayerNode> find(uint64_t file_id, uint32_t block);
-  void insert(uint64_t file_id, uint32_t block, std::shared_ptr<const LayerNode> node);
-  // Null where there is none. Valid until the next call.
-  const ValueWindow* window(uint64_t file_id) const;
-  void set_window(uint64_t file_id, ValueWindow window);
-  void forget(uint64_t file_id);
-
- private:
-  struct Id {
-    uint64_t file_id;
-    uint32_t block;
-    bool operator==(const Id&) const = default;
-  };
-  // A file's id is random.
-  struct IdHash {
-    size_t operator()(const Id& id) const { return id.file_id + id.block * 0x9E3779B97F4A7C15; }
-  };
-  struct Slot {
-    Id id;
-    std::shared_ptr<const LayerNode> node;
-  };
-  size_t capacity_;
-  std::list<Slot> slots_;  // most recently used first
-  std::unordered_map<Id, std::list<Slot>::iterator, IdHash> by_id_;
-  std::list<std::pair<uint64_t, ValueWindow>> windows_;  // most recently made first
 };
 
 class LayerFile {
@@ -78,6 +35,9 @@ class LayerFile {
   LayerFile(const TenantTimelineId& owner, const LayerName& name, std::string path, uint64_t size,
             NodeCache& cache)
       : owner_(owner), name_(name), path_(std::move(path)), size_(size), cache_(cache) {}
+  ~LayerFile() { close(); }
+  LayerFile(const LayerFile&) = delete;
+  LayerFile& operator=(const LayerFile&) = delete;
 
   const LayerName& name() const { return name_; }
   const std::string& path() const { return path_; }
@@ -90,6 +50,10 @@ class LayerFile {
     uploaded_ = true;
     fetch_ = std::move(fetch);
   }
+
+  // All of its keys were added to the filter. Without one it may hold any.
+  void set_filter(BloomFilter filter) { filter_ = std::move(filter); }
+  bool may_hold(const Key& key) const { return !filter_ || filter_->may_hold(key); }
 
   // Its file is on the node's disk, as far as is known.
   bool resident() const { return resident_; }
@@ -109,7 +73,7 @@ class LayerFile {
   Result<Bytes> values(Task& task, uint64_t offset, uint64_t length);
   // The block of the leaf that holds the first entry >= (key, lsn), or the one before it.
   Result<uint32_t> find_leaf(Task& task, const Key& key, Lsn lsn);
-  // Closes the file; the next read opens it again.
+  // Closes the file, and has nothing in memory of it; the next read opens it again.
   void close();
 
  private:
@@ -134,10 +98,12 @@ class LayerFile {
   bool resident_ = false;
   MonotonicTime last_read_;
   Fetch fetch_;
+  std::optional<BloomFilter> filter_;
   Mutex opening_;
   std::shared_ptr<File> file_;
   LayerHeader header_;
-  uint64_t asked_up_to_ = 0;  // of the stream of values, by the last call
+  std::vector<CachedNode> nodes_;  // of the index blocks; set when the file is first opened
+  uint64_t asked_up_to_ = 0;       // of the stream of values, by the last call
 };
 
 // Walks the entries of a layer in order of (key, LSN), reading values in large pieces.

@@ -66,7 +66,7 @@ Status LayerStore::scan_once(Task& task, const KeyRange& range, Lsn lsn, KeyFilt
   };
   // What to look at is fixed now, before anything suspends.
   std::vector<Part> parts = parts_by_image(range, lsn);
-  std::vector<LayerPtr> layers = layers_;
+  std::vector<LayerPtr> layers = layers_.all();
   for (const Part& part : parts) {
     Lsn low = part.image ? part.image->name().begin : Lsn();
     from_memory(*open_, part.keys, low);

@@ -13,10 +13,6 @@ namespace {
 constexpr uint64_t kMaxIndexBytes = 256u << 20;
 constexpr std::string_view kIndexName = "index";
 
-bool by_name(const LayerStore::LayerPtr& a, const LayerStore::LayerPtr& b) {
-  return a->name() < b->name();
-}
-
 }  // namespace
 
 LayerStore::LayerStore(Env& env, TenantTimelineId id, std::string folder, const StoreOptions& options,
@@ -89,7 +85,7 @@ void LayerStore::set_generation(Generation generation) {
 LayerStore::LayerPtr LayerStore::add_layer(const LayerName& name, uint64_t size) {
   auto layer =
       std::make_shared<LayerFile>(index_.id, name, join_path(folder_, to_string(name)), size, cache_);
-  layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+  layers_.insert(layer);
   return layer;
 }
 
@@ -209,14 +205,15 @@ Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, std::
   // What to look at is fixed now, before anything suspends.
   std::vector<LayerPtr> deltas;
   LayerPtr image;
-  for (const LayerPtr& layer : layers_) {
+  layers_.visit_at(key, [&](const LayerPtr& layer) {
     const LayerName& name = layer->name();
-    if (!name.keys.contains(key) || name.begin > lsn) continue;
-    if (layer->is_delta())
+    if (name.begin > lsn) return;
+    if (!layer->is_delta()) {
+      if (!image || image->name().begin < name.begin) image = layer;
+    } else if (layer->may_hold(key)) {
       deltas.push_back(layer);
-    else if (!image || image->name().begin < name.begin)
-      image = layer;
-  }
+    }
+  });
   Lsn low = image ? image->name().begin + 1 : Lsn(0);
   Lsn high = lsn + 1;
   if (open_->collect(key, low, high, out)) return true;
@@ -244,8 +241,8 @@ Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, std::
 Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector<LayerPtr> add,
                            std::optional<std::pair<Lsn, Lsn>> consistent) {
   layer_sets_++;
-  for (const LayerPtr& layer : remove) std::erase(layers_, layer);
-  for (LayerPtr& layer : add) layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+  for (const LayerPtr& layer : remove) layers_.erase(layer);
+  for (LayerPtr& layer : add) layers_.insert(std::move(layer));
   if (consistent) {
     index_.disk_consistent = consistent->first;
     index_.prev_record = consistent->second;
@@ -263,11 +260,13 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
 Result<LayerStore::LayerPtr> LayerStore::write_memory(Task& task, const MemoryLayer& memory) {
   if (memory.empty()) return LayerPtr();
   LayerName name = new_name(LayerKind::Delta, KeyRange::all(), memory.begin(), memory.end());
-  return write_layer(task, name, [&](Task& t, LayerWriter& out) -> Result<Key> {
+  BloomFilter keys(memory.entries().size());
+  auto fill = [&](Task& t, LayerWriter& out) -> Result<Key> {
     auto at = memory.entries().begin();
     size_t version = 0;
     TRY(out.add_all(t, [&](LayerBuilder& builder) {
       for (; at != memory.entries().end(); ++at, version = 0) {
+        keys.add(at->first);
         for (; version < at->second.size(); version++) {
           if (builder.has_piece()) return true;
           builder.add(at->first, at->second[version].lsn, at->second[version].value);
@@ -276,7 +275,10 @@ Result<LayerStore::LayerPtr> LayerStore::write_memory(Task& task, const MemoryLa
       return false;
     }));
     return Key::max();
-  });
+  };
+  TRY_ASSIGN(LayerPtr layer, write_layer(task, name, fill));
+  layer->set_filter(std::move(keys));
+  return layer;
 }
 
 // Until all older layers are in the index. Their files may need the room that this one's takes: it is not to
@@ -360,7 +362,7 @@ std::unique_ptr<LayerStore> LayerStore::as_uploaded(const TimelineIndex& uploade
       layer = std::make_shared<LayerFile>(index_.id, wanted.name, join_path(folder_, to_string(wanted.name)),
                                           wanted.size, cache_);
     layer->set_uploaded(fetch);
-    anew->layers_.insert(std::ranges::upper_bound(anew->layers_, layer, by_name), layer);
+    anew->layers_.insert(std::move(layer));
   }
   return anew;
 }
@@ -368,7 +370,7 @@ std::unique_ptr<LayerStore> LayerStore::as_uploaded(const TimelineIndex& uploade
 Status LayerStore::flush_unnamed(Task& task) {
   while (!frozen_.empty()) {
     TRY_ASSIGN(LayerPtr layer, write_memory(task, *frozen_.front().layer));
-    if (layer) layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), layer);
+    if (layer) layers_.insert(std::move(layer));
     index_.disk_consistent = frozen_.front().last;
     index_.prev_record = frozen_.front().prev;
     frozen_.pop_front();
@@ -382,19 +384,19 @@ Status LayerStore::adopt(Task& task, LayerStore& anew) {
   std::vector<LayerPtr> remove;
   std::vector<LayerPtr> add;
   for (const LayerPtr& layer : layers_) {
-    if (layer->name().begin > end || std::ranges::find(anew.layers_, layer) != anew.layers_.end()) continue;
+    if (layer->name().begin > end || anew.layers_.contains(layer)) continue;
     CHECK(layer->name().end <= end + 1);
     remove.push_back(layer);
   }
   for (const LayerPtr& layer : anew.layers_)
-    if (std::ranges::find(layers_, layer) == layers_.end()) add.push_back(layer);
+    if (!layers_.contains(layer)) add.push_back(layer);
   anew.layers_.clear();
   return replace(task, std::move(remove), std::move(add));
 }
 
 void LayerStore::drop(LayerStore& anew) {
   for (const LayerPtr& layer : anew.layers_)
-    if (std::ranges::find(layers_, layer) == layers_.end()) doomed_.push_back(layer);
+    if (!layers_.contains(layer)) doomed_.push_back(layer);
   work_.notify_all();
   anew.layers_.clear();
 }
@@ -415,7 +417,6 @@ Status LayerStore::sweep(Task& task) {
       continue;
     }
     layer->close();
-    cache_.forget(layer->name().file_id);
     Status gone = env_.disk().unlink(task, layer->path());
     if (!gone.ok() && !gone.is(Code::NotFound)) return gone.error().with("remove layer " + layer->path());
   }

@@ -29,6 +29,7 @@
 #include "core/env/env.h"
 #include "core/fiber/sync.h"
 #include "core/pageserver/layer_file.h"
+#include "core/pageserver/layer_map.h"
 #include "core/pageserver/layer_writer.h"
 #include "core/pageserver/memory_layer.h"
 #include "core/pageserver/timeline_index.h"
@@ -52,7 +53,7 @@ struct Chain {
 
 class LayerStore {
  public:
-  using LayerPtr = std::shared_ptr<LayerFile>;
+  using LayerPtr = LayerMap::LayerPtr;
   // Makes the value of a key from its chain, for image layers. NotFound: the key does not exist.
   using Materialize = std::function<Result<Bytes>(Task&, const Key&, Lsn)>;
 
@@ -189,7 +190,7 @@ class LayerStore {
     index_.sequence++;
     return index();
   }
-  std::vector<LayerPtr> layers() const { return layers_; }
+  std::vector<LayerPtr> layers() const { return layers_.all(); }
   size_t l0_count() const;
   uint64_t layer_bytes() const;
   uint64_t resident_bytes() const;  // of these, on the node's disk
@@ -254,8 +255,8 @@ class LayerStore {
   WaitList room_;
   WaitList changes_;
   WaitList work_;
-  std::vector<LayerPtr> layers_;  // sorted by name
-  uint64_t layer_sets_ = 0;       // that layers_ has been
+  LayerMap layers_;
+  uint64_t layer_sets_ = 0;  // that layers_ has been
   std::vector<LayerPtr> doomed_;
   Mutex index_writing_;
   bool index_stale_ = false;  // the last write of the index file failed
