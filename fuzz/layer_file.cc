@@ -33,11 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ignore_result(parse_layer_header(block));
   auto header = parse_layer_header(sealed(block, load_le<uint64_t>(block.data() + 4 + 13), 0));
   LayerHeader any;
+  any.version = 1 + size % 2;
   any.leaves = 1;
   any.index_blocks = 3;
   any.levels = 3;
   any.value_blocks = 4;
-  any.value_bytes = 4 * kLayerPayload;
+  any.value_bytes = 4 * any.payload();
   ignore_result(parse_layer_node(block, header.ok() ? *header : any));
   auto node = parse_layer_node(block, any);
   if (!node.ok()) return 0;

@@ -134,12 +134,13 @@ struct Entry {
   Bytes value;
 };
 
-// An image over several blocks, and a few small values.
-std::vector<Entry> entries_of_then(LayerKind kind) {
+// An image over several blocks, and a few small values; of version 2 two pages as well.
+std::vector<Entry> entries_of_then(LayerKind kind, int version) {
   std::vector<Entry> entries;
   Random random(15);
   for (uint32_t block = 0; block < 5; block++) {
-    Bytes page(block == 2 ? 12'000 : 40);
+    bool is_page = version == 2 && (block == 1 || block == 3);
+    Bytes page(is_page ? pg::kBlockSize : block == 2 ? 12'000 : 40);
     random.fill(page);
     Lsn lsn = kind == LayerKind::Delta ? Lsn(0x1500200 + block) : Lsn(0x1500100);
     entries.push_back({block_key({{{1663, 5, 16384}, pg::Fork::Main}, block}), lsn, image_value(page)});
@@ -147,9 +148,9 @@ std::vector<Entry> entries_of_then(LayerKind kind) {
   return entries;
 }
 
-Bytes layer_of_then(LayerKind kind) {
+Bytes layer_of_then(LayerKind kind, int version) {
   LayerBuilder builder(kId, layer_name(kind));
-  for (const Entry& entry : entries_of_then(kind)) builder.add(entry.key, entry.lsn, entry.value);
+  for (const Entry& entry : entries_of_then(kind, version)) builder.add(entry.key, entry.lsn, entry.value);
   return builder.finish();
 }
 
@@ -157,23 +158,22 @@ ByteView block_of(const Bytes& file, size_t number) {
   return ByteView(file).subspan(number * kLayerBlock, kLayerBlock);
 }
 
-Bytes value_in(const Bytes& file, const LayerEntry& entry) {
+Bytes value_in(const Bytes& file, const LayerHeader& header, const LayerEntry& entry) {
   Bytes out;
+  size_t payload = header.payload();
   for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
-    out.push_back(file[(1 + at / kLayerPayload) * kLayerBlock + 4 + at % kLayerPayload]);
+    out.push_back(file[header.value_block_at(at / payload) + 4 + at % payload]);
   return out;
 }
 
-void expect_layer(LayerKind kind, const std::string& name) {
-  expect_same(name, layer_of_then(kind));
-  Bytes file = kept(name);
+void expect_readable(LayerKind kind, int version, const Bytes& file) {
   ASSERT_GE(file.size(), kLayerBlock);
   auto header = parse_layer_header(block_of(file, 0));
   ASSERT_TRUE(header.ok()) << header.error().to_string();
   ASSERT_EQ(header->file_size(), file.size());
-  for (uint32_t b = 0; b < file.size() / kLayerBlock; b++)
-    EXPECT_TRUE(check_layer_block(block_of(file, b), layer_name(kind).file_id, b)) << b;
-  std::vector<Entry> wanted = entries_of_then(kind);
+  Status whole = check_layer_file(file, layer_name(kind));
+  ASSERT_TRUE(whole.ok()) << whole.error().to_string();
+  std::vector<Entry> wanted = entries_of_then(kind, version);
   size_t found = 0;
   for (uint32_t leaf = 0; leaf < header->leaves; leaf++) {
     auto node = parse_layer_node(block_of(file, header->first_leaf() + leaf), *header);
@@ -182,7 +182,7 @@ void expect_layer(LayerKind kind, const std::string& name) {
       ASSERT_LT(found, wanted.size());
       EXPECT_EQ(entry.key, wanted[found].key);
       EXPECT_EQ(entry.lsn, wanted[found].lsn);
-      EXPECT_EQ(value_in(file, entry), wanted[found].value);
+      EXPECT_EQ(value_in(file, *header, entry), wanted[found].value);
       found++;
     }
   }
@@ -190,11 +190,14 @@ void expect_layer(LayerKind kind, const std::string& name) {
 }
 
 TEST(KeptFormats, ADeltaLayer) {
-  expect_layer(LayerKind::Delta, "delta.layer");
+  expect_same("delta.layer", layer_of_then(LayerKind::Delta, 1));
+  expect_readable(LayerKind::Delta, 1, kept("delta.layer"));
 }
 
 TEST(KeptFormats, AnImageLayer) {
-  expect_layer(LayerKind::Image, "image.layer");
+  expect_readable(LayerKind::Image, 1, kept("image.layer"));
+  expect_same("image.layer", layer_of_then(LayerKind::Image, 2), "v2");
+  expect_readable(LayerKind::Image, 2, kept("image.layer", "v2"));
 }
 
 TEST(KeptFormats, ALocationFile) {

@@ -14,13 +14,7 @@ Bytes content_of(const sim::Inode& file) {
 }
 
 bool is_whole(ByteView file, const pageserver::TimelineIndex::Layer& layer) {
-  using pageserver::kLayerBlock;
-  if (file.size() != layer.size || file.size() % kLayerBlock != 0) return false;
-  for (size_t at = 0; at < file.size(); at += kLayerBlock)
-    if (!pageserver::check_layer_block(file.subspan(at, kLayerBlock), layer.name.file_id,
-                                       static_cast<uint32_t>(at / kLayerBlock)))
-      return false;
-  return true;
+  return file.size() == layer.size && pageserver::check_layer_file(file, layer.name).ok();
 }
 
 // A start goes on from the local index only where that is ahead of the object store's newest: an older one,

@@ -28,6 +28,7 @@ Key random_key(Random& random) {
 
 const TenantTimelineId kOwner{{{1, 2, 3}}, {{4, 5, 6}}};
 const LayerName kName{LayerKind::Delta, KeyRange::all(), Lsn(10), Lsn(1u << 20), 77, Generation(3)};
+const LayerName kImage{LayerKind::Image, KeyRange::all(), Lsn(10), Lsn(11), 78, Generation(3)};
 
 using Entries = std::map<std::pair<Key, Lsn>, Bytes>;
 
@@ -44,8 +45,19 @@ Entries random_entries(Random& random, size_t count, size_t longest) {
   return entries;
 }
 
-Bytes build(const Entries& entries) {
-  LayerBuilder builder(kOwner, kName);
+// Of an image layer: pages, and now and then something else.
+Entries random_images(Random& random, size_t count) {
+  Entries entries;
+  for (size_t i = 0; i < count; i++) {
+    Bytes content(random.chance({3, 4}) ? pg::kBlockSize : random.below(20'000));
+    random.fill(content);
+    entries[{random_key(random), kImage.begin}] = image_value(content);
+  }
+  return entries;
+}
+
+Bytes build(const Entries& entries, const LayerName& name = kName) {
+  LayerBuilder builder(kOwner, name);
   for (const auto& [at, value] : entries) builder.add(at.first, at.second, value);
   return builder.finish();
 }
@@ -54,10 +66,11 @@ ByteView block_of_file(const Bytes& file, size_t number) {
   return ByteView(file).subspan(number * kLayerBlock, kLayerBlock);
 }
 
-Bytes value_of(const Bytes& file, const LayerEntry& entry) {
+Bytes value_of(const Bytes& file, const LayerHeader& header, const LayerEntry& entry) {
   Bytes out;
+  size_t payload = header.payload();
   for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
-    out.push_back(file[(1 + at / kLayerPayload) * kLayerBlock + 4 + at % kLayerPayload]);
+    out.push_back(file[header.value_block_at(at / payload) + 4 + at % payload]);
   return out;
 }
 
@@ -101,17 +114,18 @@ TEST(Value, UnknownKindIsUnsupported) {
 
 RC_GTEST_PROP(LayerFormat, EveryEntryIsFoundAgain, (uint64_t seed)) {
   Random random(seed);
+  bool image = random.chance({1, 2});
   size_t longest = random.chance({1, 2}) ? 40 : 20000;
-  size_t count = random.below(longest == 40 ? 3000 : 30);
-  Entries entries = random_entries(random, count, longest);
-  Bytes file = build(entries);
+  size_t count = random.below(!image && longest == 40 ? 3000 : 30);
+  Entries entries = image ? random_images(random, count) : random_entries(random, count, longest);
+  const LayerName& name = image ? kImage : kName;
+  Bytes file = build(entries, name);
   RC_ASSERT(file.size() % kLayerBlock == 0);
   auto header = parse_layer_header(block_of_file(file, 0));
   RC_ASSERT(header.ok());
   RC_ASSERT(header->file_size() == file.size());
   RC_ASSERT(header->entries == entries.size());
-  for (uint32_t b = 0; b < file.size() / kLayerBlock; b++)
-    RC_ASSERT(check_layer_block(block_of_file(file, b), kName.file_id, b));
+  RC_ASSERT(check_layer_file(file, name).ok());
   auto expected = entries.begin();
   for (uint32_t leaf = 0; leaf < header->leaves; leaf++) {
     auto node = parse_layer_node(block_of_file(file, header->first_leaf() + leaf), *header);
@@ -119,22 +133,47 @@ RC_GTEST_PROP(LayerFormat, EveryEntryIsFoundAgain, (uint64_t seed)) {
     for (const LayerEntry& entry : node->entries) {
       RC_ASSERT(expected != entries.end());
       RC_ASSERT(std::pair(entry.key, entry.lsn) == expected->first);
-      RC_ASSERT(value_of(file, entry) == expected->second);
+      RC_ASSERT(value_of(file, *header, entry) == expected->second);
       RC_ASSERT(entry.ends_chain == ends_chain(expected->second));
+      // A page is read, and checked, with nothing else.
+      if (image && entry.length == kImagePayload) RC_ASSERT(entry.offset % kImagePayload == 0u);
       ++expected;
     }
   }
   RC_ASSERT(expected == entries.end());
 }
 
+// However many pieces it was taken away in.
+RC_GTEST_PROP(LayerFormat, PiecesMakeTheSameFile, (uint64_t seed)) {
+  Random random(seed);
+  bool image = random.chance({1, 2});
+  Entries entries = image ? random_images(random, 30) : random_entries(random, 30, 20000);
+  const LayerName& name = image ? kImage : kName;
+  LayerBuilder builder(kOwner, name, 1);
+  Bytes file;
+  auto put = [&](const LayerBuilder::Piece& piece) {
+    file.resize(std::max(file.size(), piece.offset + piece.blocks.size()));
+    std::ranges::copy(piece.blocks, file.begin() + static_cast<std::ptrdiff_t>(piece.offset));
+  };
+  for (const auto& [at, value] : entries) {
+    builder.add(at.first, at.second, value);
+    if (builder.has_piece() && random.chance({1, 2})) put(builder.take());
+  }
+  auto [rest, header] = builder.finish_pieces(name.keys.end);
+  put(rest);
+  put(header);
+  RC_ASSERT(file == build(entries, name));
+}
+
 RC_GTEST_PROP(LayerFormat, AnyFlippedBitIsSeen, (uint64_t seed)) {
   Random random(seed);
-  Bytes file = build(random_entries(random, 100, 300));
+  bool image = random.chance({1, 2});
+  const LayerName& name = image ? kImage : kName;
+  Bytes file = build(image ? random_images(random, 5) : random_entries(random, 100, 300), name);
   size_t at = random.below(file.size());
   file[at] ^= static_cast<uint8_t>(1u << random.below(8));
-  auto number = static_cast<uint32_t>(at / kLayerBlock);
-  RC_ASSERT(!check_layer_block(block_of_file(file, number), kName.file_id, number));
-  if (number == 0) RC_ASSERT(!parse_layer_header(block_of_file(file, 0)).ok());
+  RC_ASSERT(!check_layer_file(file, name).ok());
+  if (at < kLayerBlock) RC_ASSERT(!parse_layer_header(block_of_file(file, 0)).ok());
 }
 
 TEST(LayerFormat, ABlockInAnotherPlaceOrOfAnotherFileIsRefused) {
@@ -148,7 +187,7 @@ TEST(LayerFormat, ABlockInAnotherPlaceOrOfAnotherFileIsRefused) {
 TEST(LayerFormat, AnotherVersionIsUnsupported) {
   Random random(1);
   Bytes file = build(random_entries(random, 3, 100));
-  file[4 + 8] = 2;
+  file[4 + 8] = kLayerVersion + 1;
   store_le(file.data(), layer_block_checksum(block_of_file(file, 0), kName.file_id, 0));
   EXPECT_EQ(parse_layer_header(block_of_file(file, 0)).code(), Code::Unsupported);
 }

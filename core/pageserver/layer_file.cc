@@ -14,10 +14,11 @@ using Entries = std::vector<LayerEntry>;
 // Where those below (key, lsn) end. Pages of a relation are mostly all there, in a row: such a place is
 // guessed first, since a search of a node that the processor's caches do not have waits for memory at each
 // step.
-Entries::const_iterator end_below(const Entries& entries, const Key& key, Lsn lsn) {
+Entries::const_iterator end_below(const LayerNode& leaf, const Key& key, Lsn lsn) {
+  const Entries& entries = leaf.entries;
   auto is_below = [&](const LayerEntry& e) { return std::tie(e.key, e.lsn) < std::tie(key, lsn); };
-  if (!entries.empty() && key.f6 >= entries.front().key.f6) {
-    size_t guess = key.f6 - entries.front().key.f6;
+  if (key.f6 >= leaf.first_f6) {
+    size_t guess = key.f6 - leaf.first_f6;
     bool found = guess < entries.size() && entries[guess].key == key && is_below(entries[guess]);
     if (found && (guess + 1 == entries.size() || !is_below(entries[guess + 1])))
       return entries.begin() + static_cast<std::ptrdiff_t>(guess) + 1;
@@ -91,22 +92,21 @@ Status LayerFile::open(Task& task) {
   return status.ok() ? status : Status(broken(status.error()));
 }
 
-Result<Bytes> LayerFile::read_blocks_local(Task& task, uint32_t first, uint32_t count) {
+Result<Bytes> LayerFile::read_blocks_local(Task& task, const LayerBlock& first, uint32_t count) {
   TRY(open(task));
   std::shared_ptr<File> file = file_;
-  Bytes blocks(size_t{count} * kLayerBlock);
-  uint64_t offset = uint64_t{first} * kLayerBlock;
-  if (Status whole = read_exact_at(task, *file, offset, blocks); !whole.ok())
-    return whole.error().with("read at offset " + std::to_string(offset));
+  Bytes blocks(count * first.bytes);
+  if (Status whole = read_exact_at(task, *file, first.offset, blocks); !whole.ok())
+    return whole.error().with("read at offset " + std::to_string(first.offset));
   for (uint32_t i = 0; i < count; i++) {
-    if (!check_layer_block(ByteView(&blocks[i * kLayerBlock], kLayerBlock), name_.file_id, first + i))
-      return Error(Code::Corrupt, "block " + std::to_string(first + i) + " (offset " +
-                                      std::to_string(offset + i * kLayerBlock) + "): wrong checksum");
+    if (!check_layer_block(ByteView(&blocks[i * first.bytes], first.bytes), name_.file_id, first.number + i))
+      return Error(Code::Corrupt, "block " + std::to_string(first.number + i) + " (offset " +
+                                      std::to_string(first.offset + i * first.bytes) + "): wrong checksum");
   }
   return blocks;
 }
 
-Result<Bytes> LayerFile::read_blocks(Task& task, uint32_t first, uint32_t count) {
+Result<Bytes> LayerFile::read_blocks(Task& task, const LayerBlock& first, uint32_t count) {
   auto blocks = read_blocks_local(task, first, count);
   if (blocks.ok()) return blocks;
   if (!blocks.is(Code::Corrupt) || !uploaded_) return broken(blocks.error());
@@ -134,7 +134,7 @@ Result<std::shared_ptr<const LayerNode>> LayerFile::node(Task& task, uint32_t bl
     cached.used = true;
     return cached.node;
   }
-  TRY_ASSIGN(Bytes bytes, read_blocks(task, block, 1));
+  TRY_ASSIGN(Bytes bytes, read_blocks(task, {block, uint64_t{block} * kLayerBlock, kLayerBlock}, 1));
   auto parsed = parse_layer_node(bytes, header_);
   if (!parsed.ok()) return broken(parsed.error().with("block " + std::to_string(block)));
   auto node = std::make_shared<const LayerNode>(std::move(*parsed));
@@ -165,14 +165,21 @@ Result<Bytes> LayerFile::values(Task& task, uint64_t offset, uint64_t length) {
 }
 
 Result<Bytes> LayerFile::read_values(Task& task, uint64_t offset, uint64_t length) {
-  auto first = static_cast<uint32_t>(offset / kLayerPayload);
-  auto last = static_cast<uint32_t>((offset + length - 1) / kLayerPayload);
-  TRY_ASSIGN(Bytes blocks, read_blocks(task, 1 + first, last - first + 1));
+  const size_t payload = header_.payload();
+  auto first = static_cast<uint32_t>(offset / payload);
+  auto last = static_cast<uint32_t>((offset + length - 1) / payload);
+  LayerBlock begin{1 + first, header_.value_block_at(first), 4 + payload};
+  TRY_ASSIGN(Bytes blocks, read_blocks(task, begin, last - first + 1));
+  size_t skip = offset % payload;
+  if (first == last) {
+    blocks.resize(4 + skip + length);
+    blocks.erase(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(4 + skip));
+    return blocks;
+  }
   Bytes out;
   out.reserve(length);
-  size_t skip = offset % kLayerPayload;
-  for (size_t at = 0; out.size() < length; at += kLayerBlock, skip = 0) {
-    size_t n = std::min<size_t>(kLayerPayload - skip, length - out.size());
+  for (size_t at = 0; out.size() < length; at += begin.bytes, skip = 0) {
+    size_t n = std::min<size_t>(payload - skip, length - out.size());
     append(out, ByteView(&blocks[at + 4 + skip], n));
   }
   return out;
@@ -198,7 +205,7 @@ Result<bool> LayerFile::collect(Task& task, const Key& key, Lsn low, Lsn high, s
     TRY_ASSIGN(auto parsed, node(task, leaf));
     if (parsed->level != 0) return broken(Error(Code::Corrupt, "index block of the wrong level"));
     const auto& entries = parsed->entries;
-    auto end = end_below(entries, key, high);
+    auto end = end_below(*parsed, key, high);
     auto begin = end;
     bool ended = false;
     while (begin != entries.begin() && !ended) {

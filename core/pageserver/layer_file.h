@@ -85,8 +85,9 @@ class LayerFile {
   Status open_local(Task& task);
   Status fetch(Task& task);
   Result<Bytes> read_values(Task& task, uint64_t offset, uint64_t length);
-  Result<Bytes> read_blocks(Task& task, uint32_t first, uint32_t count);
-  Result<Bytes> read_blocks_local(Task& task, uint32_t first, uint32_t count);
+  // So many blocks from `first` on, checked.
+  Result<Bytes> read_blocks(Task& task, const LayerBlock& first, uint32_t count);
+  Result<Bytes> read_blocks_local(Task& task, const LayerBlock& first, uint32_t count);
   Error broken(const Error& error) const;
 
   TenantTimelineId owner_;

@@ -96,6 +96,7 @@ Result<LayerName> parse_layer_name(std::string_view text) {
 LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes)
     : piece_bytes_(std::max(piece_bytes, kLayerBlock)) {
   header_.kind = name.kind;
+  header_.version = name.kind == LayerKind::Image ? 2 : 1;
   header_.file_id = name.file_id;
   header_.owner = owner;
   header_.keys = name.keys;
@@ -103,21 +104,31 @@ LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name,
   header_.end = name.end;
 }
 
+uint64_t LayerHeader::place(uint64_t offset, uint64_t length) const {
+  uint64_t used = offset % payload();
+  bool fits = version == 1 || used == 0 || used + length <= payload();
+  return fits ? offset : offset + (payload() - used);
+}
+
 void LayerBuilder::append_value(ByteView value) {
   while (!value.empty()) {
-    size_t used = values_.size() % kLayerBlock;
+    size_t used = values_.size() % value_block();
     if (used == 0) {
       values_.resize(values_.size() + 4);
       used = 4;
     }
-    size_t n = std::min(value.size(), kLayerBlock - used);
+    size_t n = std::min(value.size(), value_block() - used);
     append(values_, value.first(n));
     value = value.subspan(n);
-    if (used + n == kLayerBlock) {
-      size_t at = values_.size() - kLayerBlock;
-      seal(&values_[at], values_at_ + at);
-    }
+    if (used + n == value_block()) close_value_block();
   }
+}
+
+void LayerBuilder::close_value_block() {
+  size_t begin = (values_.size() - 1) / value_block() * value_block();
+  values_.resize(begin + value_block());
+  uint64_t before = (values_at_ + begin - kLayerBlock) / value_block();
+  seal(&values_[begin], value_block(), static_cast<uint32_t>(1 + before));
 }
 
 void LayerBuilder::add(const Key& key, Lsn lsn, ByteView value) {
@@ -133,6 +144,10 @@ void LayerBuilder::add(const Key& key, Lsn lsn, ByteView value) {
   if (kNodeHeader + leaf_.size() + 1 + (kFullKey - shared) + 5 > kLayerPayload) {
     close_leaf();
     shared = 0;
+  }
+  if (uint64_t place = header_.place(value_bytes_, value.size()); place > value_bytes_) {
+    close_value_block();
+    value_bytes_ = place;
   }
   if (leaf_count_ == 0) {
     leaf_first_ = {key, lsn, 0};
@@ -195,7 +210,7 @@ Bytes LayerBuilder::header_block() const {
   Bytes head(4);
   Writer out(head);
   uint8_t key[kKeyBytes];
-  out.bytes(as_bytes(kMagic)).le(kLayerVersion).u8(static_cast<uint8_t>(header_.kind)).le(header_.file_id);
+  out.bytes(as_bytes(kMagic)).le(header_.version).u8(static_cast<uint8_t>(header_.kind)).le(header_.file_id);
   out.bytes(header_.owner.tenant.bytes).bytes(header_.owner.timeline.bytes);
   store_key(header_.keys.begin, key);
   out.bytes(key);
@@ -207,13 +222,12 @@ Bytes LayerBuilder::header_block() const {
   return head;
 }
 
-void LayerBuilder::seal(uint8_t* block, uint64_t place) const {
-  store_le(block, layer_block_checksum(ByteView(block, kLayerBlock), header_.file_id,
-                                       static_cast<uint32_t>(place / kLayerBlock)));
+void LayerBuilder::seal(uint8_t* block, size_t bytes, uint32_t number) const {
+  store_le(block, layer_block_checksum(ByteView(block, bytes), header_.file_id, number));
 }
 
 LayerBuilder::Piece LayerBuilder::take(Bytes spare) {
-  size_t complete = values_.size() / kLayerBlock * kLayerBlock;
+  size_t complete = values_.size() / value_block() * value_block();
   spare.clear();
   append(spare, ByteView(values_).subspan(complete));
   values_.resize(complete);
@@ -225,13 +239,9 @@ std::pair<LayerBuilder::Piece, LayerBuilder::Piece> LayerBuilder::finish_pieces(
   CHECK(header_.keys.begin < end && end <= header_.keys.end);
   header_.keys.end = end;
   close_leaf();
-  if (size_t used = values_.size() % kLayerBlock; used > 0) {
-    size_t at = values_.size() - used;
-    values_.resize(at + kLayerBlock);
-    seal(&values_[at], values_at_ + at);
-  }
+  if (values_.size() % value_block() > 0) close_value_block();
   header_.value_bytes = value_bytes_;
-  header_.value_blocks = static_cast<uint32_t>((values_at_ + values_.size()) / kLayerBlock - 1);
+  header_.value_blocks = static_cast<uint32_t>((values_at_ + values_.size() - kLayerBlock) / value_block());
   header_.entries = entries_;
   if (level_.empty()) {
     write_node(0, 0, 0, {});
@@ -239,12 +249,14 @@ std::pair<LayerBuilder::Piece, LayerBuilder::Piece> LayerBuilder::finish_pieces(
   }
   build_upper_levels();
   header_.index_blocks = static_cast<uint32_t>(index_.size() / kLayerBlock);
-  size_t index_at = values_.size();
+  size_t index_at = uint64_t{header_.first_leaf()} * kLayerBlock - values_at_;
+  values_.resize(index_at);
   append(values_, index_);
   index_ = {};
-  for (size_t at = index_at; at < values_.size(); at += kLayerBlock) seal(&values_[at], values_at_ + at);
+  for (size_t at = index_at; at < values_.size(); at += kLayerBlock)
+    seal(&values_[at], kLayerBlock, static_cast<uint32_t>((values_at_ + at) / kLayerBlock));
   Bytes header = header_block();
-  seal(header.data(), 0);
+  seal(header.data(), kLayerBlock, 0);
   return {Piece{values_at_, std::move(values_)}, Piece{0, std::move(header)}};
 }
 
@@ -263,7 +275,7 @@ uint32_t layer_block_checksum(ByteView block, uint64_t file_id, uint32_t number)
 }
 
 bool check_layer_block(ByteView block, uint64_t file_id, uint32_t number) {
-  CHECK(block.size() == kLayerBlock);
+  CHECK(block.size() >= 4);
   return load_le<uint32_t>(block.data()) == layer_block_checksum(block, file_id, number);
 }
 
@@ -272,8 +284,8 @@ Result<LayerHeader> parse_layer_header(ByteView block) {
   Reader in(block.subspan(4));
   if (as_text(in.bytes(kMagic.size())) != kMagic)
     return Error(Code::Corrupt, "block 0: not a layer file (wrong magic)");
-  auto version = in.le<uint32_t>();
   LayerHeader h;
+  h.version = in.le<uint32_t>();
   uint8_t kind = in.u8();
   h.kind = static_cast<LayerKind>(kind);
   h.file_id = in.le<uint64_t>();
@@ -290,14 +302,14 @@ Result<LayerHeader> parse_layer_header(ByteView block) {
   h.levels = in.u8();
   h.entries = in.le<uint64_t>();
   bool good = kind <= 1 && h.leaves >= 1 && h.index_blocks >= h.leaves && h.levels >= 1 && h.levels < 8 &&
-              h.value_bytes <= uint64_t{h.value_blocks} * kLayerPayload && h.value_blocks < (1u << 30) &&
+              h.value_bytes <= uint64_t{h.value_blocks} * h.payload() && h.value_blocks < (1u << 30) &&
               h.index_blocks < (1u << 30);
   // Before the version is believed: a flipped bit in it is damage, which can be repaired.
   if (!check_layer_block(block, h.file_id, 0))
     return Error(Code::Corrupt, "block 0 (offset 0): wrong checksum");
-  if (version != kLayerVersion)
-    return Error(Code::Unsupported, "block 0: layer file of version " + std::to_string(version) +
-                                        "; this build reads version " + std::to_string(kLayerVersion));
+  if (h.version < 1 || h.version > kLayerVersion)
+    return Error(Code::Unsupported, "block 0: layer file of version " + std::to_string(h.version) +
+                                        "; this build reads versions 1 to " + std::to_string(kLayerVersion));
   if (!good) return Error(Code::Corrupt, "block 0: the header contradicts itself");
   return h;
 }
@@ -306,6 +318,7 @@ namespace {
 
 Status parse_leaf(Reader& in, uint16_t count, uint64_t offset, const LayerHeader& header, LayerNode& node) {
   uint8_t full[kFullKey] = {};
+  node.entries.reserve(std::min<size_t>(count, kLayerPayload));
   for (uint16_t i = 0; i < count; i++) {
     uint8_t shared = in.u8();
     if (shared > kFullKey || (i == 0 && shared != 0))
@@ -314,6 +327,7 @@ Status parse_leaf(Reader& in, uint16_t count, uint64_t offset, const LayerHeader
     if (in.failed()) return Error(Code::Corrupt, "an index entry is cut short");
     std::memcpy(full + shared, rest.data(), rest.size());
     uint64_t coded = get_varint(in);
+    offset = header.place(offset, coded >> 1);
     LayerEntry entry{load_key(ByteView(full, kKeyBytes)), Lsn(load_be<uint64_t>(full + kKeyBytes)), offset,
                      static_cast<uint32_t>(coded >> 1), (coded & 1) != 0};
     if (in.failed() || entry.length == 0 || offset > header.value_bytes ||
@@ -322,6 +336,7 @@ Status parse_leaf(Reader& in, uint16_t count, uint64_t offset, const LayerHeader
     offset += entry.length;
     node.entries.push_back(entry);
   }
+  if (!node.entries.empty()) node.first_f6 = node.entries.front().key.f6;
   return {};
 }
 
@@ -355,6 +370,35 @@ Result<LayerNode> parse_layer_node(ByteView block, const LayerHeader& header) {
   else
     TRY(parse_inner(in, count, header, node));
   return node;
+}
+
+std::vector<LayerBlock> layer_blocks(const LayerHeader& header) {
+  std::vector<LayerBlock> blocks{{0, 0, kLayerBlock}};
+  for (uint32_t n = 0; n < header.value_blocks; n++)
+    blocks.push_back({1 + n, header.value_block_at(n), 4 + header.payload()});
+  for (uint32_t number = header.first_leaf(); number <= header.root(); number++)
+    blocks.push_back({number, uint64_t{number} * kLayerBlock, kLayerBlock});
+  return blocks;
+}
+
+Status check_layer_file(ByteView file, const LayerName& name) {
+  if (file.size() < kLayerBlock) return Error(Code::Corrupt, "it has less than a header");
+  TRY_ASSIGN(LayerHeader header, parse_layer_header(file.first(kLayerBlock)));
+  if (header.file_id != name.file_id || header.file_size() != file.size())
+    return Error(Code::Corrupt, "block 0: the header is of another file");
+  for (const LayerBlock& block : layer_blocks(header))
+    if (!check_layer_block(file.subspan(block.offset, block.bytes), name.file_id, block.number))
+      return Error(Code::Corrupt, "block " + std::to_string(block.number) + " (offset " +
+                                      std::to_string(block.offset) + "): wrong checksum");
+  return check_layer_gap(file, header);
+}
+
+Status check_layer_gap(ByteView file, const LayerHeader& header) {
+  uint64_t end = header.value_block_at(header.value_blocks);
+  ByteView gap = file.subspan(end, uint64_t{header.first_leaf()} * kLayerBlock - end);
+  if (std::ranges::all_of(gap, [](uint8_t byte) { return byte == 0; })) return {};
+  return Error(Code::Corrupt,
+               "offset " + std::to_string(end) + ": there are not only zeros before the index");
 }
 
 }  // namespace argon::pageserver

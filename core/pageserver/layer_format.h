@@ -4,7 +4,7 @@
 // number u32, the other 8188 bytes, the payload); so a block of another file, or one in the wrong
 // place, is refused like a flipped bit. Integers are little-endian, keys as in key.h.
 //
-//   block 0         header: magic "ARGLAYER", u32 version 1, u8 kind (0 image, 1 delta), u64 file id,
+//   block 0         header: magic "ARGLAYER", u32 version, u8 kind (0 image, 1 delta), u64 file id,
 //                   tenant 16, timeline 16, first key 18, end key 18, first LSN u64, end LSN u64,
 //                   u64 value bytes, u32 value blocks, u32 index blocks, u32 leaves, u8 levels,
 //                   u64 entries; rest zero
@@ -16,6 +16,12 @@
 //                          one of the entry before
 //                   inner  (key 18, LSN u64 big-endian) of the child's first entry, u32 child's block
 //
+// That is version 1, in which delta layers are written, and image layers were. In version 2, that of image
+// layers, a page is one block: value blocks have 8197 bytes, a payload of 8193, which is a page's value; a
+// value that does not fit into what is left of a block begins the next one, after zeros that belong to the
+// stream. Behind the value blocks come zeros up to a multiple of 8192. Value block n has the number 1 + n
+// there, an index block its place in the file by 8192.
+//
 // An image layer holds every key of its range that exists at its LSN, once; a delta layer holds all
 // versions in [first LSN, end LSN) of the keys of its range.
 
@@ -26,12 +32,14 @@
 
 #include "core/base/ids.h"
 #include "core/pageserver/key.h"
+#include "core/pg/constants.h"
 
 namespace argon::pageserver {
 
 inline constexpr size_t kLayerBlock = 8192;
 inline constexpr size_t kLayerPayload = kLayerBlock - 4;
-inline constexpr uint32_t kLayerVersion = 1;
+inline constexpr size_t kImagePayload = 1 + pg::kBlockSize;  // of a value block of version 2
+inline constexpr uint32_t kLayerVersion = 2;                 // the newest
 
 enum class LayerKind : uint8_t { Image = 0, Delta = 1 };
 
@@ -64,10 +72,26 @@ struct LayerHeader {
   uint32_t leaves = 0;
   uint8_t levels = 0;
   uint64_t entries = 0;
+  uint32_t version = 1;
 
-  uint32_t first_leaf() const { return 1 + value_blocks; }
-  uint32_t root() const { return value_blocks + index_blocks; }
-  uint64_t file_size() const { return (uint64_t{1} + value_blocks + index_blocks) * kLayerBlock; }
+  size_t payload() const { return version == 1 ? kLayerPayload : kImagePayload; }  // of a value block
+  // Value block n, which may be the one behind the last.
+  uint64_t value_block_at(uint64_t n) const { return kLayerBlock + n * (4 + payload()); }
+  // Where a value of that length lies, the earliest at `offset` of the stream.
+  uint64_t place(uint64_t offset, uint64_t length) const;
+  // By 8192, in the file.
+  uint32_t first_leaf() const {
+    return static_cast<uint32_t>((value_block_at(value_blocks) + kLayerBlock - 1) / kLayerBlock);
+  }
+  uint32_t root() const { return first_leaf() + index_blocks - 1; }
+  uint64_t file_size() const { return (uint64_t{1} + root()) * kLayerBlock; }
+};
+
+// A block in a file.
+struct LayerBlock {
+  uint32_t number = 0;  // that its checksum is of
+  uint64_t offset = 0;
+  size_t bytes = kLayerBlock;
 };
 
 struct LayerEntry {
@@ -86,6 +110,7 @@ struct LayerChild {
 
 struct LayerNode {
   uint8_t level = 0;
+  uint32_t first_f6 = 0;  // of the first entry's key: to have it takes no wait for the entries' memory
   std::vector<LayerEntry> entries;   // level 0
   std::vector<LayerChild> children;  // above
 };
@@ -127,8 +152,10 @@ class LayerBuilder {
   void write_node(uint8_t level, uint16_t count, uint64_t first_offset, ByteView body);
   void build_upper_levels();
   Bytes header_block() const;
-  // Sets the checksum of a block that lies at `place` in the file.
-  void seal(uint8_t* block, uint64_t place) const;
+  size_t value_block() const { return 4 + header_.payload(); }
+  // Fills the block of values that is not full with zeros, and sets its checksum.
+  void close_value_block();
+  void seal(uint8_t* block, size_t bytes, uint32_t number) const;
 
   LayerHeader header_;
   size_t piece_bytes_;
@@ -145,13 +172,19 @@ class LayerBuilder {
   uint8_t last_[kKeyBytes + 8] = {};
 };
 
-// What the block's first four bytes must be there. REQUIRES, here and below: block.size() == kLayerBlock.
+// What the block's first four bytes must be there.
 uint32_t layer_block_checksum(ByteView block, uint64_t file_id, uint32_t number);
 bool check_layer_block(ByteView block, uint64_t file_id, uint32_t number);
 // Code::Corrupt or Code::Unsupported; the message does not name the file. Only block 0 tells the
 // file's id. REQUIRES: block.size() == kLayerBlock, checked or not.
 Result<LayerHeader> parse_layer_header(ByteView block);
-// Of a checked block. Code::Corrupt for what does not fit the header.
+// Of a checked block. Code::Corrupt for what does not fit the header. REQUIRES: block.size() == kLayerBlock.
 Result<LayerNode> parse_layer_node(ByteView block, const LayerHeader& header);
+// All blocks of a file, in order.
+std::vector<LayerBlock> layer_blocks(const LayerHeader& header);
+// Between values and index there are zeros only. REQUIRES: the file is as long as the header says.
+Status check_layer_gap(ByteView file, const LayerHeader& header);
+// The whole file of a layer. Code::Corrupt names the first block that is wrong; Code::Unsupported.
+Status check_layer_file(ByteView file, const LayerName& name);
 
 }  // namespace argon::pageserver

@@ -14,7 +14,7 @@ namespace {
 class Builder {
  public:
   Builder(const Key& key, const pg::redo::RedoSettings& settings, RedoOfExtensions* extensions)
-      : key_(key), settings_(settings), extensions_(extensions), page_(pg::kBlockSize) {}
+      : key_(key), settings_(settings), extensions_(extensions) {}
 
   // Records of extensions wait for redo_waiting().
   Status apply(Lsn lsn, const ValueView& part) {
@@ -45,17 +45,17 @@ class Builder {
   }
 
  private:
+  bool has_base() const { return !page_.empty(); }
   Status image(ByteView body) {
     waiting_.clear();
     if (body.size() != pg::kBlockSize)
       return Error(Code::Corrupt, "an image of " + std::to_string(body.size()) + " bytes");
-    pg::copy_page(page_, body);
-    has_base_ = true;
+    page_.assign(body.begin(), body.end());
     return {};
   }
 
   Status record(Lsn lsn, ByteView body, bool will_init) {
-    if (!has_base_ && !will_init) return Error(Code::Corrupt, "a record without a page below it");
+    if (!has_base() && !will_init) return Error(Code::Corrupt, "a record without a page below it");
     if (!is_block_key(key_)) return Error(Code::Corrupt, "a record for what is not a relation's block");
     // Only the end of a record is stored; the start is for messages, and right where it lies on one page.
     Lsn start(lsn.value - std::min<uint64_t>(lsn.value, pg::align8(body.size())));
@@ -63,7 +63,7 @@ class Builder {
     pg::BlockTag tag = block_of(key_);
     for (const pg::DecodedBlock& block : decoded_.blocks()) {
       if (block.tag() != tag) continue;
-      has_base_ = true;
+      page_.resize(pg::kBlockSize);
       if (decoded_.rmid >= pg::kFirstCustomRmgr) {
         waiting_.push_back({start, lsn, body, decoded_.rmid});
         return {};
@@ -78,9 +78,9 @@ class Builder {
   Status mutation(ByteView body) {
     TRY_ASSIGN(pg::redo::Mutation mutation, pg::redo::decode_mutation(body));
     bool init = pg::redo::will_init(mutation);
-    if (!has_base_ && !init && !pg::redo::starts_from_zeros(mutation))
+    if (!has_base() && !init && !pg::redo::starts_from_zeros(mutation))
       return Error(Code::Corrupt, pg::redo::to_string(mutation) + " without a page below it");
-    has_base_ = true;
+    page_.resize(pg::kBlockSize);
     TRY(redo_waiting());
     return pg::redo::apply_mutation(mutation, page_);
   }
@@ -89,8 +89,7 @@ class Builder {
   const pg::redo::RedoSettings& settings_;
   RedoOfExtensions* extensions_;
   std::vector<StoredRecord> waiting_;  // of extensions, not applied yet
-  Bytes page_;
-  bool has_base_ = false;
+  Bytes page_;                         // empty: there is no base yet
   bool heap_records_ = false;
   pg::DecodedRecord decoded_;
 };

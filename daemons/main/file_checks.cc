@@ -10,25 +10,22 @@ using namespace pageserver;
 
 namespace {
 
-Fault at_block(uint64_t block, const std::string& what) {
-  return {Error(Code::Corrupt, fmt::format("block {} at offset {}: {}", block, block * kLayerBlock, what)),
-          block * kLayerBlock};
-}
-
 // The first block that is wrong, with how many are.
 std::optional<Fault> check_blocks(ByteView file, const LayerHeader& header) {
   std::optional<Fault> first;
   uint64_t wrong = 0;
-  for (uint64_t i = 0; i < file.size() / kLayerBlock; i++) {
-    ByteView block = file.subspan(i * kLayerBlock, kLayerBlock);
+  for (const LayerBlock& place : layer_blocks(header)) {
+    ByteView block = file.subspan(place.offset, place.bytes);
     Status good;
-    if (!check_layer_block(block, header.file_id, static_cast<uint32_t>(i)))
+    if (!check_layer_block(block, header.file_id, place.number))
       good = Error(Code::Corrupt, "wrong checksum");
-    else if (i >= header.first_leaf())
+    else if (place.number >= header.first_leaf())
       if (auto node = parse_layer_node(block, header); !node.ok()) good = node.error();
     if (good.ok()) continue;
     wrong++;
-    if (!first) first = at_block(i, good.error().message());
+    std::string what =
+        fmt::format("block {} at offset {}: {}", place.number, place.offset, good.error().message());
+    if (!first) first = Fault{Error(Code::Corrupt, what), place.offset};
   }
   if (wrong > 1)
     first->error = Error(Code::Corrupt, fmt::format("{} ({} blocks in all)", first->error.message(), wrong));
@@ -52,11 +49,16 @@ CheckedLayer check_layer(ByteView file) {
     return checked;
   }
   checked.header = *header;
-  checked.fault = check_blocks(file, *header);
-  if (!checked.fault && header->file_size() != file.size())
+  if (header->file_size() != file.size()) {
     checked.fault = Fault{Error(Code::Corrupt, fmt::format("a layer file of {} bytes whose header says {}",
                                                            file.size(), header->file_size())),
                           file.size()};
+    return checked;
+  }
+  checked.blocks = layer_blocks(*header).size();
+  checked.fault = check_blocks(file, *header);
+  if (Status gap = check_layer_gap(file, *header); !checked.fault && !gap.ok())
+    checked.fault = Fault{gap.error(), header->value_block_at(header->value_blocks)};
   checked.digest = hash64(file);
   return checked;
 }
