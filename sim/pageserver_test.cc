@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "core/compute/model/model_pages.h"
+#include "core/env/points.h"
 #include "core/pageserver/tenants.h"
 #include "sim/small_cluster.h"
 
@@ -239,6 +241,68 @@ TEST_P(PageserverFaults, NothingReadIsWrongAndAllIsServedAfterHealing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PageserverFaults, testing::Range<uint64_t>(1, 7));
+
+using Pages = std::vector<std::pair<wire::PageRel, uint32_t>>;
+
+// The last one first, which no read ahead helps with: at once, or one after the other.
+Result<Duration> read_pages(Task& task, const Pages& pages, bool at_once) {
+  Scope scope(task);
+  compute::PageClient client(scope, task.env(), {kPages, kMain});
+  MonotonicTime begin = task.env().now();
+  Scope readers(task);
+  Status done;
+  for (auto page = pages.rbegin(); page != pages.rend() && done.ok(); ++page) {
+    readers.spawn("reader", [&client, page](Task& t) -> Status {
+      TRY_ASSIGN(Bytes content, client.page(t, page->first, page->second, {}));
+      return content.size() == pg::kBlockSize ? Status() : Status(Error(Code::Corrupt, "no page"));
+    });
+    if (!at_once) done = readers.join(task);
+  }
+  Status all = readers.join(task);
+  Duration took = task.env().now() - begin;
+  ignore_result(client.stop(task));
+  ignore_result(scope.stop(task));
+  TRY(done);
+  TRY(all);
+  return took;
+}
+
+Result<Pages> pages_of(Task& task, const compute::ReferenceModel& model) {
+  Scope scope(task);
+  compute::PageClient client(scope, task.env(), {kPages, kMain});
+  Pages pages;
+  for (const pg::RelTag& rel : model.relations()) {
+    TRY_ASSIGN(uint32_t blocks, client.blocks(task, compute::to_wire(rel), {}));
+    for (uint32_t block = 0; block < blocks; block++) pages.emplace_back(compute::to_wire(rel), block);
+  }
+  ignore_result(client.stop(task));
+  ignore_result(scope.stop(task));
+  return pages;
+}
+
+TEST(Pageserver, RequestsThatHaveArrivedWaitForTheDiskTogether) {
+  Cluster cluster(31);
+  ASSERT_TRUE(cluster.create_main().ok());
+  cluster.start_compute();
+  cluster.world_.run_for(10_s);
+  cluster.compute_->power_loss();
+  ASSERT_TRUE(cluster.call("PUT", cluster.main_target() + "/checkpoint", json::object()).ok());
+  Duration apart, together;
+  Status read = cluster.world_.run(*cluster.client_, [&](Task& task) -> Status {
+    Deadline deadline(task, 600_s);
+    TRY_ASSIGN(Pages pages, pages_of(task, cluster.model_));
+    TRY(read_pages(task, pages, true));  // the index of layers comes into memory
+    cluster.pageserver_->faults.begin(faults::Kind::SlowDisk, 100);
+    TRY_ASSIGN(apart, read_pages(task, pages, false));
+    TRY_ASSIGN(together, read_pages(task, pages, true));
+    return {};
+  });
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  std::printf("one after the other %ld us, at once %ld us\n", apart.to_microseconds(),
+              together.to_microseconds());
+  EXPECT_LT(together * 3, apart);
+  EXPECT_GT(cluster.world_.probes()[static_cast<size_t>("pageserver.batch-read-together"_probe)], 0u);
+}
 
 // Flips a bit in every layer file below `folder`; the number of files.
 Result<int> damage_layers(Task& task, Disk& disk, const std::string& folder) {

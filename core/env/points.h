@@ -42,6 +42,8 @@ inline constexpr NamedPoint kProbes[] = {
     {"pageserver.attached-anew", "a tenant was attached by request, with a generation of its own"},
     {"pageserver.base-from-ancestor", "a page was rebuilt from an image or whole record of an ancestor"},
     {"pageserver.base-in-frozen-layer", "a read ended in a layer that was frozen and not flushed yet"},
+    {"pageserver.batch-read-together",
+     "a request waited for the disk, and the next one was worked on meanwhile"},
     {"pageserver.branch-below-flushed", "a branch point below what the parent has flushed already"},
     {"pageserver.branch-found-done", "a branch was asked for again, as its answer was lost"},
     {"pageserver.branch-of-a-deleted-timeline",

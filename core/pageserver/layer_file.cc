@@ -148,12 +148,18 @@ Result<Bytes> LayerFile::values(Task& task, uint64_t offset, uint64_t length) {
     return broken(Error(Code::Corrupt, "values outside the file"));
   bool sequential = offset >= asked_up_to_ && offset - asked_up_to_ <= kSequentialGap && asked_up_to_ != 0;
   asked_up_to_ = offset + length;
+  if (ahead_ && ahead_->first <= offset && offset + length <= ahead_->second) TRY(ahead_done_.wait(task));
   if (const ValueWindow* window = cache_.window(name_.file_id); window && window->holds(offset, length)) {
     const uint8_t* begin = window->values.data() + (offset - window->begin);
     return Bytes(begin, begin + length);
   }
-  if (sequential && length < kWindowBytes) {
-    auto wide = read_values(task, offset, std::min(kWindowBytes, header_.value_bytes - offset));
+  if (sequential && length < kWindowBytes && !ahead_) {
+    uint64_t bytes = std::min(kWindowBytes, header_.value_bytes - offset);
+    ahead_ = {offset, offset + bytes};
+    auto wide = read_values(task, offset, bytes);
+    ahead_.reset();
+    ahead_done_.notify_all();
+    if (wide.is(Code::Cancelled)) return wide.error();
     if (wide.ok()) {
       Bytes out(wide->begin(), wide->begin() + static_cast<ptrdiff_t>(length));
       cache_.set_window(name_.file_id, {offset, *std::move(wide)});

@@ -104,7 +104,10 @@ class LayerFile {
   std::shared_ptr<File> file_;
   LayerHeader header_;
   std::vector<CachedNode> nodes_;  // of the index blocks; set when the file is first opened
-  uint64_t asked_up_to_ = 0;       // of the stream of values, by the last call
+  // Of the stream of values:
+  uint64_t asked_up_to_ = 0;                            // by the last call
+  std::optional<std::pair<uint64_t, uint64_t>> ahead_;  // from, to: on its way into a window
+  WaitList ahead_done_;
 };
 
 // Walks the entries of a layer in order of (key, LSN), reading values in large pieces.

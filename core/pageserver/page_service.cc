@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "core/pageserver/backup.h"
-#include "core/wire/pagestream.h"
+#include "core/pageserver/page_stream.h"
 
 namespace argon::pageserver {
 
 namespace {
 
-constexpr size_t kSendAt = 256 * 1024;  // bytes of answers put together before they are sent
+constexpr size_t kSendAt = 256 * 1024;  // bytes of a backup put together before they are sent
 constexpr std::string_view kServerVersion = "15.0 (Argon)";
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -29,100 +29,6 @@ Result<TenantTimelineId> parse_ids(const std::vector<std::string>& words, size_t
   TRY_ASSIGN(TimelineId timeline, parse_timeline_id(words[at + 1]));
   return TenantTimelineId{tenant, timeline};
 }
-
-Result<pg::RelTag> rel_of(const wire::PageRel& rel) {
-  if (rel.fork > pg::kLastFork) return Error(Code::Invalid, "no fork " + std::to_string(rel.fork));
-  return pg::RelTag{{rel.spc, rel.db, rel.rel}, static_cast<pg::Fork>(rel.fork)};
-}
-
-pg::redo::Slru slru_of(wire::SlruKind kind) {
-  switch (kind) {
-    case wire::SlruKind::MultiXactMembers:
-      return pg::redo::Slru::MultixactMembers;
-    case wire::SlruKind::MultiXactOffsets:
-      return pg::redo::Slru::MultixactOffsets;
-    default:
-      return pg::redo::Slru::Clog;
-  }
-}
-
-// Answers page requests of one connection on one timeline.
-class PageStream {
- public:
-  PageStream(std::shared_ptr<Timeline> timeline, wire::PgServer& server, Metrics& metrics)
-      : timeline_(std::move(timeline)),
-        server_(server),
-        requests_(metrics.counter("pageserver_requests_total", "Page requests answered")),
-        errors_(metrics.counter("pageserver_request_errors_total", "Page requests answered by an error")) {}
-
-  Status run(Task& task) {
-    for (;;) {
-      TRY_ASSIGN(wire::CopyChunk chunk, server_.read_copy(task));
-      if (chunk.kind != wire::CopyChunk::Kind::Data) return {};
-      TRY_ASSIGN(wire::PageRequest request, wire::parse_page_request(chunk.data));
-      TRY(answer(task, request));
-      if (!server_.copy_ready() || server_.pending() >= kSendAt) TRY(server_.flush(task));
-    }
-  }
-
- private:
-  Status answer(Task& task, const wire::PageRequest& request) {
-    Bytes content;
-    auto result = compute(task, request, content);
-    if (result.is(Code::Cancelled)) return result.error();
-    requests_.add();
-    wire::PageResponse response{request, wire::ErrorAnswer{}};
-    if (result.ok()) {
-      response.answer = *result;
-    } else {
-      errors_.add();
-      timeline_->log().warn("{}: {}", wire::to_string(request), result.error().to_string());
-      response.answer = wire::ErrorAnswer{result.error().message()};
-    }
-    wire::PgMessageWriter message(server_.buffer(), 'd');
-    wire::encode_page_response(server_.buffer(), response);
-    return {};
-  }
-
-  using Answer = decltype(wire::PageResponse::answer);
-
-  Result<Answer> compute(Task& task, const wire::PageRequest& request, Bytes& content) {
-    TRY(wire::check_request_lsns(request));
-    if (request.not_modified_since > timeline_->last_record() && server_.pending() > 0)
-      TRY(server_.flush(task));
-    TRY_ASSIGN(ReadPoint at, timeline_->read_point(task, request.request_lsn, request.not_modified_since));
-    return std::visit([&](const auto& what) { return of(task, what, at.lsn, content); }, request.what);
-  }
-
-  Result<Answer> of(Task& task, const wire::ExistsRequest& what, Lsn lsn, Bytes&) {
-    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
-    TRY_ASSIGN(auto size, timeline_->catalog().relation_size(task, rel, lsn));
-    return Answer(wire::ExistsAnswer{size.has_value()});
-  }
-  Result<Answer> of(Task& task, const wire::NblocksRequest& what, Lsn lsn, Bytes&) {
-    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
-    TRY_ASSIGN(auto size, timeline_->catalog().relation_size(task, rel, lsn));
-    return Answer(wire::NblocksAnswer{size.value_or(0)});
-  }
-  Result<Answer> of(Task& task, const wire::GetPageRequest& what, Lsn lsn, Bytes& content) {
-    TRY_ASSIGN(pg::RelTag rel, rel_of(what.rel));
-    TRY_ASSIGN(content, timeline_->catalog().page(task, {rel, what.block}, lsn));
-    return Answer(wire::PageAnswer{content});
-  }
-  Result<Answer> of(Task& task, const wire::DbSizeRequest& what, Lsn lsn, Bytes&) {
-    TRY_ASSIGN(uint64_t bytes, timeline_->catalog().database_bytes(task, what.db, lsn));
-    return Answer(wire::DbSizeAnswer{static_cast<int64_t>(bytes)});
-  }
-  Result<Answer> of(Task& task, const wire::SlruSegmentRequest& what, Lsn lsn, Bytes& content) {
-    TRY_ASSIGN(content, read_slru_segment(task, timeline_->catalog(), slru_of(what.kind), what.segment, lsn));
-    return Answer(wire::SlruSegmentAnswer{static_cast<uint32_t>(content.size() / wire::kPageSize), content});
-  }
-
-  std::shared_ptr<Timeline> timeline_;
-  wire::PgServer& server_;
-  Counter& requests_;
-  Counter& errors_;
-};
 
 // One connection: its commands, one after the other.
 class Connection {
@@ -175,8 +81,7 @@ class Connection {
     Timeline::Guest guest(*timeline, stream_);
     server_.put_copy_both_response();
     TRY(server_.flush(task));
-    PageStream stream(timeline, server_, metrics_);
-    TRY(stream.run(task));
+    TRY(serve_page_stream(task, timeline, server_, metrics_));
     server_.put_copy_done();
     server_.put_command_complete("COPY 0");
     return {};

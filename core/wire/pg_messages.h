@@ -34,6 +34,8 @@ class PgMessageReader {
   Result<PgMessage> read(Task& task);
   // A whole message is buffered: read() would not wait. Never suspends.
   bool ready() const;
+  // The type of the message that has arrived. REQUIRES: ready().
+  uint8_t ready_type() const { return in_.buffered()[pending_]; }
 
  private:
   BufferedReader& in_;

@@ -68,7 +68,9 @@ class PgServer {
   // In COPY BOTH: what the client sends. Terminate and other messages end in Disconnected or Corrupt.
   Result<CopyChunk> read_copy(Task& task);
   // A whole message has arrived, so read_copy() would not wait.
-  bool copy_ready() const { return messages_.ready(); }
+  bool copy_ready() const {
+    return messages_.ready() && messages_.ready_type() != 'H' && messages_.ready_type() != 'S';
+  }
 
  private:
   BufferedReader& in_;

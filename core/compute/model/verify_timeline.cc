@@ -5,6 +5,17 @@ namespace argon::compute {
 
 namespace {
 
+constexpr int kReadAgain = 20;
+
+// A connection that breaks fails all that is in flight on it, which is much where all is asked for at once.
+Result<Bytes> read_page(Task& task, PageClient& client, const wire::PageRel& rel, uint32_t block,
+                        ReadLsn at) {
+  for (int again = 0;; again++) {
+    Result<Bytes> page = client.page(task, rel, block, at);
+    if (!page.is(Code::Disconnected) || again == kReadAgain) return page;
+  }
+}
+
 Result<size_t> verify_relation(Task& task, PageClient& client, const ReferenceModel& reference,
                                const pg::RelTag& rel, Lsn lsn) {
   wire::PageRel wire_rel = to_wire(rel);
@@ -15,11 +26,19 @@ Result<size_t> verify_relation(Task& task, PageClient& client, const ReferenceMo
     TRY_ASSIGN(blocks, client.blocks(task, wire_rel, size_at));
   }
   TRY(reference.check_blocks(rel, lsn, blocks));
-  for (uint32_t block = 0; block < blocks.value_or(0); block++) {
-    pg::BlockTag tag{rel, block};
-    TRY_ASSIGN(Bytes page, client.page(task, wire_rel, block, {lsn, reference.page_changed_at(tag, lsn)}));
-    TRY(reference.check_page(tag, lsn, page));
+  // All at once, as a server that prefetches asks.
+  std::vector<Bytes> pages(blocks.value_or(0));
+  Scope readers(task);
+  for (uint32_t block = 0; block < pages.size(); block++) {
+    ReadLsn at{lsn, reference.page_changed_at({rel, block}, lsn)};
+    readers.spawn("verify page", [&client, &page = pages[block], wire_rel, block, at](Task& t) -> Status {
+      TRY_ASSIGN(page, read_page(t, client, wire_rel, block, at));
+      return {};
+    });
   }
+  TRY(readers.join(task));
+  for (uint32_t block = 0; block < pages.size(); block++)
+    TRY(reference.check_page({rel, block}, lsn, pages[block]));
   return size_t{blocks.value_or(0)};
 }
 
