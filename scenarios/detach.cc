@@ -45,8 +45,10 @@ class Operators {
         [this](Task& task) -> Status {
           for (Line* line : asked_) {
             while (!is_detached(*line)) {
-              Deadline deadline(task, Duration::seconds(30));
-              TRY(ask(task, *line));
+              {
+                Deadline deadline(task, Duration::seconds(30));
+                TRY(ask(task, *line));
+              }
               TRY(task.sleep(Duration::milliseconds(300)));
             }
             TRY(check_is_root(task, *line));
