@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kSendAt = 256 * 1024;  // bytes of answers put together before they are sent
 constexpr size_t kBatchMax = 32;
-constexpr size_t kReadersMax = 8;  // requests of a batch that are worked on at a time
+constexpr size_t kReadersMax = 4;  // requests of a batch that are worked on at a time
 
 Result<pg::RelTag> rel_of(const wire::PageRel& rel) {
   if (rel.fork > pg::kLastFork) return Error(Code::Invalid, "no fork " + std::to_string(rel.fork));

@@ -6,6 +6,7 @@ namespace argon::compute {
 namespace {
 
 constexpr int kReadAgain = 20;
+constexpr uint32_t kAtATime = 12;
 
 // A connection that breaks fails all that is in flight on it, which is much where all is asked for at once.
 Result<Bytes> read_page(Task& task, PageClient& client, const wire::PageRel& rel, uint32_t block,
@@ -26,13 +27,15 @@ Result<size_t> verify_relation(Task& task, PageClient& client, const ReferenceMo
     TRY_ASSIGN(blocks, client.blocks(task, wire_rel, size_at));
   }
   TRY(reference.check_blocks(rel, lsn, blocks));
-  // All at once, as a server that prefetches asks.
+  // Several at a time, as a server that prefetches asks.
   std::vector<Bytes> pages(blocks.value_or(0));
   Scope readers(task);
-  for (uint32_t block = 0; block < pages.size(); block++) {
-    ReadLsn at{lsn, reference.page_changed_at({rel, block}, lsn)};
-    readers.spawn("verify page", [&client, &page = pages[block], wire_rel, block, at](Task& t) -> Status {
-      TRY_ASSIGN(page, read_page(t, client, wire_rel, block, at));
+  for (uint32_t first = 0; first < kAtATime; first++) {
+    readers.spawn("verify pages", [&, first](Task& t) -> Status {
+      for (uint32_t block = first; block < pages.size(); block += kAtATime) {
+        ReadLsn at{lsn, reference.page_changed_at({rel, block}, lsn)};
+        TRY_ASSIGN(pages[block], read_page(t, client, wire_rel, block, at));
+      }
       return {};
     });
   }
