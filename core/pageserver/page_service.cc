@@ -9,7 +9,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr size_t kSendAt = 256 * 1024;  // bytes of a backup put together before they are sent
+constexpr size_t kBackupPiece = 256 * 1024;  // bytes of a backup put together before they are sent
 constexpr std::string_view kServerVersion = "15.0 (Argon)";
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -106,7 +106,7 @@ class Connection {
     server_.put_copy_out_response();
     TRY(write_backup(task, *timeline, backup, [&](ByteView bytes) -> Status {
       server_.put_copy_data(bytes);
-      return server_.pending() >= kSendAt ? server_.flush(task) : Status();
+      return server_.pending() >= kBackupPiece ? server_.flush(task) : Status();
     }));
     server_.put_copy_done();
     server_.put_command_complete("COPY 0");

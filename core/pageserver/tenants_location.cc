@@ -15,7 +15,7 @@ namespace argon::pageserver {
 
 namespace {
 
-constexpr Duration kLookAgain = Duration::milliseconds(50);
+constexpr Duration kLookForEnd = Duration::milliseconds(50);
 constexpr int kLooks = 40;
 
 std::string name_of(const TenantId& id) {
@@ -127,7 +127,7 @@ Result<Location> Tenants::set_location(Task& task, const TenantId& id, const Loc
   auto of_tenant = [&id](const auto& entry) { return entry.first.tenant == id; };
   auto on_its_way = [&] { return departed_.contains(id) || std::ranges::any_of(pending_, of_tenant); };
   for (int i = 0; i < kLooks && on_its_way(); i++) {
-    TRY(task.sleep(kLookAgain));
+    TRY(task.sleep(kLookForEnd));
     TRY(attach_pending(task));
   }
   return now;
