@@ -413,7 +413,7 @@ void Cluster::add_compute(Line& line, Duration supervise) {
   computes_.push_back(std::move(config));
   if (knobs_.spare_safekeepers > 0)
     kept.decided = [this, &line](Task& task) { return decided_members(task, line); };
-  machine.boot([this, &kept, &line](Task& task, Env& env) -> Status {
+  machine.boot([&kept, &line](Task& task, Env& env) -> Status {
     if (kept.decided != nullptr) {
       TRY_ASSIGN(kept.safekeepers, kept.decided(task));
     }
