@@ -137,8 +137,6 @@ class Acceptor {
   AcceptorEffects raise_term(Term term);
 
   // ---- positions
-  // What an acknowledgement says now; the driver adds feedback and may send it to leader() any time.
-  AppendResponse response() const;
   const AcceptorState& state() const { return state_; }  // commit as in memory
   NodeId self() const { return self_; }
   bool has_wal() const { return state_.local_start.valid(); }
@@ -163,6 +161,8 @@ class Acceptor {
   void fingerprint(Bytes& out) const;
 
  private:
+  // What an acknowledgement says once the effects before it are carried out.
+  AppendResponse response() const;
   struct PendingVote {
     ConnectionId connection;
     VoteRequest request;

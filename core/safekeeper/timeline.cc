@@ -229,6 +229,7 @@ void Timeline::reply(ConnectionId to, consensus::AcceptorMessage message) {
   if (auto* response = std::get_if<consensus::AppendResponse>(&message)) {
     if (!response->flush.valid()) env_.probe("safekeeper.append-of-old-term"_probe);
     claim(response->term, std::max(response->flush, response->commit));
+    if (response->flush.valid()) told_ = {to, *response};
     *response = with_feedback(*response);
   }
   // A proposer that does not read what it is told is cut off, rather than waited for.
@@ -327,10 +328,10 @@ void Timeline::on_feedback() {
   for (const auto& [number, reader] : readers_)
     if (reader.is_pageserver)
       remote_consistent_ = std::max(remote_consistent_, reader.pageserver.remote_consistent);
-  // What the acceptor would say now need not be on the disk before its effects are carried out; what it says
-  // then has this with it.
-  if (mutex_.locked()) return;
-  if (failure_.ok() && acceptor_ && acceptor_->leader()) reply(*acceptor_->leader(), acceptor_->response());
+  // What the acceptor would say now need not be on the disk before its effects are carried out.
+  if (!failure_.ok() || !acceptor_ || !told_) return;
+  if (told_->to == acceptor_->leader() && told_->response.term == acceptor_->term())
+    reply(told_->to, told_->response);
 }
 
 // ---- peers, management

@@ -323,6 +323,12 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   MonotonicTime used_at_;  // when the last of them went
   MonotonicTime led_at_;   // when a proposer was last seen to be elected here; before, when it was awoken
   Lsn remote_consistent_;
+  // The last acknowledgement, to be told again with newer feedback.
+  struct Told {
+    consensus::ConnectionId to;
+    consensus::AppendResponse response;
+  };
+  std::optional<Told> told_;
   Lsn backup_;
   WaitList flush_wanted_;
   bool flusher_running_ = false;
