@@ -228,10 +228,9 @@ void Cluster::add_pageserver() {
   if (eviction.chance({1, 2})) config.eviction.layer_bytes_max = eviction.log_uniform(1, 4 * 1024 * 1024);
   if (eviction.chance({1, 4})) config.eviction.disk_free_min = eviction.log_uniform(1 << 20, 1 << 30);
   // Layers that nobody reads need not be held twice.
-  if (knobs_.few_images) {
-    constexpr uint64_t kLayersMax = 16 << 20;
+  if (knobs_.layer_bytes_max > 0) {
     uint64_t& most = config.eviction.layer_bytes_max;
-    most = most == 0 ? kLayersMax : std::min(most, kLayersMax);
+    most = most == 0 ? knobs_.layer_bytes_max : std::min(most, knobs_.layer_bytes_max);
     config.eviction.period = std::min(config.eviction.period, Duration::seconds(2));
     config.eviction.in_use = std::min(config.eviction.in_use, Duration::seconds(5));
   }

@@ -51,9 +51,10 @@ struct ClusterKnobs {
   bool second_pageserver = false;  // another one over the same object store, which nobody uses at first
   bool postgres = false;           // begins with a real server's data directory, for real servers
   // A real server's history has images of 8 MB. On several lines a run's memory holds a few: they are made
-  // more seldom, go sooner, and leave the disk.
+  // more seldom, and go sooner.
   bool few_images = false;
-  bool s3 = false;  // daemons reach the object store by S3's protocol, over the network
+  uint64_t layer_bytes_max = 0;  // of a pageserver's disk, where less was not drawn; 0: any
+  bool s3 = false;               // daemons reach the object store by S3's protocol, over the network
 };
 
 // What the tenant's configuration says of history.

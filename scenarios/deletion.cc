@@ -279,6 +279,7 @@ void deletion_body(Run& run) {
   // History that nobody wants is removed, as a run has to fit into its memory.
   ClusterKnobs knobs;
   knobs.gc = true;
+  knobs.layer_bytes_max = 32 << 20;
   Cluster cluster(run, knobs);
   Operators operators(cluster);
   if (!cluster.set_up()) return;

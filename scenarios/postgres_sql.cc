@@ -58,6 +58,7 @@ ClusterKnobs SqlCluster::knobs() {
   knobs.postgres = true;
   knobs.gc = true;  // else a run's memory holds every image that compaction ever made
   knobs.few_images = true;
+  knobs.layer_bytes_max = 16 << 20;
   return knobs;
 }
 
