@@ -23,11 +23,30 @@ void name(std::string_view text) {
   if (parsed.ok()) CHECK(*parse_layer_name(to_string(*parsed)) == *parsed);
 }
 
+// Of a file with as many blocks as its header says, or not: block 0 and those behind it with right checksums.
+void whole_file(ByteView input) {
+  Bytes file = to_bytes(input);
+  file.resize((file.size() + kLayerBlock - 1) / kLayerBlock * kLayerBlock);
+  if (file.empty()) return;
+  LayerName name;
+  name.file_id = load_le<uint64_t>(file.data() + 4 + 13);
+  auto seal = [&](const LayerBlock& block) {
+    ByteSpan at = ByteSpan(file).subspan(block.offset, block.bytes);
+    store_le(at.data(), layer_block_checksum(at, name.file_id, block.number));
+  };
+  seal({});
+  auto header = parse_layer_header(ByteView(file).first(kLayerBlock));
+  if (header.ok() && header->file_size() == file.size())
+    for (const LayerBlock& block : layer_blocks(*header)) seal(block);
+  if (check_layer_file(file, name).ok()) CHECK(header.ok() && header->file_size() == file.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ByteView input(data, size);
   name(as_text(input));
+  whole_file(input);
   Bytes block = to_bytes(input.first(std::min(size, kLayerBlock)));
   block.resize(kLayerBlock);
   ignore_result(parse_layer_header(block));

@@ -270,10 +270,12 @@ Result<Duration> read_pages(Task& task, const Pages& pages, bool at_once) {
 Result<Pages> pages_of(Task& task, const compute::ReferenceModel& model) {
   Scope scope(task);
   compute::PageClient client(scope, task.env(), {kPages, kMain});
-  Pages pages;
+  Result<Pages> pages = Pages();
   for (const pg::RelTag& rel : model.relations()) {
-    TRY_ASSIGN(uint32_t blocks, client.blocks(task, compute::to_wire(rel), {}));
-    for (uint32_t block = 0; block < blocks; block++) pages.emplace_back(compute::to_wire(rel), block);
+    Result<uint32_t> blocks = client.blocks(task, compute::to_wire(rel), {});
+    if (!blocks.ok()) pages = blocks.error();
+    if (!pages.ok()) break;
+    for (uint32_t block = 0; block < *blocks; block++) pages->emplace_back(compute::to_wire(rel), block);
   }
   ignore_result(client.stop(task));
   ignore_result(scope.stop(task));

@@ -1,5 +1,5 @@
-// BloomFilter: which keys a layer may hold. It says yes to each key that was added, and to about one in a
-// hundred of the others.
+// BloomFilter: which keys a layer may hold. It says yes to each key that was added, and to fewer than one in
+// a hundred of the others.
 //
 // All bits of a key lie in one cache line (Putze, Sanders and Singler, "Cache-, Hash- and Space-Efficient
 // Bloom Filters", 2007).

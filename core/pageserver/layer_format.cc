@@ -327,9 +327,10 @@ Status parse_leaf(Reader& in, uint16_t count, uint64_t offset, const LayerHeader
     if (in.failed()) return Error(Code::Corrupt, "an index entry is cut short");
     std::memcpy(full + shared, rest.data(), rest.size());
     uint64_t coded = get_varint(in);
-    offset = header.place(offset, coded >> 1);
+    auto length = static_cast<uint32_t>(coded >> 1);
+    offset = header.place(offset, length);
     LayerEntry entry{load_key(ByteView(full, kKeyBytes)), Lsn(load_be<uint64_t>(full + kKeyBytes)), offset,
-                     static_cast<uint32_t>(coded >> 1), (coded & 1) != 0};
+                     length, (coded & 1) != 0};
     if (in.failed() || entry.length == 0 || offset > header.value_bytes ||
         entry.length > header.value_bytes - offset)
       return Error(Code::Corrupt, "an index entry points outside the values");

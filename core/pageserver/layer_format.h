@@ -110,7 +110,7 @@ struct LayerChild {
 
 struct LayerNode {
   uint8_t level = 0;
-  uint32_t first_f6 = 0;  // of the first entry's key: to have it takes no wait for the entries' memory
+  uint32_t first_f6 = 0;             // of the first entry's key, beside the node: no wait for the entries
   std::vector<LayerEntry> entries;   // level 0
   std::vector<LayerChild> children;  // above
 };
