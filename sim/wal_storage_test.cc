@@ -376,6 +376,84 @@ TEST(WalStorage, WalThatEndsWithItsSegmentIsFoundAndStays) {
                }).ok());
 }
 
+// Writes on to a little behind the next segment's begin.
+Status write_over_the_border(Task& task, WalStorage& storage, pg::WalWriter& writer) {
+  Lsn border = pg::segment_start(writer.position()) + pg::kWalSegmentSize;
+  while (writer.position() < border + pg::kWalBlockSize) writer.append(record(8000, 7));
+  TRY(storage.write(task, writer.begin(), writer.bytes()));
+  writer.take();
+  return {};
+}
+
+Result<bool> is_there(Task& task, Disk& disk, std::string_view name) {
+  auto info = disk.stat(task, join_path(kDirectory, name));
+  if (info.is(Code::NotFound)) return false;
+  TRY(info);
+  return true;
+}
+
+TEST(WalStorage, ASegmentMadeAheadIsTheNextOne) {
+  Disked d;
+  Lsn end;
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 std::unique_ptr<WalStorage> storage;
+                 pg::WalWriter writer({}, kStart, Lsn());
+                 TRY(fill(task, disk, 1, storage, writer));
+                 EXPECT_FALSE(storage->spare_is_due());
+                 while (pg::segment_offset(writer.position()) < pg::kWalSegmentSize / 2) {
+                   writer.append(record(100'000, 7));
+                   TRY(storage->write(task, writer.begin(), writer.bytes()));
+                   writer.take();
+                   TRY(storage->flush(task));
+                 }
+                 EXPECT_TRUE(storage->spare_is_due());
+                 TRY(storage->make_spare(task));
+                 EXPECT_FALSE(storage->spare_is_due());
+                 TRY_ASSIGN(FileInfo spare, disk.stat(task, join_path(kDirectory, safekeeper::kSpareName)));
+                 EXPECT_EQ(spare.size, pg::kWalSegmentSize);
+
+                 TRY(write_over_the_border(task, *storage, writer));
+                 end = storage->record_end();
+                 TRY_ASSIGN(bool left, is_there(task, disk, safekeeper::kSpareName));
+                 EXPECT_FALSE(left);
+                 TRY(storage->flush(task));
+                 return {};
+               }).ok());
+  d.crash();
+  EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 TRY_ASSIGN(auto again, open(task, disk, with_wal()));
+                 EXPECT_EQ(again->end().flush, end);
+                 return {};
+               }).ok());
+}
+
+// Whatever power loss leaves of it, and of its new name, counts for nothing.
+TEST(WalStorage, ASegmentMadeAheadIsWorthNothingAfterACrash) {
+  for (uint64_t seed = 1; seed <= 30; seed++) {
+    Disked d(seed);
+    Lsn end;
+    EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   std::unique_ptr<WalStorage> storage;
+                   pg::WalWriter writer({}, kStart, Lsn());
+                   TRY(fill(task, disk, 3, storage, writer));
+                   TRY(storage->flush(task));
+                   end = storage->record_end();
+                   TRY(storage->make_spare(task));
+                   if (seed % 2 == 0) TRY(write_over_the_border(task, *storage, writer));
+                   return {};
+                 }).ok());
+    d.crash();
+    EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   TRY_ASSIGN(auto again, open(task, disk, with_wal(end)));
+                   EXPECT_GE(again->end().flush, end);
+                   TRY_ASSIGN(bool left, is_there(task, disk, safekeeper::kSpareName));
+                   EXPECT_FALSE(left);
+                   EXPECT_TRUE(again->make_spare(task).ok());
+                   return {};
+                 }).ok());
+  }
+}
+
 TEST(WalStorage, SegmentsGoOnlyBelowTheHorizon) {
   Disked d;
   EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {

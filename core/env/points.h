@@ -142,6 +142,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"safekeeper.return-failed", "the WAL of an evicted timeline could not be had from the object store"},
     {"safekeeper.returned", "the WAL of an evicted timeline came back from the object store"},
     {"safekeeper.segment-from-store", "WAL that is not here was read from the object store"},
+    {"safekeeper.segment-made-ahead", "a new segment's file was made before it was needed"},
     {"safekeeper.segment-uploaded", "a full segment was uploaded"},
     {"safekeeper.serving-again", "a timeline that had stopped serves again"},
     {"safekeeper.stays-awake", "work began while a timeline was about to fall asleep"},
@@ -191,6 +192,7 @@ inline constexpr NamedPoint kRareBranches[] = {
     {"safekeeper.saves-early", "writes its positions more often than it needs to"},
     {"safekeeper.sends-little", "sends a few bytes of WAL in one message"},
     {"safekeeper.sleeps-early", "lets a timeline that is not in use fall asleep without a pause"},
+    {"safekeeper.spare-early", "makes the next segment's file ahead though the timeline is not busy"},
     {"safekeeper.uploads-late", "leaves uploads for the next round"},
 };
 

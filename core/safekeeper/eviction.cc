@@ -35,7 +35,7 @@ constexpr size_t kHoleUnit = 64u * 1024;
 constexpr std::string_view kReturning = ".returning";
 
 bool is_wal_file(const std::string& name) {
-  return pg::parse_segment_file_name(name).ok() || name.ends_with(kReturning);
+  return pg::parse_segment_file_name(name).ok() || name.ends_with(kReturning) || name == kSpareName;
 }
 
 Status see_size(Task& task, objstore::ObjectStore& store, const std::string& key, uint64_t size) {

@@ -279,12 +279,24 @@ Status Timeline::flush_once(Task& task) {
     return fail(flushed.error(), false);
   }
   ++flushes_;
+  make_spare_segment();
   // Cut meanwhile, or flushed further for a vote: this flush proves nothing new.
   if (flushed->epoch != storage->epoch() || flushed->durable <= acceptor_->durable()) {
     env_.probe("safekeeper.cut-while-flushing"_probe);
     return {};
   }
   return apply(task, acceptor_->on_flushed(flushed->durable, flushed->record_end));
+}
+
+void Timeline::make_spare_segment() {
+  bool due = storage_->spare_is_due() || env_.buggify("safekeeper.spare-early"_rare);
+  if (!due || spare_tried_ == pg::segment_number(storage_->written())) return;
+  spare_tried_ = pg::segment_number(storage_->written());
+  scope_.spawn("next segment of " + to_string(id().timeline), [this, storage = storage_](Task& task) {
+    Status made = storage->make_spare(task);
+    if (!made.ok() && !made.is(Code::Cancelled)) log_.warn("{}", made.error().to_string());
+    return Status();
+  });
 }
 
 // ---- readers

@@ -219,6 +219,8 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   Status truncate(Task& task, const consensus::TruncateWal& cut);
   Status flush_loop(Task& task);
   Status flush_once(Task& task);
+  // Where it is time; in the background.
+  void make_spare_segment();
   Status persist(Task& task);
   Error fail(const Error& error, bool may_recover);
   void reply(consensus::ConnectionId to, consensus::AcceptorMessage message);
@@ -332,6 +334,7 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   Lsn backup_;
   WaitList flush_wanted_;
   bool flusher_running_ = false;
+  uint64_t spare_tried_ = 0;  // the segment during which the next one was made ahead last
   uint64_t flushes_ = 0;
   MonotonicTime saved_at_;
   Lsn saved_needed_from_;  // as the control file says that this process has written; none yet: nothing is

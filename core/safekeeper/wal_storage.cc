@@ -13,6 +13,9 @@ constexpr size_t kScanChunk = 64 * 1024;
 constexpr size_t kSector = 512;
 // So much WAL before the committed position is decoded at start, to see that what was committed is there.
 constexpr uint64_t kScanBack = 1u << 20;
+// Half a segment in so many flushes is WAL of commits that wait for them; in fewer, of a bulk load, which
+// zeros written ahead would only slow down.
+constexpr uint64_t kManyFlushes = 64;
 
 uint64_t segment_of(Lsn lsn) {
   return pg::segment_number(lsn);
@@ -70,6 +73,7 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state, Ls
     }
     return {};
   }
+  if (!closed_at.valid()) TRY(spare_.drop(task));
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
   Lsn commit = std::max(state.commit, local_start_);
   TRY_ASSIGN(Lsn end, scan(task, commit, !closed_at.valid()));
@@ -243,6 +247,7 @@ Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
   CHECK(decoder_.has_value() && at == written_);
   while (!wal.empty()) {
     size_t piece = std::min<uint64_t>(wal.size(), pg::kWalSegmentSize - pg::segment_offset(at));
+    if (pg::segment_offset(at) == 0) TRY(spare_.take(task, path(segment_of(at))));
     TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(at), true));
     std::shared_ptr<File> file = segment->file;
     segment->dirty = true;
@@ -265,6 +270,8 @@ Result<Flushed> WalStorage::flush(Task& task) {
   TRY(lock.acquire(task, sync_));
   TRY(sync_failure_);
   Flushed flushed{written_, record_end(), epoch_};
+  flushes_in_it_ = segment_of(written_) == flushed_segment_ ? flushes_in_it_ + 1 : 1;
+  flushed_segment_ = segment_of(written_);
   std::vector<std::pair<uint64_t, std::shared_ptr<File>>> dirty;
   bool names = false;
   for (auto& [number, segment] : open_) {
@@ -299,6 +306,11 @@ Result<consensus::WalCheck> WalStorage::truncate(Task& task, Lsn to) {
   TRY(sync_failure_);
   restart_decoder(to);
   return check_at(task, to);
+}
+
+bool WalStorage::spare_is_due() const {
+  return !spare_.ready() && segment_of(written_) == flushed_segment_ && flushes_in_it_ >= kManyFlushes &&
+         pg::segment_offset(written_) >= pg::kWalSegmentSize / 2;
 }
 
 Result<size_t> WalStorage::read(Task& task, Lsn at, ByteSpan into) {

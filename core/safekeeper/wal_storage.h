@@ -3,7 +3,7 @@
 // Layout: <directory>/0000000100000000000000NN, each 16 MiB from the moment it is made (zeros where
 // nothing was written yet); what is complete follows from the flush position, so there is no rename
 // when a segment is full. Before the timeline's first LSN the first segment is a hole with the headers
-// of its first page and of that LSN's, where tools look for them.
+// of its first page and of that LSN's, where tools look for them. "spare" is the next segment, made ahead.
 //
 // Invariants:
 //  1. Nothing but zeros lies at or beyond the end of what was written; no later segment exists.
@@ -27,6 +27,7 @@
 #include "core/env/env.h"
 #include "core/fiber/sync.h"
 #include "core/pg/wal_stream.h"
+#include "core/safekeeper/spare_segment.h"
 
 namespace argon::safekeeper {
 
@@ -61,6 +62,12 @@ class WalStorage {
   Result<Flushed> flush(Task& task);
   // Nothing is left at or beyond `to`, durably. REQUIRES: local start <= to <= written(), end of a record.
   Result<consensus::WalCheck> truncate(Task& task, Lsn to);
+  // Whether the segment that is written is half full, in many flushes, and there is none to follow yet.
+  bool spare_is_due() const;
+  // Makes the next segment's file ahead. May overlap with anything; where it fails, segments are made as they
+  // are needed.
+  Status make_spare(Task& task) { return spare_.make(task); }
+  Status drop_spare(Task& task) { return spare_.drop(task); }
   // Reads up to into.size() bytes from one segment. NotFound where the segment is not here (any more).
   Result<size_t> read(Task& task, Lsn at, ByteSpan into);
   // Removes segments that lie whole below `horizon`; returns how many.
@@ -83,7 +90,7 @@ class WalStorage {
   };
 
   WalStorage(Disk& disk, std::string directory, Logger log)
-      : disk_(disk), directory_(std::move(directory)), log_(std::move(log)) {}
+      : disk_(disk), directory_(std::move(directory)), log_(std::move(log)), spare_(disk, directory_) {}
 
   std::string path(uint64_t segment) const;
   Result<std::vector<uint64_t>> list(Task& task) const;
@@ -111,6 +118,9 @@ class WalStorage {
   consensus::WalEnd end_at_open_;
   std::string end_reason_;
   std::optional<pg::WalStreamDecoder> decoder_;
+  SpareSegment spare_;
+  uint64_t flushed_segment_ = 0;
+  uint64_t flushes_in_it_ = 0;
   Lsn record_end_;                    // never beyond written_, as the decoder's last_end() may be
   std::map<uint64_t, Segment> open_;  // segments with unsynced bytes, and the last one
   Mutex sync_;
