@@ -7,6 +7,9 @@
 // When the server stops, all background workers are told to end before backends have; this one
 // stays until no backend is left whose commit might wait for it. The shutdown checkpoint, written
 // after that, is shipped by the postmaster (wal_ship.c).
+//
+// Commits go in groups: while WAL that was shipped is not committed, what is little more waits for that, or
+// for HOLD_MS, and backends do not wake the worker meanwhile. Each shipment wakes six processes.
 #define _GNU_SOURCE
 #include "argon.h"
 
@@ -38,12 +41,19 @@
 #define KEEPALIVE_MS 1000
 #define FIRST_BACK_OFF_MS 50
 #define LAST_BACK_OFF_MS 1000
+#define HOLD_MS 1
+#define HOLD_BYTES (32 * 1024)
 
 PGDLLEXPORT void argon_wal_worker_main(Datum arg);
 
-static WalShipper shipper = {.link = {.socket = -1}};
+static WalShipper shipper = {.link = {.socket = -1}, .segment_file = -1};
 static int back_off_ms = FIRST_BACK_OFF_MS;
 static uint64 reads_asked_us;  // 0: not over this link
+static TimestampTz last_shipment;
+// Latch, postmaster, and the link's socket. Made once a link: to make one takes more system calls than to
+// wait.
+static WaitEventSet* wait_set = NULL;
+static int latch_position, socket_position;
 
 // The slot keeps WAL that the quorum does not have. The base backup may have brought it.
 static void hold_slot(void) {
@@ -100,9 +110,25 @@ static void confirm(XLogRecPtr flushed) {
   advance_slot(commit);
 }
 
+static void make_wait_set(void) {
+  wait_set = CreateWaitEventSet(TopMemoryContext, 3);
+  latch_position = AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+  AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+  socket_position = -1;
+  if (shipper.link.socket >= 0)
+    socket_position = AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, shipper.link.socket, NULL, NULL);
+}
+
+static void close_link(void) {
+  wal_ship_close(&shipper);
+  if (wait_set != NULL) FreeWaitEventSet(wait_set);
+  wait_set = NULL;
+}
+
 static void connect_to_sidecar(void) {
   bool refused = false;
 
+  close_link();
   if (wal_ship_open(&shipper, HELLO_MS, &refused)) {
     back_off_ms = FIRST_BACK_OFF_MS;
     reads_asked_us = 0;
@@ -135,19 +161,24 @@ static bool listen_to_sidecar(void) {
   }
 }
 
+static bool holds_back(XLogRecPtr flushed, TimestampTz now) {
+  return shipper.next > pg_atomic_read_u64(&argon_shared->commit_lsn) &&
+         flushed - shipper.next < HOLD_BYTES && !TimestampDifferenceExceeds(last_shipment, now, HOLD_MS);
+}
+
 static void exchange(XLogRecPtr flushed, TimestampTz* last_keepalive) {
   TimestampTz now = GetCurrentTimestamp();
   XLogRecPtr before = shipper.next;
 
   read_lease_ask(&shipper.link, &reads_asked_us);
-  if (!listen_to_sidecar() || !wal_ship_pump(&shipper, flushed)) {
+  if (!listen_to_sidecar() || !wal_ship_pump(&shipper, holds_back(flushed, now) ? before : flushed)) {
     ereport(LOG, (errmsg("argon: %s", shipper.link.problem)));
-    wal_ship_close(&shipper);
+    close_link();
     return;
   }
   confirm(flushed);
   if (shipper.next != before) {
-    *last_keepalive = now;
+    *last_keepalive = last_shipment = now;
   } else if (TimestampDifferenceExceeds(*last_keepalive, now, KEEPALIVE_MS)) {
     sidecar_queue_lsn(&shipper.link, 'K', flushed);
     *last_keepalive = now;
@@ -184,16 +215,20 @@ static bool backends_are_left(void) {
 
 static void wait_for_work(void) {
   bool linked = shipper.link.socket >= 0;
-  int events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+  bool held = linked && holds_back(shipper.next, GetCurrentTimestamp());
   long ms = linked ? KEEPALIVE_MS : back_off_ms;
+  WaitEvent event;
 
   if (ShutdownRequestPending) ms = Min(ms, 20);
   if (linked && read_lease_interval_ms() != 0) ms = Min(ms, read_lease_interval_ms());
-  if (linked) events |= WL_SOCKET_READABLE;
-  if (linked && sidecar_has_output(&shipper.link)) events |= WL_SOCKET_WRITEABLE;
-  (void)WaitLatchOrSocket(MyLatch, events, linked ? shipper.link.socket : PGINVALID_SOCKET, ms,
-                          PG_WAIT_EXTENSION);
-  ResetLatch(MyLatch);
+  if (held) ms = HOLD_MS;
+  if (wait_set == NULL) make_wait_set();
+  if (socket_position >= 0)
+    ModifyWaitEvent(wait_set, socket_position,
+                    WL_SOCKET_READABLE | (sidecar_has_output(&shipper.link) ? WL_SOCKET_WRITEABLE : 0), NULL);
+  ModifyWaitEvent(wait_set, latch_position, WL_LATCH_SET, held ? NULL : MyLatch);
+  (void)WaitEventSetWait(wait_set, ms, &event, 1, PG_WAIT_EXTENSION);
+  if (!held) ResetLatch(MyLatch);
 }
 
 void argon_wal_worker_main(Datum arg) {
@@ -217,7 +252,7 @@ void argon_wal_worker_main(Datum arg) {
     if (shipper.link.socket >= 0) exchange(GetFlushRecPtr(NULL), &last_keepalive);
     wait_for_work();
   }
-  wal_ship_close(&shipper);
+  close_link();
   pg_atomic_write_u32(&argon_shared->shipping_ended, 1);
   proc_exit(0);
 }
