@@ -71,7 +71,7 @@ TEST(Pageserver, APlaceWhereItCannotListenLocallyLeavesItToTcp) {
   auto pages = cluster.verify(kMain, cluster.model_, cluster.model_.last_acknowledged());
   ASSERT_TRUE(pages.ok()) << pages.error().to_string();
   EXPECT_TRUE(std::ranges::any_of(cluster.world_.log_lines(), [](const std::string& line) {
-    return line.find("computes of this machine connect by TCP") != std::string::npos;
+    return line.find("processes of this machine connect by TCP") != std::string::npos;
   }));
   expect_quiet(cluster);
 }

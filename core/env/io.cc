@@ -116,6 +116,15 @@ Status remove_tree(Task& task, Disk& disk, const std::string& path) {
   return disk.remove_dir(task, path);
 }
 
+Result<std::unique_ptr<Listener>> listen_locally(Task& task, Env& env,
+                                                 const std::optional<Address>& address) {
+  if (!address) return std::unique_ptr<Listener>();
+  auto listener = env.network().listen(task, *address);
+  if (listener.ok() || listener.is(Code::Cancelled)) return listener;
+  Logger(env.log()).warn("processes of this machine connect by TCP: {}", listener.error().to_string());
+  return std::unique_ptr<Listener>();
+}
+
 std::string parent_path(const std::string& path) {
   size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";

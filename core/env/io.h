@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <optional>
+
 #include "core/env/env.h"
 
 namespace argon {
@@ -29,6 +31,10 @@ Status write_file_durably(Task& task, Disk& disk, const std::string& path, ByteV
 Status make_dirs(Task& task, Disk& disk, const std::string& path);
 // Removes the file or directory with everything below it; ok where there is none.
 Status remove_tree(Task& task, Disk& disk, const std::string& path);
+
+// Listens on a Unix socket, beside a TCP port, for processes of this machine. Null where there is no address,
+// or where it cannot be had, which is logged: they connect by TCP then. Errors: Cancelled.
+Result<std::unique_ptr<Listener>> listen_locally(Task& task, Env& env, const std::optional<Address>& address);
 
 std::string parent_path(const std::string& path);
 std::string join_path(std::string_view directory, std::string_view name);

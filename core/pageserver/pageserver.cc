@@ -56,15 +56,6 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [&] { return static_cast<int64_t>(tenants.secondaries().heatmap_bytes()); });
 }
 
-// Computes that do not find it connect by listen_pg.
-Result<std::unique_ptr<Listener>> listen_locally(Task& task, Env& env, const PageserverConfig& config) {
-  if (!config.listen_local) return std::unique_ptr<Listener>();
-  auto listener = env.network().listen(task, *config.listen_local);
-  if (listener.ok() || listener.is(Code::Cancelled)) return listener;
-  Logger(env.log()).warn("computes of this machine connect by TCP: {}", listener.error().to_string());
-  return std::unique_ptr<Listener>();
-}
-
 }  // namespace
 
 Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objstore::ObjectStore& store) {
@@ -78,7 +69,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));
-  TRY_ASSIGN(std::unique_ptr<Listener> local_pages, listen_locally(task, env, config));
+  TRY_ASSIGN(std::unique_ptr<Listener> local_pages, listen_locally(task, env, config.listen_local));
   TRY_ASSIGN(std::unique_ptr<Listener> management, env.network().listen(task, config.listen_http));
 
   http::Router router;

@@ -1,5 +1,6 @@
 #include "core/safekeeper/safekeeper.h"
 
+#include "core/env/io.h"
 #include "core/safekeeper/broker_link.h"
 #include "core/safekeeper/http_api.h"
 #include "core/safekeeper/wal_service.h"
@@ -21,6 +22,7 @@ Status manage_loop(Task& task, const SafekeeperConfig& config, Timelines& timeli
 Status serve(Task& task, Env& env, const SafekeeperConfig& config, Timelines& timelines) {
   Logger log(env.log());
   TRY_ASSIGN(auto wal_listener, env.network().listen(task, config.listen_wal));
+  TRY_ASSIGN(auto local_listener, listen_locally(task, env, config.listen_local));
   TRY_ASSIGN(auto http_listener, env.network().listen(task, config.listen_http));
   log.info("safekeeper {} listens on {}, HTTP on {}", to_string(config.id),
            to_string(wal_listener->address()), to_string(http_listener->address()));
@@ -30,6 +32,8 @@ Status serve(Task& task, Env& env, const SafekeeperConfig& config, Timelines& ti
   http::Router router = make_router(config, timelines, metrics);
   Scope scope(task);
   scope.spawn("safekeeper.wal", [&](Task& t) { return service.serve(t, *wal_listener); });
+  if (local_listener != nullptr)
+    scope.spawn("safekeeper.local", [&](Task& t) { return service.serve(t, *local_listener); });
   scope.spawn("safekeeper.http", [&](Task& t) { return http::serve(t, *http_listener, router); });
   scope.spawn("safekeeper.manage", [&](Task& t) { return manage_loop(t, config, timelines); });
   scope.spawn("safekeeper.look", [&](Task& t) { return timelines.look_at_unknown(t); });

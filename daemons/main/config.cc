@@ -221,6 +221,12 @@ std::string Config::resolve(const std::string& name) const {
   return name.starts_with('/') ? name : path(name);
 }
 
+std::string Config::safekeeper_socket(uint64_t id) const {
+  constexpr size_t kLongest = 100;
+  std::string path = safekeeper_dir(id) + "/wal.socket";
+  return path.size() <= kLongest ? path : "";
+}
+
 std::vector<PageserverNode> Config::pageservers() const {
   std::vector<PageserverNode> all{{pageserver_id, pageserver_pg, pageserver_http}};
   all.insert(all.end(), more_pageservers.begin(), more_pageservers.end());

@@ -85,6 +85,8 @@ struct Config {
   // What is in it belongs to the user servers run as. The name of the socket is libpq's for this port.
   std::string pageserver_socket_dir(uint64_t id) const { return pageserver_dir(id) + "/socket"; }
   std::string safekeeper_dir(uint64_t id) const { return path("safekeepers/sk" + std::to_string(id)); }
+  // Where it serves WAL to processes of this machine; empty where the path is too long for a socket.
+  std::string safekeeper_socket(uint64_t id) const;
   std::string endpoint_dir(const std::string& name) const { return path("endpoints/" + name); }
   // REQUIRES: !s3.
   std::string object_store_dir() const;

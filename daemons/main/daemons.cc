@@ -28,6 +28,9 @@ posix::DaemonOptions options_for(const Globals& globals, const Config& config, s
   options.pid_file = pid_file;
   options.log_file = globals.log_file;
   options.log_level = config.log_level;
+  for (const SafekeeperNode& keeper : config.safekeepers)
+    if (std::string path = config.safekeeper_socket(keeper.id); !path.empty())
+      options.env.local_sockets[keeper.listen_pg] = path;
   std::string dir = config.dir;
   options.reload_log_level = [dir]() -> Result<LogLevel> {
     TRY_ASSIGN(Config fresh, load_config(dir));
@@ -111,6 +114,8 @@ int safekeeper_main(const Globals& globals, uint64_t id) {
   keeper.id = NodeId(id);
   keeper.data_dir = dir + "/data";
   keeper.listen_wal = node->listen_pg;
+  if (std::string path = config->safekeeper_socket(id); !path.empty())
+    keeper.listen_local = Address::unix_socket(path);
   keeper.listen_http = node->listen_http;
   keeper.broker = config->broker_listen;
   keeper.evict_after = Duration::seconds(static_cast<int64_t>(node->evict_after));

@@ -216,6 +216,10 @@ Result<std::unique_ptr<Listener>> PosixNetwork::listen(Task& task, const Address
 
 Result<std::unique_ptr<Stream>> PosixNetwork::connect(Task& task, const Address& address) {
   TRY(check_task(task));
+  if (auto local = local_sockets_.find(address); local != local_sockets_.end()) {
+    auto stream = connect(task, Address::unix_socket(local->second));
+    if (stream.ok() || stream.is(Code::Cancelled)) return stream;
+  }
   std::string what = "connect to " + to_string(address);
   TRY_ASSIGN(std::vector<SocketAddress> found, resolve(task, reactor_, pool_, address));
   Error last(Code::Unavailable, what);

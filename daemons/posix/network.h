@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <map>
+
 #include "core/env/network.h"
 #include "daemons/posix/thread_pool.h"
 
@@ -35,7 +37,8 @@ class PosixStream final : public Stream {
 class PosixNetwork final : public Network {
  public:
   // Names are looked up on the pool's threads. Both outlive the network.
-  PosixNetwork(PosixReactor& reactor, ThreadPool& pool) : reactor_(reactor), pool_(pool) {}
+  PosixNetwork(PosixReactor& reactor, ThreadPool& pool, std::map<Address, std::string> local_sockets)
+      : reactor_(reactor), pool_(pool), local_sockets_(std::move(local_sockets)) {}
 
   Result<std::unique_ptr<Listener>> listen(Task& task, const Address& address) override;
   Result<std::unique_ptr<Stream>> connect(Task& task, const Address& address) override;
@@ -43,6 +46,7 @@ class PosixNetwork final : public Network {
  private:
   PosixReactor& reactor_;
   ThreadPool& pool_;
+  const std::map<Address, std::string> local_sockets_;
 };
 
 }  // namespace argon::posix

@@ -32,7 +32,7 @@ PosixEnv::PosixEnv(LogSink& log, const PosixOptions& options)
     : log_(log),
       disk_pool_("disk", options.disk_threads),
       offload_pool_("offload", offload_limit(options.offload_threads)),
-      network_(reactor_, disk_pool_),
+      network_(reactor_, disk_pool_, options.local_sockets),
       disk_(reactor_, disk_pool_),
       processes_(reactor_, disk_pool_),
       seed_(options.seed != 0 ? options.seed : draw_seed()),

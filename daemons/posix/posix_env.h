@@ -18,6 +18,8 @@ struct PosixOptions {
   size_t stack_size = fiber::kDefaultStackSize;
   // Seeds every random stream; 0: from getrandom().
   uint64_t seed = 0;
+  // Unix sockets of processes of this machine, by the TCP address that they are known by: tried first.
+  std::map<Address, std::string> local_sockets;
 };
 
 class PosixEnv final : public Env {
