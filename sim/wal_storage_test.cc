@@ -13,6 +13,7 @@ namespace argon::sim {
 namespace {
 
 using namespace argon::literals;
+using safekeeper::SpareSegment;
 using safekeeper::WalStorage;
 
 constexpr Lsn kStart{0x1000028};
@@ -57,14 +58,19 @@ struct Disked {
 };
 
 Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, const consensus::AcceptorState& state) {
-  return WalStorage::open(task, disk, kDirectory, state, Lsn(), Logger(task.env().log()));
+  return WalStorage::open(task, disk, kDirectory, state, Lsn(), Logger(task.env().log()), nullptr);
+}
+
+Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, const consensus::AcceptorState& state,
+                                         SpareSegment& spare) {
+  return WalStorage::open(task, disk, kDirectory, state, Lsn(), Logger(task.env().log()), &spare);
 }
 
 // A fresh timeline with `records` records of 1000 bytes; its writer.
-Status fill(Task& task, Disk& disk, int records, std::unique_ptr<WalStorage>& storage,
-            pg::WalWriter& writer) {
+Status fill(Task& task, Disk& disk, int records, std::unique_ptr<WalStorage>& storage, pg::WalWriter& writer,
+            SpareSegment* spare = nullptr) {
   TRY(make_dirs(task, disk, kDirectory));
-  TRY_ASSIGN(storage, open(task, disk, {}));
+  TRY_ASSIGN(storage, WalStorage::open(task, disk, kDirectory, {}, Lsn(), Logger(task.env().log()), spare));
   TRY(storage->initialise(task, kStart, 0));
   for (int i = 0; i < records; ++i) writer.append(record(1000, static_cast<uint8_t>(i)));
   TRY(storage->write(task, writer.begin(), writer.bytes()));
@@ -396,9 +402,10 @@ TEST(WalStorage, ASegmentMadeAheadIsTheNextOne) {
   Disked d;
   Lsn end;
   EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                 SpareSegment spare(disk, kDirectory);
                  std::unique_ptr<WalStorage> storage;
                  pg::WalWriter writer({}, kStart, Lsn());
-                 TRY(fill(task, disk, 1, storage, writer));
+                 TRY(fill(task, disk, 1, storage, writer, &spare));
                  EXPECT_FALSE(storage->spare_is_due());
                  while (pg::segment_offset(writer.position()) < pg::kWalSegmentSize / 2) {
                    writer.append(record(100'000, 7));
@@ -407,10 +414,10 @@ TEST(WalStorage, ASegmentMadeAheadIsTheNextOne) {
                    TRY(storage->flush(task));
                  }
                  EXPECT_TRUE(storage->spare_is_due());
-                 TRY(storage->make_spare(task));
+                 TRY(spare.make(task));
                  EXPECT_FALSE(storage->spare_is_due());
-                 TRY_ASSIGN(FileInfo spare, disk.stat(task, join_path(kDirectory, safekeeper::kSpareName)));
-                 EXPECT_EQ(spare.size, pg::kWalSegmentSize);
+                 TRY_ASSIGN(FileInfo file, disk.stat(task, join_path(kDirectory, safekeeper::kSpareName)));
+                 EXPECT_EQ(file.size, pg::kWalSegmentSize);
 
                  TRY(write_over_the_border(task, *storage, writer));
                  end = storage->record_end();
@@ -433,24 +440,68 @@ TEST(WalStorage, ASegmentMadeAheadIsWorthNothingAfterACrash) {
     Disked d(seed);
     Lsn end;
     EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   SpareSegment spare(disk, kDirectory);
                    std::unique_ptr<WalStorage> storage;
                    pg::WalWriter writer({}, kStart, Lsn());
-                   TRY(fill(task, disk, 3, storage, writer));
+                   TRY(fill(task, disk, 3, storage, writer, &spare));
                    TRY(storage->flush(task));
                    end = storage->record_end();
-                   TRY(storage->make_spare(task));
+                   TRY(spare.make(task));
                    if (seed % 2 == 0) TRY(write_over_the_border(task, *storage, writer));
                    return {};
                  }).ok());
     d.crash();
     EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
-                   TRY_ASSIGN(auto again, open(task, disk, with_wal(end)));
+                   SpareSegment spare(disk, kDirectory);
+                   TRY_ASSIGN(auto again, open(task, disk, with_wal(end), spare));
                    EXPECT_GE(again->end().flush, end);
                    TRY_ASSIGN(bool left, is_there(task, disk, safekeeper::kSpareName));
                    EXPECT_FALSE(left);
-                   EXPECT_TRUE(again->make_spare(task).ok());
+                   EXPECT_TRUE(spare.make(task).ok());
                    return {};
                  }).ok());
+  }
+}
+
+// A timeline that is opened anew while the next segment is still being made for the one before.
+TEST(WalStorage, ASegmentMadeForAFormerOneZeroesNoWal) {
+  for (uint64_t seed = 1; seed <= 60; seed++) {
+    Disked d(seed);
+    Lsn end;
+    EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   SpareSegment spare(disk, kDirectory);
+                   std::unique_ptr<WalStorage> former;
+                   pg::WalWriter writer({}, kStart, Lsn());
+                   TRY(fill(task, disk, 3, former, writer, &spare));
+                   TRY(former->flush(task));
+                   Random& random = task.env().random("test.pause");
+                   Scope scope(task);
+                   // Its first call of the disk may take long.
+                   Duration pause = random.between(Duration(), 4_ms);
+                   scope.spawn("make", [&](Task& t) -> Status {
+                     TRY(t.sleep(pause));
+                     return spare.make(t);
+                   });
+                   TRY_ASSIGN(auto again, open(task, disk, with_wal(writer.position()), spare));
+                   ignore_result(spare.make(task));
+                   TRY(write_over_the_border(task, *again, writer));
+                   for (int i = 0; i < 12; i++) {
+                     writer.append(record(1'000'000, 7));
+                     TRY(again->write(task, writer.begin(), writer.bytes()));
+                     writer.take();
+                   }
+                   TRY(again->flush(task));
+                   end = again->record_end();
+                   ignore_result(scope.join(task));
+                   return {};
+                 }).ok());
+    EXPECT_TRUE(d.step([&](Task& task, Disk& disk) -> Status {
+                   TRY_ASSIGN(auto again, open(task, disk, with_wal(end)));
+                   EXPECT_EQ(again->end().flush, end);
+                   return {};
+                 }).ok())
+        << "seed " << seed;
+    if (testing::Test::HasFailure()) break;
   }
 }
 

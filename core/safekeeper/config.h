@@ -15,15 +15,14 @@ namespace argon::safekeeper {
 constexpr Duration kStoreTimeout = Duration::seconds(30);  // of one request to the object store
 
 struct SafekeeperConfig {
-  NodeId id;             // not 0, unique in the cluster
-  std::string data_dir;  // made where it does not exist
-  Address listen_wal;    // frames and PostgreSQL's protocol
-  std::optional<Address>
-      listen_local;               // the same as listen_wal for processes of this machine, where it can be had
-  Address listen_http;            // management and metrics
-  std::string advertise_wal;      // HOST:PORT told to others; empty: listen_wal
-  std::string advertise_http;     // the same of listen_http
-  std::optional<Address> broker;  // none: positions are not exchanged
+  NodeId id;                            // not 0, unique in the cluster
+  std::string data_dir;                 // made where it does not exist
+  Address listen_wal;                   // frames and PostgreSQL's protocol
+  std::optional<Address> listen_local;  // as listen_wal, for processes of this machine
+  Address listen_http;                  // management and metrics
+  std::string advertise_wal;            // HOST:PORT told to others; empty: listen_wal
+  std::string advertise_http;           // the same of listen_http
+  std::optional<Address> broker;        // none: positions are not exchanged
   std::string availability_zone;
   bool allow_creation = true;  // by a proposer's greeting that asks for it
 

@@ -33,7 +33,8 @@ Status Timeline::take_back(Task& task) {
     end.flush = acceptor_->flush();
     TRY_ASSIGN(end.check, storage_->truncate(task, end.flush));
   } else {
-    TRY_ASSIGN(storage_, WalStorage::open(task, env_.disk(), directory_, control.acceptor, Lsn(), log_));
+    TRY_ASSIGN(storage_,
+               WalStorage::open(task, env_.disk(), directory_, control.acceptor, Lsn(), log_, &spare_));
   }
   control_ = std::move(control);
   consensus::AcceptorState state = control_.acceptor;

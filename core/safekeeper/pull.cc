@@ -61,7 +61,7 @@ Result<Copied> copy_whole_records(Task& task, const Donor& donor, const consensu
   for (Lsn from = copy_from(donor);;
        from = std::max(donor.control.acceptor.local_start, from - pg::kWalSegmentSize)) {
     TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
-               WalStorage::open(task, task.env().disk(), directory, nothing, Lsn(), log));
+               WalStorage::open(task, task.env().disk(), directory, nothing, Lsn(), log, nullptr));
     TRY(storage->initialise(task, from, nothing.server.system_id));
     TRY(copy_wal(task, *storage, donor).with("copy WAL from " + to_string(donor.wal)));
     TRY_ASSIGN(Flushed flushed, storage->flush(task));

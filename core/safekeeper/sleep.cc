@@ -121,8 +121,7 @@ Status Timeline::close(Task& task) {
   if (acceptor_->has_wal() && !acceptor_->unflushed()) {
     TRY(drop_unfinished_record(task));
     control_.closed_at = acceptor_->flush();
-    if (Status dropped = storage_->drop_spare(task); !dropped.ok())
-      log_.warn("{}", dropped.error().to_string());
+    if (Status dropped = spare_.drop(task); !dropped.ok()) log_.warn("{}", dropped.error().to_string());
   }
   bool same =
       control_ == before && backup_ <= control_.backup && remote_consistent_ <= control_.remote_consistent;

@@ -7,7 +7,9 @@
 // Invariants: the file gets a segment's name only once its zeros are durable; it never replaces a segment. A
 // file that a crash left is worth nothing, and is removed by the next make() or drop().
 //
-// One call of take() and drop() at a time; make() may run beside anything.
+// The caller owes one object for a directory, whatever becomes of the WalStorage there: what still fills a
+// file must not do so once another has renamed it. One call of take() at a time; make() and drop() may run
+// beside anything, and wait for each other.
 
 #pragma once
 
@@ -27,7 +29,7 @@ class SpareSegment {
   Status make(Task& task);
   // Gives it the name of a segment that is not there yet; false where there is none. Durable by sync_dir.
   Result<bool> take(Task& task, const std::string& segment_path);
-  // Removes it, or what a former process left of one.
+  // Removes it, or what a former process left of one. Waits for a make() in progress.
   Status drop(Task& task);
 
   bool ready() const { return ready_; }

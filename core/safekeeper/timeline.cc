@@ -42,6 +42,7 @@ Timeline::Timeline(Env& env, Scope& scope, const SafekeeperConfig& config, objst
                .with("tenant", to_string(control.id.tenant))
                .with("timeline", to_string(control.id.timeline))),
       control_(std::move(control)),
+      spare_(env.disk(), directory_),
       decoded_(config.decode),
       leftovers_(control_.evicted.has_value()),
       used_at_(env.now()),
@@ -68,8 +69,9 @@ Status Timeline::load(Task& task) {
   TRY_ASSIGN(control_, read_control(task, env_.disk(), directory_));
   // Segments that are here do not count.
   if (evicted()) return Error(Code::Unavailable, "it is evicted");
-  TRY_ASSIGN(std::unique_ptr<WalStorage> storage,
-             WalStorage::open(task, env_.disk(), directory_, control_.acceptor, control_.closed_at, log_));
+  TRY_ASSIGN(
+      std::unique_ptr<WalStorage> storage,
+      WalStorage::open(task, env_.disk(), directory_, control_.acceptor, control_.closed_at, log_, &spare_));
   acceptor_.emplace(config_.id, control_.acceptor, storage->end());
   storage_ = std::move(storage);
   begin_chain();
@@ -292,8 +294,9 @@ void Timeline::make_spare_segment() {
   bool due = storage_->spare_is_due() || env_.buggify("safekeeper.spare-early"_rare);
   if (!due || spare_tried_ == pg::segment_number(storage_->written())) return;
   spare_tried_ = pg::segment_number(storage_->written());
-  scope_.spawn("next segment of " + to_string(id().timeline), [this, storage = storage_](Task& task) {
-    Status made = storage->make_spare(task);
+  scope_.spawn("next segment of " + to_string(id().timeline), [this](Task& task) {
+    if (asleep()) return Status();
+    Status made = spare_.make(task);
     if (!made.ok() && !made.is(Code::Cancelled)) log_.warn("{}", made.error().to_string());
     return Status();
   });

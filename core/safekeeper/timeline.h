@@ -290,7 +290,8 @@ class Timeline : public std::enable_shared_from_this<Timeline> {
   std::string backup_claim_;
   Logger log_;
   Mutex mutex_;
-  TimelineControl control_;                      // as on disk, but for positions that only grow
+  TimelineControl control_;  // as on disk, but for positions that only grow
+  SpareSegment spare_;
   std::shared_ptr<WalStorage> storage_;          // null while it is asleep
   std::optional<consensus::Acceptor> acceptor_;  // the same
   bool known_ = false;

@@ -34,8 +34,8 @@ uint64_t last_segment_below(Lsn lsn) {
 
 Result<std::unique_ptr<WalStorage>> WalStorage::open(Task& task, Disk& disk, std::string directory,
                                                      const consensus::AcceptorState& state, Lsn closed_at,
-                                                     const Logger& log) {
-  std::unique_ptr<WalStorage> storage(new WalStorage(disk, std::move(directory), log));
+                                                     const Logger& log, SpareSegment* spare) {
+  std::unique_ptr<WalStorage> storage(new WalStorage(disk, std::move(directory), log, spare));
   TRY(storage->recover(task, state, closed_at).with("open WAL in " + storage->directory_));
   return storage;
 }
@@ -73,7 +73,7 @@ Status WalStorage::recover(Task& task, const consensus::AcceptorState& state, Ls
     }
     return {};
   }
-  if (!closed_at.valid()) TRY(spare_.drop(task));
+  if (!closed_at.valid() && spare_ != nullptr) TRY(spare_->drop(task));
   TRY_ASSIGN(std::vector<uint64_t> segments, list(task));
   Lsn commit = std::max(state.commit, local_start_);
   TRY_ASSIGN(Lsn end, scan(task, commit, !closed_at.valid()));
@@ -247,7 +247,7 @@ Status WalStorage::write(Task& task, Lsn at, ByteView wal) {
   CHECK(decoder_.has_value() && at == written_);
   while (!wal.empty()) {
     size_t piece = std::min<uint64_t>(wal.size(), pg::kWalSegmentSize - pg::segment_offset(at));
-    if (pg::segment_offset(at) == 0) TRY(spare_.take(task, path(segment_of(at))));
+    if (pg::segment_offset(at) == 0 && spare_ != nullptr) TRY(spare_->take(task, path(segment_of(at))));
     TRY_ASSIGN(Segment * segment, open_segment(task, segment_of(at), true));
     std::shared_ptr<File> file = segment->file;
     segment->dirty = true;
@@ -309,8 +309,8 @@ Result<consensus::WalCheck> WalStorage::truncate(Task& task, Lsn to) {
 }
 
 bool WalStorage::spare_is_due() const {
-  return !spare_.ready() && segment_of(written_) == flushed_segment_ && flushes_in_it_ >= kManyFlushes &&
-         pg::segment_offset(written_) >= pg::kWalSegmentSize / 2;
+  return spare_ != nullptr && !spare_->ready() && segment_of(written_) == flushed_segment_ &&
+         flushes_in_it_ >= kManyFlushes && pg::segment_offset(written_) >= pg::kWalSegmentSize / 2;
 }
 
 Result<size_t> WalStorage::read(Task& task, Lsn at, ByteSpan into) {

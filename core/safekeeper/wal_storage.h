@@ -42,10 +42,11 @@ class WalStorage {
   // Finds the end of valid WAL, removes whatever is beyond, and makes everything that is kept durable, also
   // where a former process saw a sync fail. Where `closed_at` says where WAL ends, flushed and with nothing
   // beyond, it only reads. Where state has no WAL, removes stray segments. Errors: Corrupt where WAL that
-  // state says is committed is not there, or does not end at `closed_at`; Io.
+  // state says is committed is not there, or does not end at `closed_at`; Io. `spare` outlives it; without
+  // one segments are made as they are needed.
   static Result<std::unique_ptr<WalStorage>> open(Task& task, Disk& disk, std::string directory,
                                                   const consensus::AcceptorState& state, Lsn closed_at,
-                                                  const Logger& log);
+                                                  const Logger& log, SpareSegment* spare);
 
   consensus::WalEnd end() const { return end_at_open_; }
   // Why the scan at open ended where it did.
@@ -62,12 +63,8 @@ class WalStorage {
   Result<Flushed> flush(Task& task);
   // Nothing is left at or beyond `to`, durably. REQUIRES: local start <= to <= written(), end of a record.
   Result<consensus::WalCheck> truncate(Task& task, Lsn to);
-  // Whether the segment that is written is half full, in many flushes, and there is none to follow yet.
+  // Whether the segment that is written is half full, in many flushes, and there is no spare one yet.
   bool spare_is_due() const;
-  // Makes the next segment's file ahead. May overlap with anything; where it fails, segments are made as they
-  // are needed.
-  Status make_spare(Task& task) { return spare_.make(task); }
-  Status drop_spare(Task& task) { return spare_.drop(task); }
   // Reads up to into.size() bytes from one segment. NotFound where the segment is not here (any more).
   Result<size_t> read(Task& task, Lsn at, ByteSpan into);
   // Removes segments that lie whole below `horizon`; returns how many.
@@ -89,8 +86,8 @@ class WalStorage {
     bool name_dirty = false;
   };
 
-  WalStorage(Disk& disk, std::string directory, Logger log)
-      : disk_(disk), directory_(std::move(directory)), log_(std::move(log)), spare_(disk, directory_) {}
+  WalStorage(Disk& disk, std::string directory, Logger log, SpareSegment* spare)
+      : disk_(disk), directory_(std::move(directory)), log_(std::move(log)), spare_(spare) {}
 
   std::string path(uint64_t segment) const;
   Result<std::vector<uint64_t>> list(Task& task) const;
@@ -118,7 +115,7 @@ class WalStorage {
   consensus::WalEnd end_at_open_;
   std::string end_reason_;
   std::optional<pg::WalStreamDecoder> decoder_;
-  SpareSegment spare_;
+  SpareSegment* spare_;
   uint64_t flushed_segment_ = 0;
   uint64_t flushes_in_it_ = 0;
   Lsn record_end_;                    // never beyond written_, as the decoder's last_end() may be
