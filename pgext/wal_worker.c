@@ -9,7 +9,8 @@
 // after that, is shipped by the postmaster (wal_ship.c).
 //
 // Commits go in groups: while WAL that was shipped is not committed, what is little more waits for that, or
-// for HOLD_MS, and backends do not wake the worker meanwhile. Each shipment wakes six processes.
+// for HOLD_MS, and backends do not wake the worker meanwhile. Each shipment wakes five processes more: the
+// sidecar, three safekeepers, the pageserver.
 #define _GNU_SOURCE
 #include "argon.h"
 
@@ -50,6 +51,7 @@ static WalShipper shipper = {.link = {.socket = -1}, .segment_file = -1};
 static int back_off_ms = FIRST_BACK_OFF_MS;
 static uint64 reads_asked_us;  // 0: not over this link
 static TimestampTz last_shipment;
+static bool holding;  // more WAL, as decided by the last exchange()
 // Latch, postmaster, and the link's socket. Made once a link: to make one takes more system calls than to
 // wait.
 static WaitEventSet* wait_set = NULL;
@@ -123,6 +125,7 @@ static void close_link(void) {
   wal_ship_close(&shipper);
   if (wait_set != NULL) FreeWaitEventSet(wait_set);
   wait_set = NULL;
+  holding = false;
 }
 
 static void connect_to_sidecar(void) {
@@ -161,7 +164,7 @@ static bool listen_to_sidecar(void) {
   }
 }
 
-static bool holds_back(XLogRecPtr flushed, TimestampTz now) {
+static bool is_to_wait(XLogRecPtr flushed, TimestampTz now) {
   return shipper.next > pg_atomic_read_u64(&argon_shared->commit_lsn) &&
          flushed - shipper.next < HOLD_BYTES && !TimestampDifferenceExceeds(last_shipment, now, HOLD_MS);
 }
@@ -171,7 +174,7 @@ static void exchange(XLogRecPtr flushed, TimestampTz* last_keepalive) {
   XLogRecPtr before = shipper.next;
 
   read_lease_ask(&shipper.link, &reads_asked_us);
-  if (!listen_to_sidecar() || !wal_ship_pump(&shipper, holds_back(flushed, now) ? before : flushed)) {
+  if (!listen_to_sidecar() || !wal_ship_pump(&shipper, is_to_wait(flushed, now) ? before : flushed)) {
     ereport(LOG, (errmsg("argon: %s", shipper.link.problem)));
     close_link();
     return;
@@ -183,6 +186,7 @@ static void exchange(XLogRecPtr flushed, TimestampTz* last_keepalive) {
     sidecar_queue_lsn(&shipper.link, 'K', flushed);
     *last_keepalive = now;
   }
+  holding = is_to_wait(shipper.next, now);
 }
 
 static bool is_walsender(pid_t pid) {
@@ -215,20 +219,19 @@ static bool backends_are_left(void) {
 
 static void wait_for_work(void) {
   bool linked = shipper.link.socket >= 0;
-  bool held = linked && holds_back(shipper.next, GetCurrentTimestamp());
   long ms = linked ? KEEPALIVE_MS : back_off_ms;
   WaitEvent event;
 
   if (ShutdownRequestPending) ms = Min(ms, 20);
   if (linked && read_lease_interval_ms() != 0) ms = Min(ms, read_lease_interval_ms());
-  if (held) ms = HOLD_MS;
+  if (holding) ms = HOLD_MS;
   if (wait_set == NULL) make_wait_set();
   if (socket_position >= 0)
     ModifyWaitEvent(wait_set, socket_position,
                     WL_SOCKET_READABLE | (sidecar_has_output(&shipper.link) ? WL_SOCKET_WRITEABLE : 0), NULL);
-  ModifyWaitEvent(wait_set, latch_position, WL_LATCH_SET, held ? NULL : MyLatch);
+  ModifyWaitEvent(wait_set, latch_position, WL_LATCH_SET, holding ? NULL : MyLatch);
   (void)WaitEventSetWait(wait_set, ms, &event, 1, PG_WAIT_EXTENSION);
-  if (!held) ResetLatch(MyLatch);
+  if (!holding) ResetLatch(MyLatch);
 }
 
 void argon_wal_worker_main(Datum arg) {
