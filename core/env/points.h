@@ -146,6 +146,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"safekeeper.segment-uploaded", "a full segment was uploaded"},
     {"safekeeper.serving-again", "a timeline that had stopped serves again"},
     {"safekeeper.stays-awake", "work began while a timeline was about to fall asleep"},
+    {"safekeeper.store-asked-again", "the object store refused a piece of evicted WAL, and was asked again"},
     {"safekeeper.stray-segment-removed",
      "a segment without a mark in the control file was found at the start"},
     {"safekeeper.sync-failed", "WAL could not be made durable"},

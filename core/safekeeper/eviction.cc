@@ -32,15 +32,36 @@ namespace {
 
 constexpr size_t kPiece = 1u << 20;
 constexpr size_t kHoleUnit = 64u * 1024;
+constexpr int kTriesMax = 8;  // of one request to the object store; 6.4 s of pauses between them
+constexpr Duration kFirstPause = Duration::milliseconds(50);
+constexpr Duration kFirstTry = Duration::seconds(4);  // may take so long; doubles up to kStoreTimeout
 constexpr std::string_view kReturning = ".returning";
 
 bool is_wal_file(const std::string& name) {
   return pg::parse_segment_file_name(name).ok() || name.ends_with(kReturning) || name == kSpareName;
 }
 
+// Asks the object store a few times, so that one refusal, or one answer that never comes, does not throw away
+// what was read before. Each try may take longer than the one before, for a slow link.
+template <typename Request>
+auto ask_patiently(Task& task, const Request& request) -> decltype(request(task)) {
+  Duration pause = kFirstPause;
+  Duration patience = kFirstTry;
+  for (int tries = 1;; tries++, pause = pause * 2, patience = std::min(patience * 2, kStoreTimeout)) {
+    auto answer = [&] {
+      Deadline deadline(task, patience);
+      return request(task);
+    }();
+    bool passing = answer.is(Code::Unavailable) || answer.is(Code::Disconnected) || answer.is(Code::Io) ||
+                   answer.is(Code::TimedOut);
+    if (!passing || tries == kTriesMax) return answer;
+    task.env().probe("safekeeper.store-asked-again"_probe);
+    TRY(task.sleep(pause));
+  }
+}
+
 Status see_size(Task& task, objstore::ObjectStore& store, const std::string& key, uint64_t size) {
-  Deadline deadline(task, kStoreTimeout);
-  TRY_ASSIGN(objstore::ObjectInfo there, store.head(task, key));
+  TRY_ASSIGN(objstore::ObjectInfo there, ask_patiently(task, [&](Task& t) { return store.head(t, key); }));
   if (there.size == size) return {};
   return Error(Code::Corrupt, "it has " + std::to_string(there.size) + " bytes, not " + std::to_string(size));
 }
@@ -56,8 +77,7 @@ Status read_object(Task& task, objstore::ObjectStore& store, const std::string& 
                    const Take& take) {
   for (uint64_t at = 0; at < size;) {
     uint64_t wanted = std::min<uint64_t>(kPiece, size - at);
-    Deadline deadline(task, kStoreTimeout);
-    TRY_ASSIGN(Bytes piece, store.get(task, key, {at, wanted}));
+    TRY_ASSIGN(Bytes piece, ask_patiently(task, [&](Task& t) { return store.get(t, key, {at, wanted}); }));
     if (piece.size() != wanted)
       return Error(Code::Corrupt, "it is cut short at byte " + std::to_string(at + piece.size()));
     TRY(take(task, at, piece));
