@@ -52,19 +52,25 @@ Result<compute::ProposerDriverConfig> proposer(char** addresses, int count) {
   return config;
 }
 
-Status to_quorum(Task& task, Env& env, const compute::ProposerDriverConfig& config, size_t size) {
-  Bytes wal = make_wal(size);
-  Scope scope(task);
-  compute::ProposerDriver driver(scope, env, Logger(env.log()), config,
-                                 [](Task&, Term, Lsn) { return Status(); });
-  driver.start();
+Status append_all(Task& task, compute::ProposerDriver& driver, const Bytes& wal) {
   TRY(driver.elect(task));
   double begin = bench::real_s();
   for (size_t at = 0; at < wal.size(); at += kAppend)
     TRY(driver.append(task, kStart + at, ByteView(wal).subspan(at, std::min(kAppend, wal.size() - at))));
   TRY(driver.wait_committed(task, driver.end()));
   std::printf("%.3f\n", bench::real_s() - begin);
-  return driver.stop(task);
+  return {};
+}
+
+Status to_quorum(Task& task, Env& env, const compute::ProposerDriverConfig& config, size_t size) {
+  Bytes wal = make_wal(size);
+  Scope scope(task);
+  compute::ProposerDriver driver(scope, env, Logger(env.log()), config,
+                                 [](Task&, Term, Lsn) { return Status(); });
+  driver.start();
+  Status done = append_all(task, driver, wal);
+  Status stopped = driver.stop(task);
+  return done.ok() ? stopped : done;
 }
 
 Status to_files(const std::string& folder, size_t size, size_t bytes_a_sync) {
