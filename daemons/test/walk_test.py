@@ -3,6 +3,7 @@
 
 usage: walk_test.py [BUILD_DIR]     With a build tree: installs it into a prefix, and walks from there.
 """
+import pathlib
 import re
 import subprocess
 import sys
@@ -14,6 +15,12 @@ HEX = "[0-9a-f]{32}"
 
 def check_shape(text, pattern, what):
     cluster.expect(re.search(pattern, text, re.M), f"{what}: expected {pattern} in:\n{text}")
+
+
+def connections_to(socket):
+    """Of Unix sockets: what the kernel lists under that path, apart from the one that listens."""
+    lines = pathlib.Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {socket}") and line.split()[5] == "03" for line in lines)
 
 
 def walk(c):
@@ -32,6 +39,9 @@ def walk(c):
     check_shape(listing, rf"^ ?main +127\.0\.0\.1:\d+ +{HEX} +main +[0-9A-F]+/[0-9A-F]+ +running *$", "endpoint list")
 
     c.sql("main", "create table t(key int primary key, value text); insert into t values (1, 'one');")
+    for number in (1, 2, 3):
+        socket = c.dir / "safekeepers" / f"sk{number}" / "wal.socket"
+        cluster.expect(connections_to(socket) > 0, f"the endpoint does not reach safekeeper {number} by {socket}")
     c.argon("timeline", "branch", "--branch-name", "migration_check")
     tree = c.argon("timeline", "list").stdout
     check_shape(tree, rf"^\(L\) main \[{HEX}\]$", "timeline list")
