@@ -17,8 +17,8 @@ using objstore::ObjectStore;
 using objstore::PutMode;
 
 constexpr std::string_view kIndexPrefix = "index-";
-constexpr int kClaimAttempts = 100;
-constexpr int kExactClaimAttempts = 3;
+constexpr int kGenerationsTried = 100;
+constexpr int kPutAttempts = 10;
 
 Result<uint64_t> parse_hex(std::string_view text) {
   uint64_t value = 0;
@@ -73,6 +73,26 @@ bool note_object(RemoteTenant& tenant, std::string_view key, std::string_view re
   return true;
 }
 
+// Claims the generation, unless somebody has; returns what its claim says then. It is put again until that is
+// known, and no other number meanwhile. So, where the number below was claimed before, a put that is carried
+// out in a later life does not supersede that one: it has claimed this number itself, or a higher one.
+Result<Claim> put_claim(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation,
+                        const Claim& claim) {
+  std::string key = generation_key(tenant, generation);
+  std::string text = claim_text(claim);
+  Status last;
+  for (int i = 0; i < kPutAttempts; i++) {
+    Status put = store.put(task, key, as_bytes(text), PutMode::IfAbsent).with("claim " + key);
+    if (put.ok()) return claim;
+    if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied)) return put.error();
+    task.env().probe("pageserver.generation-taken"_probe);
+    auto there = read_claim(task, store, tenant, generation);
+    if (there.ok() || there.is(Code::Cancelled)) return there;
+    last = there.is(Code::NotFound) ? put : there.error();
+  }
+  return Error(Code::MaybeApplied, last.error().message());
+}
+
 }  // namespace
 
 Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, ObjectStore& store) {
@@ -108,19 +128,20 @@ Result<RemoteTenant> list_tenant(Task& task, ObjectStore& store, const TenantId&
   }
 }
 
+Result<Claim> read_claim(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation) {
+  std::string key = generation_key(tenant, generation);
+  auto bytes = store.get(task, key);
+  if (!bytes.ok()) return bytes.error().with("read " + key);
+  return parse_claim(as_text(*bytes));
+}
+
 Result<Generation> claim_generation(Task& task, ObjectStore& store, const TenantId& tenant, Generation above,
                                     const Claim& claim) {
-  std::string text = claim_text(claim);
-  for (int i = 1; i <= kClaimAttempts; i++) {
+  for (int i = 1; i <= kGenerationsTried; i++) {
     Generation generation(above.value + static_cast<uint32_t>(i));
-    Status put = store.put(task, generation_key(tenant, generation), as_bytes(text), PutMode::IfAbsent);
-    if (put.ok()) return generation;
-    task.env().probe("pageserver.generation-taken"_probe);
-    if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied))
-      return put.error().with("claim a generation of tenant " + to_string(tenant));
-    // Where it may have been applied, or is of an earlier life of ours, the next number is as good.
-    if (!put.is(Code::AlreadyExists)) continue;
-    TRY_ASSIGN(Claim there, read_claim(task, store, tenant, generation));
+    TRY_ASSIGN(Claim there, put_claim(task, store, tenant, generation, claim));
+    if (there == claim) return generation;
+    // Of an earlier life of ours the next number is as good.
     if (there.pageserver != claim.pageserver && there.pageserver != NodeId())
       return Error(Code::AlreadyExists, generation_key(tenant, generation) + " was claimed by pageserver " +
                                             std::to_string(there.pageserver.value));
@@ -129,31 +150,13 @@ Result<Generation> claim_generation(Task& task, ObjectStore& store, const Tenant
                "claim a generation of tenant " + to_string(tenant) + ": too many attempts");
 }
 
-Result<Claim> read_claim(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation) {
-  std::string key = generation_key(tenant, generation);
-  auto bytes = store.get(task, key);
-  if (!bytes.ok()) return bytes.error().with("read " + key);
-  return parse_claim(as_text(*bytes));
-}
-
 Status claim_exactly(Task& task, ObjectStore& store, const TenantId& tenant, Generation generation,
                      const Claim& claim) {
-  std::string key = generation_key(tenant, generation);
-  std::string text = claim_text(claim);
-  Status put;
-  for (int i = 0; i < kExactClaimAttempts; i++) {
-    put = store.put(task, key, as_bytes(text), PutMode::IfAbsent).with("claim " + key);
-    if (!put.is(Code::AlreadyExists) && !put.is(Code::MaybeApplied)) return put;
-    task.env().probe("pageserver.generation-taken"_probe);
-    auto there = read_claim(task, store, tenant, generation);
-    if (there.is(Code::NotFound)) continue;
-    if (!there.ok()) return Error(Code::MaybeApplied, there.error().message());
-    if (there->pageserver == claim.pageserver && there->life == claim.life) return {};
-    return Error(Code::AlreadyExists, key + " was claimed by pageserver " +
-                                          std::to_string(there->pageserver.value) +
-                                          ", or by an earlier start of it");
-  }
-  return Error(Code::MaybeApplied, put.error().message());
+  TRY_ASSIGN(Claim there, put_claim(task, store, tenant, generation, claim));
+  if (there.pageserver == claim.pageserver && there.life == claim.life) return {};
+  return Error(Code::AlreadyExists, generation_key(tenant, generation) + " was claimed by pageserver " +
+                                        std::to_string(there.pageserver.value) +
+                                        ", or by an earlier start of it");
 }
 
 Result<std::optional<NewestClaim>> newest_claim(Task& task, ObjectStore& store, const TenantId& tenant) {
