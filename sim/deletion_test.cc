@@ -96,6 +96,24 @@ TEST_F(Deletion, GoesOnWhereverTheServerLostPower) {
   EXPECT_GT(unfinished, 3);
 }
 
+// As one that took the tenant over while it was deleted, and died before it had looked.
+TEST_F(Deletion, AClaimAloneBringsNoTenantBack) {
+  std::string tenant = "/v1/tenant/" + to_string(kMain.tenant);
+  ASSERT_TRUE(remove(tenant).ok());
+  Status claimed = cluster_.world_.run(*cluster_.pageserver_, [&](Task& task) -> Status {
+    pageserver::Claim claim{NodeId(1), 77, pageserver::LocationMode::AttachedSingle, {}};
+    return write_file_durably(task, task.env().disk(),
+                              "/store/objects/tenants/" + to_string(kMain.tenant) + "/generation-00000002",
+                              as_bytes(claim_text(claim)));
+  });
+  ASSERT_TRUE(claimed.ok());
+  restart();
+  auto shown = cluster_.call("GET", tenant, nullptr);
+  ASSERT_TRUE(shown.is(Code::NotFound));
+  EXPECT_THAT(shown.error().message(), testing::HasSubstr("was deleted"));
+  EXPECT_TRUE(gone(tenant));
+}
+
 TEST_F(Deletion, ConnectionsEndAndTheComputeIsToldWhy) {
   cluster_.start_compute();
   cluster_.world_.run_for(5_s);
@@ -273,9 +291,9 @@ TEST(Mark, CountsWhereItIsOfTheNewestGeneration) {
   EXPECT_FALSE(tenant.is_deleted(timeline));
 
   ASSERT_TRUE(note_mark(tenant, "deleted-00000009"));
-  tenant.newest = Generation(9);
-  EXPECT_TRUE(tenant.is_deleted());
   tenant.newest = Generation(10);
+  EXPECT_TRUE(tenant.is_deleted());
+  ASSERT_TRUE(note_mark(tenant, "deleted-" + to_string(timeline) + "-0000000a"));
   EXPECT_FALSE(tenant.is_deleted());
 }
 

@@ -56,6 +56,7 @@ bool note_mark(RemoteTenant& tenant, std::string_view rest) {
   if (!generation) return false;
   Generation& newest = tenant.timeline_marks[*timeline];
   newest = std::max(newest, *generation);
+  tenant.changed = std::max(tenant.changed, *generation);
   return true;
 }
 

@@ -6,7 +6,8 @@
 // any order, and whoever finds the mark goes on: so a deletion may stop anywhere.
 //
 // A mark counts where it is of the newest generation that had anything to do with the timeline: that of its
-// newest index, for a tenant that of the newest claim (remote.h). So
+// newest index, for a tenant that of its newest index, configuration or mark of a timeline. A claim does not
+// count: whoever has claimed lists the tenant before it puts anything, and may have died in between. So
 // - an index, a layer or a claim that is put late, by the life that deleted or one before it, brings nothing
 //   back: it is garbage, and is looked for (again after 1, 2, 4, … seconds, for two minutes, and at each
 //   start);

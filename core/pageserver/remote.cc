@@ -41,6 +41,7 @@ Status check_layer(ByteView bytes, const LayerName& name, uint64_t size) {
 constexpr std::string_view kTenants = "tenants/";
 constexpr std::string_view kGeneration = "generation-";
 constexpr std::string_view kTimelines = "timelines/";
+constexpr std::string_view kConfig = "config-";
 
 // Of "tenants/TENANT/NAME" the id and what comes after it.
 std::optional<std::pair<TenantId, std::string_view>> split_tenant(std::string_view key) {
@@ -48,6 +49,12 @@ std::optional<std::pair<TenantId, std::string_view>> split_tenant(std::string_vi
   auto tenant = parse_tenant_id(key.substr(kTenants.size(), 32));
   if (!tenant.ok()) return {};
   return std::pair(*tenant, key.substr(kTenants.size() + 33));
+}
+
+// Of "GENERATION-SEQUENCE"; 0 where it is none.
+Generation generation_in(std::string_view name) {
+  auto generation = parse_hex(name.substr(0, 8));
+  return generation.ok() ? Generation(static_cast<uint32_t>(*generation)) : Generation();
 }
 
 // `rest` is the key behind "tenants/TENANT/". Generations and sequences have a fixed width: of indexes, and
@@ -59,7 +66,8 @@ bool note_object(RemoteTenant& tenant, std::string_view key, std::string_view re
     tenant.newest = std::max(tenant.newest, Generation(static_cast<uint32_t>(*generation)));
     return true;
   }
-  if (rest.starts_with("config-")) {
+  if (rest.starts_with(kConfig)) {
+    tenant.changed = std::max(tenant.changed, generation_in(rest.substr(kConfig.size())));
     tenant.newest_config = std::max(tenant.newest_config, std::string(key));
     return true;
   }
@@ -70,6 +78,7 @@ bool note_object(RemoteTenant& tenant, std::string_view key, std::string_view re
   if (!timeline.ok()) return false;
   std::string& newest = tenant.newest_index[*timeline];
   newest = std::max(newest, std::string(key));
+  tenant.changed = std::max(tenant.changed, generation_in(rest.substr(33 + kIndexPrefix.size())));
   return true;
 }
 
@@ -106,13 +115,15 @@ Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, ObjectStore& s
       auto [tenant, made] = tenants.try_emplace(parts->first);
       if (!note_object(tenant->second, object.key, parts->second) && made) tenants.erase(tenant);
     }
-    if (!page.next) return tenants;
+    if (!page.next) break;
     after = *page.next;
     // A tenant's timelines are the last of its objects.
     auto parts = split_tenant(after);
     if (parts && parts->second.starts_with(kTimelines))
       after = objstore::tenant_prefix(parts->first) + std::string(kTimelines) + "~";
   }
+  for (auto& [id, tenant] : tenants) tenant.changed = std::max(tenant.changed, tenant.newest);
+  return tenants;
 }
 
 Result<RemoteTenant> list_tenant(Task& task, ObjectStore& store, const TenantId& id) {

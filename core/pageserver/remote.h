@@ -33,17 +33,19 @@ namespace argon::pageserver {
 // What the object store knows of a tenant.
 struct RemoteTenant {
   Generation newest;                               // the highest one claimed
+  Generation changed;                              // that of the last life that has put anything but a claim
   std::map<TimelineId, std::string> newest_index;  // key of each timeline's truth
   std::string newest_config;                       // key of its configuration; empty: there is none
   std::optional<Generation> mark;                  // of its deletion, the newest
   std::map<TimelineId, Generation> timeline_marks;
 
   // As deletion.h says what a mark is worth.
-  bool is_deleted() const { return mark && *mark >= newest; }
+  bool is_deleted() const { return mark && *mark >= changed; }
   bool is_deleted(const TimelineId& timeline) const;
 };
 
-// All tenants, without their timelines. Suspends.
+// All tenants, without their timelines, each as if its newest claim were of a life that has changed it.
+// Suspends.
 Result<std::map<TenantId, RemoteTenant>> list_tenants(Task& task, objstore::ObjectStore& store);
 // One tenant with its timelines, to be asked for after a generation was claimed. Suspends.
 Result<RemoteTenant> list_tenant(Task& task, objstore::ObjectStore& store, const TenantId& id);

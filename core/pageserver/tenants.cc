@@ -153,7 +153,6 @@ Status Tenants::attach_anew(Task& task, const TenantId& tenant, Location locatio
   TRY_ASSIGN(location.generation, std::move(claimed));
   // What an earlier life did until it could see the claim counts.
   TRY_ASSIGN(RemoteTenant now, list_tenant(task, services_.objects, tenant));
-  now.newest = Generation(location.generation.value - 1);
   if (now.is_deleted()) return delete_claimed(task, tenant, location.generation);
   return attach_listed(task, tenant, location, now);
 }

@@ -202,7 +202,6 @@ Result<Location> Tenants::attach_here(Task& task, const TenantId& id, const Loca
   if (now.newest > wanted.generation)
     return Error(Code::AlreadyExists,
                  name_of(id) + ": generation " + std::to_string(now.newest.value) + " was claimed meanwhile");
-  now.newest = Generation(wanted.generation.value - 1);
   TRY(secondaries_.remove(task, id));
   let_go(id);
   bool was_secondary = secondary_.erase(id) > 0;
