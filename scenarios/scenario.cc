@@ -28,7 +28,7 @@ void Run::reseed(uint64_t salt) {
 
 bool Run::may_operate() {
   const Limits& limits = options_.limits;
-  bool limited = !(healed_ && limits.lifted_by_healing);
+  bool limited = !(healed_.has_value() && limits.lifted_by_healing);
   bool all_done = limits.operations.has_value() && operations_.size() >= *limits.operations;
   bool in_a_span = std::ranges::any_of(
       limits.idle, [now = world_.now()](const Span& span) { return now >= span.from && now < span.to; });
@@ -77,7 +77,7 @@ void Run::heal_core(const std::vector<std::string>& core, const std::vector<std:
 }
 
 void Run::heal() {
-  healed_ = true;
+  healed_ = healed_.value_or(world_.now());
   if (driver_ != nullptr) driver_->heal();
   if (rest_driver_ != nullptr) rest_driver_->heal();
 }
@@ -112,6 +112,7 @@ Report Run::report(std::string_view scenario) {
   r.place = place_;
   r.sizes = sizes_;
   r.operations = operations_;
+  r.healed = healed_;
   r.hash = world_.hash();
   r.events = world_.log().count();
   r.virtual_time = world_.now();

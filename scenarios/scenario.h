@@ -86,6 +86,7 @@ struct Report {
   Work work;
   std::map<std::string, uint64_t> sizes;  // what Run::limited() was asked, and the drawn value
   std::vector<Duration> operations;       // when each operation of the workload was begun
+  std::optional<Duration> healed;         // when all faults, but of what is left outside a core, had ended
   std::vector<std::string> nodes;         // names of the machines; that of index 1 first
   uint64_t restarts = 0;
   faults::Counters faults;
@@ -163,7 +164,7 @@ class Run {
   std::string oracle_;
   std::string failure_;
   std::string place_;
-  bool healed_ = false;
+  std::optional<Duration> healed_;
   bool idles_ = false;
   std::map<std::string, uint64_t> sizes_;
   std::vector<Duration> operations_;

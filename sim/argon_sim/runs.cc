@@ -44,6 +44,7 @@ void send(const scenarios::Report& report) {
   tool["sizes"] = report.sizes;
   auto& operations = tool["operations"] = nlohmann::ordered_json::array();
   for (Duration at : report.operations) operations.push_back(at.to_microseconds());
+  if (report.healed) tool["healed"] = report.healed->to_microseconds();
   auto& features = tool["features"] = nlohmann::ordered_json::array();
   for (const Feature& f : report.features) features.push_back({f.id, f.at.to_microseconds(), f.event});
   if (report.log != nullptr && !report.ok) tool["latest_events"] = latest_events(*report.log, 60);
@@ -213,6 +214,12 @@ std::vector<Duration> Outcome::operations() const {
   for (int64_t us : tool_part(*this).value("operations", std::vector<int64_t>()))
     all.push_back(Duration::microseconds(us));
   return all;
+}
+
+std::optional<Duration> Outcome::healed() const {
+  const auto& part = tool_part(*this);
+  if (!part.contains("healed")) return {};
+  return Duration::microseconds(part["healed"].get<int64_t>());
 }
 
 bool Runs::full() const {

@@ -49,6 +49,7 @@ struct Outcome {
   faults::Plan plan() const;
   std::map<std::string, uint64_t> sizes() const;
   std::vector<Duration> operations() const;
+  std::optional<Duration> healed() const;
   std::vector<Feature> features() const;
 };
 

@@ -1,5 +1,6 @@
-// shrink: makes a failing run small. First the fewest faults, then the fewest operations of the workload,
-// then the smallest topology and the shortest time; what it ends with fails with the same signature.
+// shrink: makes a failing run small. First some small one that fails as well is looked for, with few of the
+// plan's faults; then come the fewest faults, then the fewest operations of the workload, then the smallest
+// topology and the shortest time. What it ends with fails with the same signature.
 //
 // Delta debugging (Zeller and Hildebrandt 2002) over the plan's faults. To take something away changes every
 // later event, and with it whether a rare interleaving comes about; so each candidate is tried under several
