@@ -102,8 +102,9 @@ TEST_F(Deletion, AClaimAloneBringsNoTenantBack) {
   ASSERT_TRUE(remove(tenant).ok());
   Status claimed = cluster_.world_.run(*cluster_.pageserver_, [&](Task& task) -> Status {
     pageserver::Claim claim{NodeId(1), 77, pageserver::LocationMode::AttachedSingle, {}};
-    return write_file_durably(task, task.env().disk(),
-                              "/store/objects/tenants/" + to_string(kMain.tenant) + "/generation-00000002",
+    std::string folder = "/store/objects/tenants/" + to_string(kMain.tenant);
+    TRY(make_dirs(task, task.env().disk(), folder));
+    return write_file_durably(task, task.env().disk(), folder + "/generation-00000002",
                               as_bytes(claim_text(claim)));
   });
   ASSERT_TRUE(claimed.ok());
