@@ -1,6 +1,7 @@
 #include "daemons/posix/daemon.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 
 namespace argon::posix {
 namespace {
+
+constexpr Duration kGiveBackMemory = Duration::seconds(30);
 
 struct flock whole_file_lock() {
   struct flock lock{};
@@ -86,6 +89,14 @@ void reload_level(const DaemonOptions& options, LogFile& log) {
     Logger(log).error("the configuration stays as it was: {}", level.error().message());
 }
 
+// What glibc keeps of freed memory goes back to the system: after a bulk load that is most of a daemon's.
+Status give_back_memory(Task& task) {
+  for (;;) {
+    TRY(task.sleep(kGiveBackMemory));
+    task.env().offload(task, [] { malloc_trim(0); });
+  }
+}
+
 Status supervise(Task& task, PosixEnv& env, const DaemonOptions& options, LogFile& log, const Fd& signals,
                  const std::function<Status(Task&, Env&)>& body) {
   StopTimer stop_timer(env, options.stop_timeout);
@@ -107,6 +118,7 @@ Status supervise(Task& task, PosixEnv& env, const DaemonOptions& options, LogFil
       daemon.cancel();
     }
   });
+  listening.spawn("memory", give_back_memory);
   bool told_to_stop = false;
   Status result;
   daemon.spawn(options.node, [&](Task& main) -> Status {
