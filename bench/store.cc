@@ -49,6 +49,7 @@ class Engine {
   }
   static StoreOptions options() {
     StoreOptions options;
+    options.compress = false;  // as RocksDB beside it
     options.checkpoint_distance = bench::kMemtableBytes;
     options.max_frozen = bench::kMemtables - 1;
     return options;

@@ -2,8 +2,8 @@
 // would.
 //
 // usage: bench_store_rocksdb DIR random|sequential VALUE_BYTES MEGABYTES
-// DIR must be empty. Prints what bench/store_stream.h says. Its write-ahead log is on; no compression, since
-// layer files have none; memtables of as many bytes as memory layers, a block cache as large as the cache of
+// DIR must be empty. Prints what bench/store_stream.h says. Its write-ahead log is on; no compression, as
+// bench_store has none; memtables of as many bytes as memory layers, a block cache as large as the cache of
 // index nodes.
 
 #include <rocksdb/cache.h>

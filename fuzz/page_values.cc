@@ -2,6 +2,7 @@
 
 #include "core/pageserver/reconstruct.h"
 #include "core/pageserver/value.h"
+#include "core/pageserver/value_compression.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace argon;
@@ -11,6 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto parts = parts_of(input);
   if (parts.ok()) CHECK(!parts->empty());
   if (size < 1) return 0;
+  Bytes stored = to_bytes(input);
+  stored[0] = static_cast<uint8_t>(ValueKind::Compressed);
+  if (expand_value(stored).ok()) CHECK(!is_compressed(stored) && stored.size() <= 256 * size);
   // Two values, split where the first byte says, upon a page of zeros.
   size_t split = 1 + (data[0] * (size - 1)) / 256;
   Chain chain;

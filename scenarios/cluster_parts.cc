@@ -221,6 +221,7 @@ void Cluster::add_pageserver() {
     config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
   }
   config.timeline.rest_after = milliseconds(waits, 200, 10'000);
+  config.timeline.store.compress = random.fork("compression").chance({3, 4});
   Random eviction = random.fork("eviction");
   config.eviction.disk_free_min = 0;
   config.eviction.period = milliseconds(eviction, 100, 10'000);

@@ -134,22 +134,23 @@ struct Entry {
   Bytes value;
 };
 
-// An image over several blocks, and a few small values; of version 2 two pages as well.
+// An image over several blocks, and a few small values; since version 2 two pages as well, of which one can
+// be compressed in version 3.
 std::vector<Entry> entries_of_then(LayerKind kind, int version) {
   std::vector<Entry> entries;
   Random random(15);
   for (uint32_t block = 0; block < 5; block++) {
-    bool is_page = version == 2 && (block == 1 || block == 3);
+    bool is_page = version >= 2 && (block == 1 || block == 3);
     Bytes page(is_page ? pg::kBlockSize : block == 2 ? 12'000 : 40);
-    random.fill(page);
+    random.fill(version == 3 && block == 3 ? ByteSpan(page).first(1000) : ByteSpan(page));
     Lsn lsn = kind == LayerKind::Delta ? Lsn(0x1500200 + block) : Lsn(0x1500100);
     entries.push_back({block_key({{{1663, 5, 16384}, pg::Fork::Main}, block}), lsn, image_value(page)});
   }
   return entries;
 }
 
-Bytes layer_of_then(LayerKind kind, int version) {
-  LayerBuilder builder(kId, layer_name(kind));
+Bytes layer_of_then(LayerKind kind, int version, bool compress = false) {
+  LayerBuilder builder(kId, layer_name(kind), LayerBuilder::kPieceBytes, compress);
   for (const Entry& entry : entries_of_then(kind, version)) builder.add(entry.key, entry.lsn, entry.value);
   return builder.finish();
 }
@@ -163,6 +164,7 @@ Bytes value_in(const Bytes& file, const LayerHeader& header, const LayerEntry& e
   size_t payload = header.payload();
   for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
     out.push_back(file[header.value_block_at(at / payload) + 4 + at % payload]);
+  EXPECT_TRUE(expand_value(out).ok());
   return out;
 }
 
@@ -190,14 +192,19 @@ void expect_readable(LayerKind kind, int version, const Bytes& file) {
 }
 
 TEST(KeptFormats, ADeltaLayer) {
-  expect_same("delta.layer", layer_of_then(LayerKind::Delta, 1));
   expect_readable(LayerKind::Delta, 1, kept("delta.layer"));
+  expect_same("delta.layer", layer_of_then(LayerKind::Delta, 3), "v3");
+  expect_readable(LayerKind::Delta, 3, kept("delta.layer", "v3"));
 }
 
 TEST(KeptFormats, AnImageLayer) {
   expect_readable(LayerKind::Image, 1, kept("image.layer"));
-  expect_same("image.layer", layer_of_then(LayerKind::Image, 2), "v2");
   expect_readable(LayerKind::Image, 2, kept("image.layer", "v2"));
+  expect_same("image.layer", layer_of_then(LayerKind::Image, 3), "v3");
+  expect_readable(LayerKind::Image, 3, kept("image.layer", "v3"));
+  expect_readable(LayerKind::Image, 3, kept("compressed.layer", "v3"));
+  // Not byte for byte: how well LZ4 compresses may change.
+  expect_readable(LayerKind::Image, 3, layer_of_then(LayerKind::Image, 3, true));
 }
 
 TEST(KeptFormats, ALocationFile) {

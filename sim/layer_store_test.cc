@@ -373,6 +373,7 @@ Result<std::vector<uint64_t>> overwrite(Task& task, Env& env, int rounds, bool c
   NodeCache cache(100);
   StoreOptions options;
   options.compaction_target = 100'000;
+  options.compress = false;  // the values are zeros
   LayerStore store(env, kId, kFolder, options, cache);
   TRY(store.create(task, fresh_index()));
   auto make = [&](Task& t, const Key& key, Lsn lsn) { return read(t, store, key, lsn); };

@@ -172,6 +172,7 @@ class Cluster {
     config.checkpoint_distance = 20'000;
     config.timeline.store.compaction_threshold = 3;
     config.timeline.store.compaction_target = 30'000;
+    config.timeline.store.compress = false;  // so that few pages make a layer
     config.timeline.store.image_threshold = 2;
     config.timeline.compaction_period = 500_ms;
     config.timeline.checkpoint_timeout = 2_s;

@@ -38,7 +38,7 @@ Entries random_entries(Random& random, size_t count, size_t longest) {
     Key key = random_key(random);
     Lsn lsn(random.between(10, (1u << 20) - 1));
     Bytes value(random.between(1, longest));
-    random.fill(value);
+    random.fill(ByteSpan(value).first(random.chance({1, 2}) ? value.size() : 1));
     value[0] %= 7;
     entries[{key, lsn}] = value;
   }
@@ -50,14 +50,15 @@ Entries random_images(Random& random, size_t count) {
   Entries entries;
   for (size_t i = 0; i < count; i++) {
     Bytes content(random.chance({3, 4}) ? pg::kBlockSize : random.below(20'000));
-    random.fill(content);
+    random.fill(
+        ByteSpan(content).first(random.chance({1, 2}) ? content.size() : random.below(content.size() + 1)));
     entries[{random_key(random), kImage.begin}] = image_value(content);
   }
   return entries;
 }
 
-Bytes build(const Entries& entries, const LayerName& name = kName) {
-  LayerBuilder builder(kOwner, name);
+Bytes build(const Entries& entries, const LayerName& name = kName, bool compress = false) {
+  LayerBuilder builder(kOwner, name, LayerBuilder::kPieceBytes, compress);
   for (const auto& [at, value] : entries) builder.add(at.first, at.second, value);
   return builder.finish();
 }
@@ -71,6 +72,7 @@ Bytes value_of(const Bytes& file, const LayerHeader& header, const LayerEntry& e
   size_t payload = header.payload();
   for (uint64_t at = entry.offset; at < entry.offset + entry.length; at++)
     out.push_back(file[header.value_block_at(at / payload) + 4 + at % payload]);
+  EXPECT_TRUE(expand_value(out).ok());
   return out;
 }
 
@@ -119,7 +121,7 @@ RC_GTEST_PROP(LayerFormat, EveryEntryIsFoundAgain, (uint64_t seed)) {
   size_t count = random.below(!image && longest == 40 ? 3000 : 30);
   Entries entries = image ? random_images(random, count) : random_entries(random, count, longest);
   const LayerName& name = image ? kImage : kName;
-  Bytes file = build(entries, name);
+  Bytes file = build(entries, name, random.chance({1, 2}));
   RC_ASSERT(file.size() % kLayerBlock == 0);
   auto header = parse_layer_header(block_of_file(file, 0));
   RC_ASSERT(header.ok());
@@ -136,7 +138,7 @@ RC_GTEST_PROP(LayerFormat, EveryEntryIsFoundAgain, (uint64_t seed)) {
       RC_ASSERT(value_of(file, *header, entry) == expected->second);
       RC_ASSERT(entry.ends_chain == ends_chain(expected->second));
       // A page is read, and checked, with nothing else.
-      if (image && entry.length == kImagePayload) RC_ASSERT(entry.offset % kImagePayload == 0u);
+      if (entry.length == kImagePayload) RC_ASSERT(entry.offset % kImagePayload == 0u);
       ++expected;
     }
   }
@@ -149,7 +151,8 @@ RC_GTEST_PROP(LayerFormat, PiecesMakeTheSameFile, (uint64_t seed)) {
   bool image = random.chance({1, 2});
   Entries entries = image ? random_images(random, 30) : random_entries(random, 30, 20000);
   const LayerName& name = image ? kImage : kName;
-  LayerBuilder builder(kOwner, name, 1);
+  bool compress = random.chance({1, 2});
+  LayerBuilder builder(kOwner, name, 1, compress);
   Bytes file;
   auto put = [&](const LayerBuilder::Piece& piece) {
     file.resize(std::max(file.size(), piece.offset + piece.blocks.size()));
@@ -162,7 +165,46 @@ RC_GTEST_PROP(LayerFormat, PiecesMakeTheSameFile, (uint64_t seed)) {
   auto [rest, header] = builder.finish_pieces(name.keys.end);
   put(rest);
   put(header);
-  RC_ASSERT(file == build(entries, name));
+  RC_ASSERT(file == build(entries, name, compress));
+}
+
+TEST(ValueCompression, OnlyWhatGetsShorterIsCompressed) {
+  ValueCompressor compressor;
+  Random random(3);
+  Bytes page(pg::kBlockSize);
+  for (size_t noise : {size_t{0}, size_t{100}, size_t{4000}, size_t{7900}, page.size()}) {
+    random.fill(ByteSpan(page).first(noise));
+    Bytes value = image_value(page);
+    Bytes stored = to_bytes(compressor.compress(value));
+    EXPECT_EQ(is_compressed(stored), noise < 7000) << noise;
+    EXPECT_EQ(stored.size() < value.size(), noise < 7000) << noise;
+    ASSERT_TRUE(expand_value(stored).ok());
+    EXPECT_EQ(stored, value);
+  }
+  Bytes zeros(12'345);
+  Bytes record = record_value(zeros, true);
+  Bytes stored = to_bytes(compressor.compress(record));
+  EXPECT_LT(stored.size(), 100u);
+  ASSERT_TRUE(expand_value(stored).ok());
+  EXPECT_EQ(stored, record);
+  for (const Bytes& other : {record_value(ByteView(zeros).first(500), true), Bytes{0}})
+    EXPECT_EQ(to_bytes(compressor.compress(other)), other);
+}
+
+TEST(ValueCompression, WhatDoesNotExpandToItsLengthIsCorrupt) {
+  Bytes stored = to_bytes(ValueCompressor().compress(image_value(Bytes(pg::kBlockSize))));
+  ASSERT_TRUE(is_compressed(stored));
+  for (size_t length = 1; length < stored.size(); length++) {
+    Bytes cut(stored.begin(), stored.begin() + static_cast<std::ptrdiff_t>(length));
+    EXPECT_TRUE(expand_value(cut).is(Code::Corrupt)) << length;
+  }
+  for (uint32_t length : {0u, 8192u, 8194u, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
+    Bytes other = stored;
+    store_le(other.data() + 1, length);
+    EXPECT_TRUE(expand_value(other).is(Code::Corrupt)) << length;
+  }
+  stored.push_back(0x50);
+  EXPECT_TRUE(expand_value(stored).is(Code::Corrupt));
 }
 
 RC_GTEST_PROP(LayerFormat, AnyFlippedBitIsSeen, (uint64_t seed)) {
@@ -179,9 +221,13 @@ RC_GTEST_PROP(LayerFormat, AnyFlippedBitIsSeen, (uint64_t seed)) {
 TEST(LayerFormat, ABlockInAnotherPlaceOrOfAnotherFileIsRefused) {
   Random random(1);
   Bytes file = build(random_entries(random, 2000, 100));
-  EXPECT_TRUE(check_layer_block(block_of_file(file, 2), kName.file_id, 2));
-  EXPECT_FALSE(check_layer_block(block_of_file(file, 2), kName.file_id, 1));
-  EXPECT_FALSE(check_layer_block(block_of_file(file, 2), kName.file_id + 1, 2));
+  auto header = parse_layer_header(block_of_file(file, 0));
+  ASSERT_TRUE(header.ok());
+  LayerBlock second = layer_blocks(*header)[2];
+  ByteView block = ByteView(file).subspan(second.offset, second.bytes);
+  EXPECT_TRUE(check_layer_block(block, kName.file_id, 2));
+  EXPECT_FALSE(check_layer_block(block, kName.file_id, 1));
+  EXPECT_FALSE(check_layer_block(block, kName.file_id + 1, 2));
 }
 
 TEST(LayerFormat, AnotherVersionIsUnsupported) {

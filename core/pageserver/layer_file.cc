@@ -170,6 +170,11 @@ Result<Bytes> LayerFile::values(Task& task, uint64_t offset, uint64_t length) {
   return read_values(task, offset, length);
 }
 
+Status LayerFile::expand(Bytes& stored) const {
+  Status expanded = expand_value(stored);
+  return expanded.ok() ? expanded : Status(broken(expanded.error()));
+}
+
 Result<Bytes> LayerFile::read_values(Task& task, uint64_t offset, uint64_t length) {
   const size_t payload = header_.payload();
   auto first = static_cast<uint32_t>(offset / payload);
@@ -224,10 +229,13 @@ Result<bool> LayerFile::collect(Task& task, const Key& key, Lsn low, Lsn high, s
       uint64_t from = begin->offset;
       TRY_ASSIGN(Bytes bytes, values(task, from, std::prev(end)->offset + std::prev(end)->length - from));
       for (auto at = std::prev(end); at != begin; --at) {
-        const uint8_t* value = bytes.data() + (at->offset - from);
-        out.push_back({at->lsn, Bytes(value, value + at->length)});
+        const uint8_t* stored = bytes.data() + (at->offset - from);
+        Bytes value(stored, stored + at->length);
+        TRY(expand(value));
+        out.push_back({at->lsn, std::move(value)});
       }
       bytes.resize(begin->length);
+      TRY(expand(bytes));
       out.push_back({begin->lsn, std::move(bytes)});
     }
     if (ended) return true;
@@ -266,7 +274,11 @@ Result<ByteView> LayerCursor::value(Task& task) {
     TRY_ASSIGN(buffer_, layer_->values(task, entry_.offset, wanted));
     buffer_offset_ = entry_.offset;
   }
-  return ByteView(buffer_.data() + (entry_.offset - buffer_offset_), entry_.length);
+  ByteView stored(buffer_.data() + (entry_.offset - buffer_offset_), entry_.length);
+  if (!is_compressed(stored)) return stored;
+  expanded_ = to_bytes(stored);
+  TRY(layer_->expand(expanded_));
+  return ByteView(expanded_);
 }
 
 }  // namespace argon::pageserver

@@ -43,7 +43,7 @@ class LayerFile {
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
   bool is_delta() const { return name_.kind == LayerKind::Delta; }
-  bool is_l0() const { return is_delta() && name_.keys == KeyRange::all(); }
+  bool is_l0() const { return pageserver::is_l0(name_); }
   // In the object store, under its name.
   bool uploaded() const { return uploaded_; }
   void set_uploaded(Fetch fetch) {
@@ -71,6 +71,8 @@ class LayerFile {
   // Bytes [offset, offset + length) of the stream of values. Where that follows what was asked for last, more
   // is read at once, and kept for the calls to come.
   Result<Bytes> values(Task& task, uint64_t offset, uint64_t length);
+  // Makes a value of what is stored.
+  Status expand(Bytes& stored) const;
   // The block of the leaf that holds the first entry >= (key, lsn), or the one before it.
   Result<uint32_t> find_leaf(Task& task, const Key& key, Lsn lsn);
   // Closes the file, and has nothing in memory of it; the next read opens it again.
@@ -134,6 +136,7 @@ class LayerCursor {
   LayerEntry entry_;
   uint64_t buffer_offset_ = 0;
   Bytes buffer_;
+  Bytes expanded_;
 };
 
 }  // namespace argon::pageserver

@@ -93,10 +93,12 @@ Result<LayerName> parse_layer_name(std::string_view text) {
   return name;
 }
 
-LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes)
-    : piece_bytes_(std::max(piece_bytes, kLayerBlock)) {
+LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes,
+                           bool compress) {
   header_.kind = name.kind;
-  header_.version = name.kind == LayerKind::Image ? 2 : 1;
+  header_.version = kLayerVersion;
+  piece_bytes_ = std::max(piece_bytes, value_block());  // less would be no whole block
+  if (compress) compressor_.emplace();
   header_.file_id = name.file_id;
   header_.owner = owner;
   header_.keys = name.keys;
@@ -106,7 +108,8 @@ LayerBuilder::LayerBuilder(const TenantTimelineId& owner, const LayerName& name,
 
 uint64_t LayerHeader::place(uint64_t offset, uint64_t length) const {
   uint64_t used = offset % payload();
-  bool fits = version == 1 || used == 0 || used + length <= payload();
+  bool fits =
+      version == 1 || used == 0 || used + length <= payload() || (version == 3 && length != kImagePayload);
   return fits ? offset : offset + (payload() - used);
 }
 
@@ -138,9 +141,11 @@ void LayerBuilder::add(const Key& key, Lsn lsn, ByteView value) {
   store_full_key(key, lsn, full);
   CHECK(entries_ == 0 || std::memcmp(last_, full, kFullKey) < 0);
 
+  bool is_last = ends_chain(value);
+  if (compressor_) value = compressor_->compress(value);
   size_t shared = 0;
   while (leaf_count_ > 0 && shared < kFullKey && last_[shared] == full[shared]) shared++;
-  uint64_t coded = static_cast<uint64_t>(value.size()) << 1 | (ends_chain(value) ? 1 : 0);
+  uint64_t coded = static_cast<uint64_t>(value.size()) << 1 | (is_last ? 1 : 0);
   if (kNodeHeader + leaf_.size() + 1 + (kFullKey - shared) + 5 > kLayerPayload) {
     close_leaf();
     shared = 0;

@@ -16,30 +16,33 @@
 //                          one of the entry before
 //                   inner  (key 18, LSN u64 big-endian) of the child's first entry, u32 child's block
 //
-// That is version 1, in which delta layers are written, and image layers were. In version 2, that of image
-// layers, a page is one block: value blocks have 8197 bytes, a payload of 8193, which is a page's value; a
-// value that does not fit into what is left of a block begins the next one, after zeros that belong to the
-// stream. Behind the value blocks come zeros up to a multiple of 8192. Value block n has the number 1 + n
-// there, an index block its place in the file by 8192.
+// That is version 1. In version 2, of image layers alone, a page is one block: value blocks have 8197 bytes,
+// a payload of 8193, which is a page's value; a value that does not fit into what is left of a block begins
+// the next one, after zeros that belong to the stream. Behind the value blocks come zeros up to a multiple of
+// 8192. Value block n has the number 1 + n there, an index block its place in the file by 8192. In version 3,
+// in which all layers are written, only values of 8193 bytes begin a block, and values may be stored
+// compressed (value_compression.h).
 //
 // An image layer holds every key of its range that exists at its LSN, once; a delta layer holds all
 // versions in [first LSN, end LSN) of the keys of its range.
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/ids.h"
 #include "core/pageserver/key.h"
+#include "core/pageserver/value_compression.h"
 #include "core/pg/constants.h"
 
 namespace argon::pageserver {
 
 inline constexpr size_t kLayerBlock = 8192;
 inline constexpr size_t kLayerPayload = kLayerBlock - 4;
-inline constexpr size_t kImagePayload = 1 + pg::kBlockSize;  // of a value block of version 2
-inline constexpr uint32_t kLayerVersion = 2;                 // the newest
+inline constexpr size_t kImagePayload = 1 + pg::kBlockSize;  // of a value block since version 2
+inline constexpr uint32_t kLayerVersion = 3;                 // the newest
 
 enum class LayerKind : uint8_t { Image = 0, Delta = 1 };
 
@@ -54,6 +57,11 @@ struct LayerName {
 
   friend auto operator<=>(const LayerName&, const LayerName&) = default;
 };
+
+// What memory layers are flushed to.
+inline bool is_l0(const LayerName& name) {
+  return name.kind == LayerKind::Delta && name.keys == KeyRange::all();
+}
 
 // "KEY-KEY__LSN-LSN-GEN-FILEID" (delta), "KEY-KEY__LSN-GEN-FILEID" (image), all in hex.
 std::string to_string(const LayerName& name);
@@ -98,7 +106,7 @@ struct LayerEntry {
   Key key;
   Lsn lsn;
   uint64_t offset = 0;  // in the stream of values
-  uint32_t length = 0;
+  uint32_t length = 0;  // as it is stored
   bool ends_chain = false;
 };
 
@@ -126,13 +134,15 @@ class LayerBuilder {
   };
   static constexpr size_t kPieceBytes = 1u << 20;
 
-  // `name.keys` and LSNs must enclose all that is added. A piece has `piece_bytes` or more.
-  LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes = kPieceBytes);
+  // `name.keys` and LSNs must enclose all that is added. A piece has about `piece_bytes`, or more.
+  // `compress`: values where it pays.
+  LayerBuilder(const TenantTimelineId& owner, const LayerName& name, size_t piece_bytes = kPieceBytes,
+               bool compress = false);
 
   // REQUIRES: (key, lsn) above the one added before, inside the layer's rectangle.
   void add(const Key& key, Lsn lsn, ByteView value);
   bool empty() const { return entries_ == 0; }
-  // Bytes of values so far.
+  // Bytes of values so far, as they are stored.
   uint64_t value_bytes() const { return value_bytes_; }
   // take() has a piece.
   bool has_piece() const { return values_.size() >= piece_bytes_; }
@@ -158,6 +168,7 @@ class LayerBuilder {
   void seal(uint8_t* block, size_t bytes, uint32_t number) const;
 
   LayerHeader header_;
+  std::optional<ValueCompressor> compressor_;
   size_t piece_bytes_;
   uint64_t values_at_ = kLayerBlock;  // where values_ lies in the file
   Bytes values_;                      // value blocks that were not taken yet

@@ -43,6 +43,7 @@ struct StoreOptions {
   uint32_t compaction_limit = 12;            // L0 layers taken at once
   uint64_t compaction_target = 64u << 20;    // bytes of values in an L1 or image layer
   uint32_t image_threshold = 3;              // delta layers above the last image that ask for a new one
+  bool compress = true;  // values, where it pays, but in L0 layers, which do not live long
 };
 
 // The versions of a key, newest first, and whether the last of them ends the chain.
@@ -199,7 +200,8 @@ class LayerStore {
   LayerPtr add_layer(const LayerName& name, uint64_t size);
   LayerName new_name(LayerKind kind, const KeyRange& keys, Lsn begin, Lsn end);
   Result<LayerPtr> write_layer(Task& task, const LayerName& name, const LayerWriter::Fill& fill) {
-    return LayerWriter::write(task, folder_, index_.id, name, cache_, fill);
+    return LayerWriter::write(task, folder_, index_.id, name, cache_, options_.compress && !is_l0(name),
+                              fill);
   }
   // Null where the memory is empty.
   Result<LayerPtr> write_memory(Task& task, const MemoryLayer& memory);

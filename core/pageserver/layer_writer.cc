@@ -37,11 +37,12 @@ Status LayerWriter::finish(Task& task, const Key& end) {
 }
 
 Result<uint64_t> LayerWriter::write_file(Task& task, const std::string& path, const TenantTimelineId& owner,
-                                         LayerName& name, const Fill& fill) {
+                                         LayerName& name, bool compress, const Fill& fill) {
   TRY_ASSIGN(auto file, task.env().disk().open(task, path, OpenMode::Create));
   bool small = task.env().buggify("pageserver.writes-small-pieces"_rare);
   Scope writes(task);
-  LayerWriter writer(writes, *file, LayerBuilder(owner, name, small ? 1 : LayerBuilder::kPieceBytes));
+  LayerWriter writer(writes, *file,
+                     LayerBuilder(owner, name, small ? 1 : LayerBuilder::kPieceBytes, compress));
   auto write = [&]() -> Status {
     TRY_ASSIGN(name.keys.end, fill(task, writer));
     return writer.finish(task, name.keys.end);
@@ -56,10 +57,10 @@ Result<uint64_t> LayerWriter::write_file(Task& task, const std::string& path, co
 
 Result<std::shared_ptr<LayerFile>> LayerWriter::write(Task& task, const std::string& folder,
                                                       const TenantTimelineId& owner, LayerName name,
-                                                      NodeCache& cache, const Fill& fill) {
+                                                      NodeCache& cache, bool compress, const Fill& fill) {
   Disk& disk = task.env().disk();
   std::string temporary = join_path(folder, to_string(name)) + ".tmp";
-  auto written = write_file(task, temporary, owner, name, fill);
+  auto written = write_file(task, temporary, owner, name, compress, fill);
   std::string path = join_path(folder, to_string(name));
   Status named = written.ok() ? disk.rename(task, temporary, path) : Status(written.error());
   if (named.ok()) named = disk.sync_dir(task, folder);

@@ -21,7 +21,7 @@ class LayerWriter {
   // After an error there is no such file, as far as it could be removed.
   static Result<std::shared_ptr<LayerFile>> write(Task& task, const std::string& folder,
                                                   const TenantTimelineId& owner, LayerName name,
-                                                  NodeCache& cache, const Fill& fill);
+                                                  NodeCache& cache, bool compress, const Fill& fill);
 
   // As LayerBuilder::add().
   Status add(Task& task, const Key& key, Lsn lsn, ByteView value);
@@ -38,7 +38,7 @@ class LayerWriter {
   Status finish(Task& task, const Key& end);
   // The file's size, durable.
   static Result<uint64_t> write_file(Task& task, const std::string& path, const TenantTimelineId& owner,
-                                     LayerName& name, const Fill& fill);
+                                     LayerName& name, bool compress, const Fill& fill);
 
   Scope& writes_;
   File& file_;

@@ -2,7 +2,8 @@
 //
 //   offset 0  u8  kind: 0 image · 1 WAL record · 2 WAL record that makes the page anew ·
 //                 3 mutation · 4 mutation that makes the page anew · 5 several, oldest first ·
-//                 6 several, the first of which makes the page anew
+//                 6 several, the first of which makes the page anew · 7 compressed value, in layer files
+//                 alone (value_compression.h)
 //          1      image: its bytes (a page; none: the entry of a directory is taken back)
 //                 record: the whole record, header and payload
 //                 mutation: core/pg/redo/mutation.h's form
@@ -29,6 +30,7 @@ enum class ValueKind : uint8_t {
   MutationWillInit = 4,
   Several = 5,
   SeveralWillInit = 6,
+  Compressed = 7,
 };
 
 struct ValueView {

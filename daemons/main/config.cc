@@ -143,6 +143,7 @@ void read_sections(const toml::table& root, Config& config, Status& status) {
     t.number("disk_free_min", 0, INT64_MAX, config.pageserver_disk_free_min);
     t.flag("interpreted_wal", config.pageserver_interpreted_wal);
     t.flag("compressed_wal", config.pageserver_compressed_wal);
+    t.flag("compressed_layers", config.pageserver_compressed_layers);
   }
   read_object_store(root, config, status);
   if (root.contains("proxy")) {

@@ -62,6 +62,7 @@ struct Config {
   uint64_t pageserver_disk_free_min = 1u << 30;  // bytes
   bool pageserver_interpreted_wal = false;
   bool pageserver_compressed_wal = false;
+  bool pageserver_compressed_layers = true;
   std::vector<PageserverNode> more_pageservers;  // beside that one, with its bounds
   std::vector<SafekeeperNode> safekeepers;
   std::string object_store = "object_store";  // a folder, unless there is s3

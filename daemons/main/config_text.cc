@@ -107,11 +107,14 @@ disk_free_min = {}
 interpreted_wal = {}
 # compressed.
 compressed_wal = {}
+# Values in layers are stored compressed (LZ4), where that makes them shorter by an eighth.
+compressed_layers = {}
 )",
       config.postgres_bin, config.postgres_user, to_string(config.log_level), to_string(config.broker_listen),
       to_string(config.broker_http), config.pageserver_id, to_string(config.pageserver_pg),
       to_string(config.pageserver_http), config.pageserver_layer_bytes_max, config.pageserver_layer_in_use,
-      config.pageserver_disk_free_min, config.pageserver_interpreted_wal, config.pageserver_compressed_wal);
+      config.pageserver_disk_free_min, config.pageserver_interpreted_wal, config.pageserver_compressed_wal,
+      config.pageserver_compressed_layers);
   for (const PageserverNode& node : config.more_pageservers) text += pageserver_text(node);
   for (const SafekeeperNode& node : config.safekeepers) text += safekeeper_text(node);
   text += fmt::format(R"(

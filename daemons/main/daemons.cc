@@ -152,6 +152,7 @@ int pageserver_main(const Globals& globals, uint64_t id) {
   server.eviction.disk_free_min = config->pageserver_disk_free_min;
   server.receiver.interpreted_wal = config->pageserver_interpreted_wal;
   server.receiver.compressed_wal = config->pageserver_compressed_wal;
+  server.timeline.store.compress = config->pageserver_compressed_layers;
   server.redo_process.server = config->postgres_bin + "/postgres";
   if (auto library = find_library("argon_walredo.so"); library.ok()) server.redo_process.library = *library;
   return posix::run_daemon(

@@ -88,10 +88,6 @@ std::string title_of(const TimelineIndex::Layer& layer) {
 
 }  // namespace
 
-bool is_l0(const LayerName& name) {
-  return name.kind == LayerKind::Delta && name.keys == pageserver::KeyRange::all();
-}
-
 std::string draw_layer_map(const TimelineIndex& index) {
   Axis<Key> keys = key_axis(index);
   Axis<Lsn> lsns = lsn_axis(index);

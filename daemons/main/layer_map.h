@@ -11,8 +11,6 @@
 
 namespace argon::cli {
 
-// Of a delta layer over all keys, as they are written first.
-bool is_l0(const pageserver::LayerName& name);
 // An element with the class "l0", "l1" or "image" for each layer, and a title that says which it is.
 std::string draw_layer_map(const pageserver::TimelineIndex& index);
 
