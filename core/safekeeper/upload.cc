@@ -189,9 +189,11 @@ Status Timeline::drop_previous_partial(Task& task) {
 }
 
 // Where WAL begins that is needed with such a control file: never above what a pageserver has in the object
-// store, what is there as segments, what is committed, and what the hash chain is still to be made of.
+// store, what is there as segments, what the hash chain is still to be made of, and the last byte that is
+// committed: a start looks at the segment that ends with it.
 Lsn Timeline::needed_from(const TimelineControl& control) const {
-  Lsn horizon = std::min(control.remote_consistent, control.acceptor.commit);
+  Lsn commit = control.acceptor.commit;
+  Lsn horizon = std::min(control.remote_consistent, commit.valid() ? Lsn(commit.value - 1) : commit);
   if (!control.chain.empty()) horizon = std::min(horizon, control.chain.back().at);
   return store_ != nullptr ? std::min(horizon, control.backup) : horizon;
 }
