@@ -302,16 +302,24 @@ Result<TimelineIndex> Tenants::choose_index(Task& task, const std::string& folde
   Disk& disk = services_.env.disk();
   auto local = LayerStore::read_index(task, disk, folder);
   if (local.is(Code::Cancelled)) return local.error();
-  if (!local.ok() || !goes_on_from(*local, remote)) return remote;
+  if (!local.ok()) return remote;
   std::set<LayerName> present;
   for (const TimelineIndex::Layer& layer : remote.layers) present.insert(layer.name);
+  // Before what it names goes.
+  auto take_remote = [&]() -> Result<TimelineIndex> {
+    bool names_more =
+        std::ranges::any_of(local->layers, [&](const auto& layer) { return !present.contains(layer.name); });
+    if (names_more) TRY(LayerStore::remove_index(task, disk, folder));
+    return remote;
+  };
+  if (!goes_on_from(*local, remote)) return take_remote();
   for (const TimelineIndex::Layer& layer : local->layers) {
     if (present.contains(layer.name)) continue;
     auto info = disk.stat(task, join_path(folder, to_string(layer.name)));
     if (info.is(Code::Cancelled)) return info.error();
     if (info.ok() && info->size == layer.size) continue;
     services_.env.probe("pageserver.local-index-incomplete"_probe);
-    return remote;
+    return take_remote();
   }
   services_.env.probe("pageserver.local-index-newer"_probe);
   return *local;
