@@ -306,6 +306,41 @@ TEST(Pageserver, RequestsThatHaveArrivedWaitForTheDiskTogether) {
   EXPECT_GT(cluster.world_.probes()[static_cast<size_t>("pageserver.batch-read-together"_probe)], 0u);
 }
 
+// What stock pg_basebackup asks before its backup, and what it cannot have.
+TEST(Pageserver, BadInputReplicationCommandsThatAPageserverCannotAnswerSayWhy) {
+  Cluster cluster(32);
+  ASSERT_TRUE(cluster.create_main().ok());
+  auto ask = [&](const wire::Parameters& options, const std::string& query) {
+    Result<wire::QueryResult> answer = Error(Code::Unavailable, "not asked");
+    Status asked = cluster.world_.run(*cluster.client_, [&](Task& task) -> Status {
+      TRY_ASSIGN(auto client, wire::PgClient::connect(task, Address::tcp("pageserver", 64000),
+                                                      {{"user", "x"}, {"replication", "true"}}, options));
+      answer = client->query(task, query);
+      return {};
+    });
+    EXPECT_TRUE(asked.ok()) << asked.error().to_string();
+    return answer;
+  };
+  wire::Parameters main{{"tenant_id", to_string(kMain.tenant)}, {"timeline_id", to_string(kMain.timeline)}};
+  auto system = ask(main, "IDENTIFY_SYSTEM");
+  ASSERT_TRUE(system.ok()) << system.error().to_string();
+  EXPECT_EQ(system->rows.at(0).at(1), "1");
+  EXPECT_EQ(ask(main, "SHOW wal_segment_size")->rows.at(0).at(0), "16MB");
+  auto refusal = [&](const wire::Parameters& options, const std::string& query) {
+    auto answer = ask(options, query);
+    return answer.ok() ? std::string("it was answered") : answer.error().message();
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(refusal(main, "START_REPLICATION 0/1000000"), HasSubstr("-X fetch"));
+  EXPECT_THAT(refusal(main, "BASE_BACKUP ( TARGET 'server', TARGET_DETAIL '/tmp' )"), HasSubstr("client"));
+  EXPECT_THAT(refusal(main, "BASE_BACKUP ( COMPRESSION 'gzip')"), HasSubstr("compress"));
+  EXPECT_THAT(refusal(main, "BASE_BACKUP ( MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256' )"),
+              HasSubstr("CRC32C"));
+  EXPECT_THAT(refusal({}, "IDENTIFY_SYSTEM"), HasSubstr("tenant_id"));
+  main["lsn"] = "nowhere";
+  EXPECT_THAT(refusal(main, "BASE_BACKUP ( LABEL 'it''s' )"), HasSubstr("nowhere"));
+}
+
 // Flips a bit in every layer file below `folder`; the number of files.
 Result<int> damage_layers(Task& task, Disk& disk, const std::string& folder) {
   int damaged = 0;

@@ -110,7 +110,8 @@ Status begin_anew(Task& task, Timeline& timeline, const BackupOptions& options,
   auto start = pg::fabricate_checkpoint(identity, state.checkpoint, options.lsn, previous);
   if (!start.ok()) return start.error().with("base backup at " + to_string(options.lsn));
   archive.control = pg::control_at(control, *start, state.settings);
-  archive.wal = start->segments(identity);
+  archive.wal = start->segments(identity, options.everything);
+  if (options.begun) TRY(options.begun(start->record, start->end));
   if (!options.everything) {
     archive.slot = kSlotName;
     archive.slot_lsn = start->record;
@@ -124,6 +125,7 @@ Status write_backup(Task& task, Timeline& timeline, const BackupOptions& options
   pg::BasebackupOptions archive;
   archive.content = options.everything ? pg::BasebackupOptions::Content::Everything
                                        : pg::BasebackupOptions::Content::Compute;
+  archive.tablespaces_in_place = options.tablespaces_in_place;
   Lsn lsn = options.lsn;
   TRY(options.follower ? begin_at_checkpoint(task, timeline, options.lsn, lsn, archive)
                        : begin_anew(task, timeline, options, archive));

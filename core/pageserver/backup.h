@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <functional>
+
 #include "core/pageserver/timeline.h"
 #include "core/pg/basebackup.h"
 
@@ -13,6 +15,10 @@ struct BackupOptions {
   Lsn lsn;                  // REQUIRES: reached (Timeline::read_point)
   bool follower = false;    // which begins at the last checkpoint up to the LSN, without WAL of its own
   bool everything = false;  // with relations: a plain data directory
+  bool tablespaces_in_place = false;  // pg::BasebackupOptions
+  // Called before the archive's first byte with what the checkpoint record takes, which is all the WAL that a
+  // start needs. Not for a follower.
+  std::function<Status(Lsn begin, Lsn end)> begun;
 };
 
 // Writes the archive. Suspends in the sink and in reads. Errors: Invalid where no record can start at

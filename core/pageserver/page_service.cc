@@ -4,6 +4,7 @@
 
 #include "core/pageserver/backup.h"
 #include "core/pageserver/page_stream.h"
+#include "core/pageserver/replication_commands.h"
 
 namespace argon::pageserver {
 
@@ -44,13 +45,15 @@ class Connection {
   Status run(Task& task) {
     {
       Deadline deadline(task, options_.startup_timeout);
-      TRY(server_.accept(task));
+      TRY_ASSIGN(startup_, server_.accept(task));
       TRY(server_.welcome(task, kServerVersion));
     }
+    ReplicationCommands replication(stream_, server_, tenants_, startup_);
     for (;;) {
       TRY_ASSIGN(std::optional<std::string> query, server_.read_query(task));
       if (!query) return {};
-      Status done = command(task, words_of(*query));
+      Status done =
+          startup_.replication() ? replication.answer(task, *query) : command(task, words_of(*query));
       if (done.is(Code::Cancelled) || done.is(Code::Disconnected)) return done;
       if (!done.ok()) server_.put_error(done.error());
       server_.put_ready();
@@ -131,6 +134,7 @@ class Connection {
   Stream& stream_;
   wire::BufferedReader in_;
   wire::PgServer server_;
+  wire::Startup startup_;
   Tenants& tenants_;
   Metrics& metrics_;
   const PageServiceOptions& options_;

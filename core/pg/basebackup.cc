@@ -39,18 +39,6 @@ constexpr ConfigFile kConfigFiles[] = {
     {"pg_ident.conf", ""},
 };
 
-// Archives name files by their real folders: unpacking through the links in pg_tblspc is not safe.
-std::string real_path(std::string path) {
-  constexpr std::string_view kLinks = "pg_tblspc/";
-  return path.starts_with(kLinks) ? std::string(kTablespaceFolder) + path.substr(kLinks.size() - 1) : path;
-}
-
-std::string database_path(const DatabaseFolder& folder) {
-  if (folder.spc == kGlobalTablespace) return "global";
-  std::string path = relation_path({{folder.spc, folder.db, 0}, Fork::Main});
-  return real_path(path.substr(0, path.rfind('/')));
-}
-
 class Backup {
  public:
   Backup(BasebackupSource& source, const BasebackupOptions& options, const TarSink& sink)
@@ -69,6 +57,19 @@ class Backup {
   }
 
  private:
+  // Archives name files by their real folders: unpacking through the links in pg_tblspc is not safe.
+  std::string real_path(std::string path) const {
+    constexpr std::string_view kLinks = "pg_tblspc/";
+    bool moved = !options_.tablespaces_in_place && path.starts_with(kLinks);
+    return moved ? std::string(kTablespaceFolder) + path.substr(kLinks.size() - 1) : path;
+  }
+
+  std::string database_path(const DatabaseFolder& folder) const {
+    if (folder.spc == kGlobalTablespace) return "global";
+    std::string path = relation_path({{folder.spc, folder.db, 0}, Fork::Main});
+    return real_path(path.substr(0, path.rfind('/')));
+  }
+
   Status top() {
     TRY(tar_.file("PG_VERSION", as_bytes(kVersionFile)));
     for (std::string_view folder : data_folders()) TRY(tar_.directory(std::string(folder)));
@@ -107,11 +108,13 @@ class Backup {
   Status database_folder(const DatabaseFolder& folder) {
     if (folder.spc == kGlobalTablespace) return {};
     if (folder.spc != kDefaultTablespace && tablespaces_.insert(folder.spc).second) {
-      std::string oid = "/" + std::to_string(folder.spc), top(kTablespaceFolder);
-      if (tablespaces_.size() == 1) TRY(tar_.directory(top));
+      std::string oid = "/" + std::to_string(folder.spc), top = "pg_tblspc";
+      bool in_place = options_.tablespaces_in_place;
+      if (!in_place) top = kTablespaceFolder;
+      if (!in_place && tablespaces_.size() == 1) TRY(tar_.directory(top));
       TRY(tar_.directory(top + oid));
       TRY(tar_.directory(top + oid + "/" + std::string(kTablespaceVersionDir)));
-      TRY(tar_.symlink("pg_tblspc" + oid, "../" + top + oid));
+      if (!in_place) TRY(tar_.symlink("pg_tblspc" + oid, "../" + top + oid));
     }
     return tar_.directory(database_path(folder));
   }

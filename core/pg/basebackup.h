@@ -10,8 +10,9 @@
 // (Content::Everything) all relations are there. Pages get their checksum where the cluster has them.
 //
 // User tablespaces lie in kTablespaceFolder inside the data directory, and the links in pg_tblspc lead
-// there, not to folders of another machine. (Plain folders in pg_tblspc would not do: a standby that
-// finds one panics.)
+// there, not to folders of another machine. (Plain folders in pg_tblspc would not do for a replica: a standby
+// that finds one panics.) Or they are such folders, as of allow_in_place_tablespaces: pg_basebackup unpacks
+// no link that leads to a parent.
 
 #pragma once
 
@@ -70,6 +71,7 @@ struct BasebackupOptions {
   // A physical replication slot that pins WAL from slot_lsn on; none where empty.
   std::string slot;
   Lsn slot_lsn;
+  bool tablespaces_in_place = false;
   bool configuration = true;  // minimal configuration files, so that a plain server starts
 };
 

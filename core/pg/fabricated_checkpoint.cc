@@ -39,12 +39,16 @@ Bytes SegmentFile::bytes() const {
   return out;
 }
 
-std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& identity) const {
+std::vector<SegmentFile> FabricatedCheckpoint::segments(const WalIdentity& identity,
+                                                        bool as_continued) const {
   std::vector<SegmentFile> files;
   files.push_back(empty_segment(identity, segment_start(stream_begin)));
-  if (Lsn page = page_start(stream_begin); page != stream_begin && segment_offset(page) != 0) {
+  if (Lsn page = page_start(stream_begin); page != stream_begin) {
+    uint64_t before = stream_begin - page - page_header_size(page);
+    WalPageHeader has{kWalFirstIsContrecord, identity.tli, page, static_cast<uint32_t>(before)};
+    if (!as_continued || before == 0) has = {0, identity.tli, page, 0};
     Bytes header;
-    append_page_header(header, {0, identity.tli, page, 0}, identity.system_id);
+    append_page_header(header, has, identity.system_id);
     files.back().put(segment_offset(page), header);
   }
   ByteView left = wal;

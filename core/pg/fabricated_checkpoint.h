@@ -43,7 +43,9 @@ struct FabricatedCheckpoint {
 
   // The segments a data directory needs in pg_wal, zeros elsewhere: one, or two if the record
   // straddles their boundary. The first page of each, and S's own page, have their headers.
-  std::vector<SegmentFile> segments(const WalIdentity& identity) const;
+  // `as_continued`: the page says that up to the record it has the rest of one that began before, so that who
+  // reads from the page's start, as pg_waldump does, passes over what is not there.
+  std::vector<SegmentFile> segments(const WalIdentity& identity, bool as_continued = false) const;
 };
 
 // The aligned end of a shutdown or online checkpoint record: where the WAL of a cluster goes on that was

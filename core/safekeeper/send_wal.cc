@@ -18,14 +18,6 @@ constexpr uint32_t kInt4 = 23;
 constexpr Duration kCutPause = Duration::milliseconds(50);
 constexpr std::string_view kServerVersion = "15.0";
 
-bool is_command(const std::string& query, std::string_view command) {
-  if (query.size() < command.size()) return false;
-  auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-  for (size_t i = 0; i < command.size(); ++i)
-    if (upper(query[i]) != command[i]) return false;
-  return true;
-}
-
 void put_single_row(wire::PgServer& server, const std::vector<wire::Column>& columns, const wire::Row& row,
                     std::string_view tag) {
   server.put_row_description(columns);
@@ -81,26 +73,26 @@ Status WalService::answer_query(Task& task, wire::PgServer& server, Timeline& ti
   if (!timeline.failure().ok()) return timeline.failure();
   if (replication) return replicate(task, server, timeline, *replication);
   const consensus::AcceptorState& state = timeline.state();
-  if (is_command(query, "IDENTIFY_SYSTEM")) {
+  if (wire::is_command(query, "IDENTIFY_SYSTEM")) {
     put_single_row(server, {{"systemid"}, {"timeline", kInt4}, {"xlogpos"}, {"dbname"}},
                    {{std::to_string(state.server.system_id), std::to_string(pg::kTimelineId),
                      to_string(state.commit), std::nullopt}},
                    "IDENTIFY_SYSTEM");
-  } else if (is_command(query, "TIMELINE_STATUS")) {
+  } else if (wire::is_command(query, "TIMELINE_STATUS")) {
     put_single_row(server, {{"flush_lsn"}, {"commit_lsn"}, {"term"}, {"generation"}},
                    {{to_string(timeline.position().position.flush), to_string(state.commit),
                      to_string(state.term), to_string(state.configuration.generation)}},
                    "TIMELINE_STATUS");
-  } else if (is_command(query, "SHOW WAL_SEGMENT_SIZE")) {
+  } else if (wire::is_command(query, "SHOW WAL_SEGMENT_SIZE")) {
     put_single_row(server, {{"wal_segment_size"}}, {{"16MB"}}, "SHOW");
-  } else if (is_command(query, "SHOW DATA_DIRECTORY_MODE")) {
+  } else if (wire::is_command(query, "SHOW DATA_DIRECTORY_MODE")) {
     put_single_row(server, {{"data_directory_mode"}}, {{"0700"}}, "SHOW");
-  } else if (is_command(query, "READ_REPLICATION_SLOT")) {
+  } else if (wire::is_command(query, "READ_REPLICATION_SLOT")) {
     put_single_row(server, {{"slot_type"}, {"restart_lsn"}, {"restart_tli"}},
                    {{std::nullopt, std::nullopt, std::nullopt}}, "READ_REPLICATION_SLOT");
-  } else if (is_command(query, "TIMELINE_HISTORY")) {
+  } else if (wire::is_command(query, "TIMELINE_HISTORY")) {
     return Error(Code::NotFound, "timeline 1 is the first: it has no history file");
-  } else if (is_command(query, "SET ")) {
+  } else if (wire::is_command(query, "SET ")) {
     server.put_command_complete("SET");
   } else {
     return Error(Code::Unsupported, "a safekeeper does not know the command: " + query.substr(0, 100));

@@ -14,13 +14,6 @@ Error malformed(std::string_view what) {
   return Error(Code::Corrupt, "malformed replication message: " + std::string(what));
 }
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  return out;
-}
-
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
   std::string word;
@@ -67,7 +60,7 @@ Result<bool> take_interpreted_option(const std::string& name, const std::string&
 Result<bool> take_option(const std::string& word, StartReplication& command) {
   size_t equals = word.find('=');
   if (equals == std::string::npos) return false;
-  std::string name = upper(word.substr(0, equals));
+  std::string name = upper_case(word.substr(0, equals));
   std::string value = unquote(word.substr(equals + 1));
   if (name == "TERM") {
     TRY_ASSIGN(uint64_t term, parse_u64(value));
@@ -225,13 +218,24 @@ Result<ReplicationClientMessage> parse_replication_client_message(ByteView body)
   return Error(Code::Unsupported, "unknown replication message, tag " + std::to_string(tag));
 }
 
+std::string upper_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return out;
+}
+
+bool is_command(std::string_view query, std::string_view command) {
+  return upper_case(query.substr(0, command.size())) == command;
+}
+
 Result<std::optional<StartReplication>> parse_start_replication(std::string_view query) {
   std::vector<std::string> words = words_of(query);
-  if (words.empty() || upper(words[0]) != "START_REPLICATION") return std::optional<StartReplication>();
+  if (words.empty() || upper_case(words[0]) != "START_REPLICATION") return std::optional<StartReplication>();
   StartReplication command;
   bool have_lsn = false;
   for (size_t i = 1; i < words.size(); i++) {
-    std::string word = upper(words[i]);
+    std::string word = upper_case(words[i]);
     bool more = i + 1 < words.size();
     if (word == "LOGICAL")
       return Error(Code::Invalid, "START_REPLICATION: only physical replication is served here");

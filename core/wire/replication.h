@@ -103,6 +103,11 @@ struct InterpretedStream {
   friend bool operator==(const InterpretedStream&, const InterpretedStream&) = default;
 };
 
+// Of ASCII letters.
+std::string upper_case(std::string_view text);
+// The query begins with the command, which is in upper case.
+bool is_command(std::string_view query, std::string_view command);
+
 // START_REPLICATION [SLOT s] [PHYSICAL] X/Y [TIMELINE n] [(OPTION, ...)], where an option is term='N', or one
 // of protocol='interpreted', compression='zstd', shard_number='N', shard_count='N', shard_stripe_blocks='N'.
 // No term where the protocol is given, and none of those behind it where it is not.
