@@ -77,6 +77,7 @@ void Run::heal_core(const std::vector<std::string>& core, const std::vector<std:
 }
 
 void Run::heal() {
+  if (!healed_.has_value()) little_under_faults_ = !missing_work().empty();
   healed_ = healed_.value_or(world_.now());
   if (driver_ != nullptr) driver_->heal();
   if (rest_driver_ != nullptr) rest_driver_->heal();
@@ -117,6 +118,7 @@ Report Run::report(std::string_view scenario) {
   r.events = world_.log().count();
   r.virtual_time = world_.now();
   r.work = work_;
+  r.little_under_faults = little_under_faults_;
   for (const auto& machine : world_.machines()) r.restarts += machine->boots() > 0 ? machine->boots() - 1 : 0;
   for (const auto& machine : world_.machines()) r.nodes.push_back(machine->name());
   r.faults = world_.counters;
@@ -130,11 +132,31 @@ Report Run::report(std::string_view scenario) {
   return r;
 }
 
+uint64_t Run::least(uint64_t per_minute) const {
+  return per_minute * static_cast<uint64_t>(options_.length.to_seconds()) / 60;
+}
+
+void Run::set_minimum(const Work& per_minute) {
+  minimum_ = {least(per_minute.commits_acked), least(per_minute.pages_checked), least(per_minute.branches)};
+}
+
+std::string Run::missing_work() const {
+  if (options_.limits != Limits()) return {};
+  auto missing = [](const char* what, uint64_t had, uint64_t wanted) {
+    return had >= wanted
+               ? std::string()
+               : what + (": " + std::to_string(had)) + ", at least " + std::to_string(wanted) + " wanted";
+  };
+  std::string commits = missing("commits acknowledged", work_.commits_acked, minimum_.commits_acked);
+  std::string pages = missing("pages checked", work_.pages_checked, minimum_.pages_checked);
+  if (!commits.empty()) return commits;
+  return !pages.empty() ? pages : missing("branches", work_.branches, minimum_.branches);
+}
+
 void Run::demand(const std::string& what, uint64_t had, uint64_t per_minute) {
-  uint64_t least = per_minute * static_cast<uint64_t>(options_.length.to_seconds()) / 60;
-  if (options_.limits == Limits() && had < least)
+  if (options_.limits == Limits() && had < least(per_minute))
     fail("minimum work",
-         what + ": " + std::to_string(had) + ", at least " + std::to_string(least) + " wanted");
+         what + ": " + std::to_string(had) + ", at least " + std::to_string(least(per_minute)) + " wanted");
 }
 
 const Scenario* find_scenario(std::string_view name) {
@@ -149,11 +171,9 @@ Report run_scenario(const Scenario& scenario, const RunOptions& options) {
 }
 
 Report run_scenario(const Scenario& scenario, Run& run) {
+  run.set_minimum(scenario.least_per_minute);
   scenario.body(run);
-  const Work& done = run.work();
-  run.demand("commits acknowledged", done.commits_acked, scenario.least_per_minute.commits_acked);
-  run.demand("pages checked", done.pages_checked, scenario.least_per_minute.pages_checked);
-  run.demand("branches", done.branches, scenario.least_per_minute.branches);
+  if (std::string missing = run.missing_work(); !missing.empty()) run.fail("minimum work", missing);
   return run.report(scenario.name);
 }
 

@@ -84,6 +84,7 @@ struct Report {
   uint64_t events = 0;
   Duration virtual_time;
   Work work;
+  bool little_under_faults = false;       // the minimum of work was not yet done when faults ended
   std::map<std::string, uint64_t> sizes;  // what Run::limited() was asked, and the drawn value
   std::vector<Duration> operations;       // when each operation of the workload was begun
   std::optional<Duration> healed;         // when all faults, but of what is left outside a core, had ended
@@ -109,6 +110,12 @@ class Run {
   // The workload's and the configuration's own stream.
   Random& random() { return random_; }
   Work& work() { return work_; }
+  // The scenario's minimum of work for a run of this length. Asked for at the end of the run; a plan may
+  // leave nothing to work with (an object store that throws everything away for half the time), so that what
+  // is missing may be done once all is healed.
+  void set_minimum(const Work& per_minute);
+  // What of the minimum is missing; empty where nothing is, or where the run was made smaller.
+  std::string missing_work() const;
   // Fails a run that had less of `what` than `per_minute` of the run's length; not one that was made smaller.
   void demand(const std::string& what, uint64_t had, uint64_t per_minute);
 
@@ -152,11 +159,14 @@ class Run {
 
  private:
   void reseed(uint64_t salt);
+  uint64_t least(uint64_t per_minute) const;
 
   RunOptions options_;
   sim::World world_;
   Random random_;
   Work work_;
+  Work minimum_;
+  bool little_under_faults_ = false;
   faults::Plan plan_;
   faults::Plan broken_rest_;
   std::unique_ptr<sim::FaultDriver> driver_;

@@ -34,6 +34,7 @@ struct Totals {
   uint64_t second_runs = 0;
   uint64_t failed = 0;
   uint64_t differing = 0;
+  uint64_t little_under_faults = 0;  // runs whose minimum of work was not done before they were healed
   uint64_t events = 0;
   uint64_t commits = 0;
   uint64_t pages = 0;
@@ -45,6 +46,7 @@ struct Totals {
   void add(const nlohmann::ordered_json& report) {
     events += report["events"].get<uint64_t>();
     virtual_ms += static_cast<int64_t>(report["virtual_seconds"].get<double>() * 1000);
+    little_under_faults += report["little_under_faults"].get<bool>() ? 1 : 0;
     commits += report["commits_acked"].get<uint64_t>();
     pages += report["pages_checked"].get<uint64_t>();
     for (const auto& [kind, n] : report["faults"].items()) faults[kind] += n.get<uint64_t>();
@@ -62,6 +64,7 @@ struct Totals {
         "{} commits, {} pages, {} faults of {} kinds",
         runs, failed, kinds_of_failure, static_cast<double>(virtual_ms) / kYear, virtual_ms / wall_ms,
         events / static_cast<uint64_t>(wall_ms), commits, pages, fault_total, faults.size());
+    if (little_under_faults > 0) text += fmt::format(", {} did little before healing", little_under_faults);
     if (second_runs > 0) text += fmt::format(", {} run twice, {} differ", second_runs, differing);
     return text;
   }
@@ -83,6 +86,7 @@ struct Totals {
             {"differing", differing},
             {"events", events},
             {"virtual_seconds", static_cast<double>(virtual_ms) / 1000},
+            {"little_under_faults", little_under_faults},
             {"commits_acked", commits},
             {"pages_checked", pages},
             {"faults", faults},

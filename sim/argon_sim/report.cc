@@ -30,6 +30,7 @@ nlohmann::ordered_json to_json(const scenarios::Report& report) {
   json["events"] = report.events;
   json["virtual_seconds"] = static_cast<double>(report.virtual_time.to_milliseconds()) / 1000;
   json["wall_seconds"] = 0.0;
+  json["little_under_faults"] = report.little_under_faults;
   json["commits_acked"] = report.work.commits_acked;
   json["pages_checked"] = report.work.pages_checked;
   json["branches"] = report.work.branches;
