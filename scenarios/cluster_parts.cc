@@ -220,6 +220,8 @@ void Cluster::add_pageserver() {
     config.timeline.store.compaction_limit = 4;
     config.timeline.store.compaction_target = random.log_uniform(16 * 1024, 256 * 1024);
   }
+  config.timeline.store.l0_limit = config.timeline.store.compaction_threshold +
+                                   static_cast<uint32_t>(random.fork("L0 limit").log_uniform(1, 32));
   config.timeline.rest_after = milliseconds(waits, 200, 10'000);
   config.timeline.store.compress = random.fork("compression").chance({3, 4});
   Random eviction = random.fork("eviction");

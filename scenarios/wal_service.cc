@@ -94,6 +94,7 @@ void wal_service(Run& run) {
   std::vector<std::string> core{"compute"};
   for (const std::string& node : nodes)
     if (node != rest) core.push_back(node);
+  run.work().commits_acked = ledger.commits;
   run.heal_core(core, {rest}, {});
   check_progress(run, cluster, ledger, "of a core");
   run.heal();

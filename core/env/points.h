@@ -66,6 +66,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"pageserver.images-made", "image layers were made where reads had grown long"},
     {"pageserver.index-written-again", "an index whose first writing failed was written before files went"},
     {"pageserver.ingest-waited", "ingest stood still until a frozen layer was flushed (back-pressure)"},
+    {"pageserver.ingest-waited-for-compaction", "ingest stood still until there were fewer L0 layers"},
     {"pageserver.late-branch-ignored", "a branch that was never confirmed came late, below the GC cutoff"},
     {"pageserver.late-object-removed", "an object of a deleted timeline came late"},
     {"pageserver.layer-downloaded", "a layer that is missing or damaged here came from the object store"},

@@ -100,10 +100,13 @@ Status Timeline::flush_loop(Task& task) {
 }
 
 Status Timeline::compact_loop(Task& task) {
+  store_.set_compacting(may_upload(tenant_gc_->mode));
   while (!task.cancelled()) {
     TRY(wait_at_most(task, store_.changes(), options_.compaction_period));
+    bool allowed = may_upload(tenant_gc_->mode);
+    if (!allowed) store_.set_compacting(false);
     bool early = task.env().buggify("pageserver.compacts-early"_rare);
-    bool wanted = may_upload(tenant_gc_->mode) && (store_.wants_compaction() || early);
+    bool wanted = allowed && (store_.wants_compaction() || early);
     if (!wanted && !store_.has_doomed()) continue;
     if (task.env().buggify("pageserver.compacts-late"_rare)) continue;
     Status done = wanted ? compact(task) : store_.sweep(task);

@@ -14,16 +14,18 @@ bool by_name(const LayerMap::LayerPtr& a, const LayerMap::LayerPtr& b) {
 
 void LayerMap::insert(LayerPtr layer) {
   stale_ = true;
+  if (layer->is_l0()) l0_count_++;
   layers_.insert(std::ranges::upper_bound(layers_, layer, by_name), std::move(layer));
 }
 
 void LayerMap::erase(const LayerPtr& layer) {
   stale_ = true;
-  std::erase(layers_, layer);
+  if (std::erase(layers_, layer) > 0 && layer->is_l0()) l0_count_--;
 }
 
 void LayerMap::clear() {
   layers_.clear();
+  l0_count_ = 0;
   tree_.clear();
   stale_ = false;
 }

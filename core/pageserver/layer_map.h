@@ -23,6 +23,7 @@ class LayerMap {
   void erase(const LayerPtr& layer);
   void clear();
   bool contains(const LayerPtr& layer) const;
+  size_t l0_count() const { return l0_count_; }
 
   // By name.
   const std::vector<LayerPtr>& all() const { return layers_; }
@@ -62,6 +63,7 @@ class LayerMap {
   }
 
   std::vector<LayerPtr> layers_;
+  size_t l0_count_ = 0;  // of these
   std::vector<Node> tree_;
   bool stale_ = false;  // the tree is of other layers
 };

@@ -100,10 +100,6 @@ TimelineIndex LayerStore::index() const {
   return index;
 }
 
-size_t LayerStore::l0_count() const {
-  return static_cast<size_t>(std::ranges::count_if(layers_, [](const LayerPtr& l) { return l->is_l0(); }));
-}
-
 uint64_t LayerStore::layer_bytes() const {
   uint64_t sum = 0;
   for (const LayerPtr& layer : layers_) sum += layer->size();
@@ -135,12 +131,26 @@ Status LayerStore::write_index(Task& task) {
 
 // ---- Writing
 
+bool LayerStore::too_many_l0() const {
+  // Of two a compaction makes fewer; and below the threshold there is none.
+  return compacting_ && l0_count() >= std::max({options_.l0_limit, options_.compaction_threshold, 2u});
+}
+
 Status LayerStore::wait_for_room(Task& task) {
-  while (frozen_.size() >= options_.max_frozen) {
-    env_.probe("pageserver.ingest-waited"_probe);
+  while (true) {
+    if (frozen_.size() >= options_.max_frozen)
+      env_.probe("pageserver.ingest-waited"_probe);
+    else if (too_many_l0())
+      env_.probe("pageserver.ingest-waited-for-compaction"_probe);
+    else
+      return {};
     TRY(room_.wait(task));
   }
-  return {};
+}
+
+void LayerStore::set_compacting(bool compacting) {
+  compacting_ = compacting;
+  room_.notify_all();
 }
 
 void LayerStore::put(const Key& key, Lsn lsn, ByteView value) {
@@ -249,8 +259,8 @@ Status LayerStore::replace(Task& task, std::vector<LayerPtr> remove, std::vector
     CHECK(!frozen_.empty());
     frozen_.pop_front();
     flushes_.notify_all();
-    room_.notify_all();
   }
+  room_.notify_all();
   for (LayerPtr& layer : remove) doomed_.push_back(std::move(layer));
   changes_.notify_all();
   work_.notify_all();

@@ -41,9 +41,10 @@ struct StoreOptions {
   uint32_t max_frozen = 2;                   // memory layers waiting to be flushed, before writers wait
   uint32_t compaction_threshold = 6;         // L0 layers that start a compaction
   uint32_t compaction_limit = 12;            // L0 layers taken at once
-  uint64_t compaction_target = 64u << 20;    // bytes of values in an L1 or image layer
-  uint32_t image_threshold = 3;              // delta layers above the last image that ask for a new one
-  bool compress = true;  // values, where it pays, but in L0 layers, which do not live long
+  uint32_t l0_limit = 30;  // L0 layers, before writers wait for a compaction; never below the threshold
+  uint64_t compaction_target = 64u << 20;  // bytes of values in an L1 or image layer
+  uint32_t image_threshold = 3;            // delta layers above the last image that ask for a new one
+  bool compress = true;                    // values, where it pays, but in L0 layers, which do not live long
 };
 
 // The versions of a key, newest first, and whether the last of them ends the chain.
@@ -84,6 +85,10 @@ class LayerStore {
 
   // ---- Writing. None of these suspends but wait_for_room().
   Status wait_for_room(Task& task);
+  // Whether L0 layers are being compacted: writers wait for fewer of them only then, so that a timeline whose
+  // compaction fails, or is not allowed, still takes WAL. Not so at first.
+  void set_compacting(bool compacting);
+  bool too_many_l0() const;
   // REQUIRES: lsn > last_record().
   void put(const Key& key, Lsn lsn, ByteView value);
   // All changes up to `lsn`, the end of the record that starts at `prev`, were put.
@@ -192,7 +197,7 @@ class LayerStore {
     return index();
   }
   std::vector<LayerPtr> layers() const { return layers_.all(); }
-  size_t l0_count() const;
+  size_t l0_count() const { return layers_.l0_count(); }
   uint64_t layer_bytes() const;
   uint64_t resident_bytes() const;  // of these, on the node's disk
 
@@ -255,6 +260,7 @@ class LayerStore {
   std::deque<Frozen> frozen_;
   WaitList flushes_;  // notified when one has ended or failed
   WaitList room_;
+  bool compacting_ = false;
   WaitList changes_;
   WaitList work_;
   LayerMap layers_;

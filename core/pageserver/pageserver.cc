@@ -48,6 +48,11 @@ void add_gauges(Metrics& metrics, const Tenants& tenants) {
                      [sum] { return sum([](Timeline& t) { return t.catalog().redo_errors(); }); });
   metrics.gauge_from("pageserver_layers", "Layer files", {},
                      [sum] { return sum([](Timeline& t) { return t.store().layers().size(); }); });
+  metrics.gauge_from("pageserver_l0_layers", "Layer files that wait for compaction", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().l0_count(); }); });
+  metrics.gauge_from("pageserver_timelines_waiting_for_compaction",
+                     "Timelines that take no WAL until they have fewer L0 layers", {},
+                     [sum] { return sum([](Timeline& t) { return t.store().too_many_l0() ? 1 : 0; }); });
   metrics.gauge_from("pageserver_secondary_resident_physical_size",
                      "Bytes of layers of secondary locations on the node's disk", {},
                      [&] { return static_cast<int64_t>(tenants.secondaries().resident_bytes()); });

@@ -280,10 +280,12 @@ Status Timeline::compact(Task& task) {
   Lock lock;
   TRY(lock.acquire(task, compacting_));
   TRY(check_uploads());
-  TRY_ASSIGN(bool compacted, store_.compact_l0(task));
-  if (compacted) compactions_.add();
+  Result<bool> compacted = store_.compact_l0(task);
+  store_.set_compacting(compacted.ok());
+  TRY(compacted);
+  if (*compacted) compactions_.add();
   // Where one of these pages cannot be made, all else goes on.
-  Status slru_images = compacted ? make_slru_images(task) : Status();
+  Status slru_images = *compacted ? make_slru_images(task) : Status();
   TRY(make_images(task));
   if (!task.env().buggify("pageserver.sweeps-late"_rare)) TRY(store_.sweep(task));
   return slru_images;
