@@ -258,6 +258,7 @@ Result<std::string> Remote::put_detached(Task& task, TimelineIndex& index,
   std::ranges::sort(index.layers);
   TRY_ASSIGN(std::string key, put_index(task, store_, index));
   TRY(check_generation(task, store_, id_.tenant, index.generation));
+  index_key_ = key;
   return key;
 }
 

@@ -95,7 +95,8 @@ class Remote {
   // object store yet is damaged here, or gone).
   Result<TimelineIndex> upload(Task& task, LayerStore& layers);
   // Uploads `copies`, which the store does not have yet, and an index that names them beside all that `index`
-  // names, which is durable. Returns its key. REQUIRES: no upload is going on. Errors as of upload().
+  // names, which is durable. Returns its key, which is index_key() from then on; there is to be no upload
+  // after it. REQUIRES: no upload is going on. Errors as of upload().
   Result<std::string> put_detached(Task& task, TimelineIndex& index,
                                    const std::vector<LayerStore::LayerPtr>& copies);
   // Puts an index that differs from `index`, the newest uploaded, in that the timeline is archived. Returns

@@ -199,7 +199,7 @@ class Tenants {
   Status clear_archived(Task& task);
   std::vector<TimelineId> archived_branches_of(const TenantTimelineId& id) const;
   static std::string names_of(const std::vector<TimelineId>& timelines);  // "ID, ID"
-  void load_anew(const std::shared_ptr<Timeline>& timeline, const std::string& key);
+  void load_anew(const std::shared_ptr<Timeline>& timeline);
   void release_outgoing();
   // To be loaded anew, and somebody uses it as it was.
   bool still_in_use(const TenantTimelineId& id) const;
@@ -223,6 +223,7 @@ class Tenants {
   struct Outgoing {
     std::shared_ptr<Timeline> timeline;  // null: nobody does
     uint64_t sequence = 0;               // of the last index it made
+    bool from_its_index = false;  // the one that is loaded in its place: where its last upload left off
   };
   std::map<TenantTimelineId, Outgoing> outgoing_;
   // Whose first upload has failed: the object store may have them, or may get them late, so that an id is

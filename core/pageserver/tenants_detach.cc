@@ -28,7 +28,7 @@ Result<std::shared_ptr<Timeline>> Tenants::detach_ancestor(Task& task, const Ten
         return may_load_anew(t, timeline);
       });
       if (!detached.ok()) return detached.error().with("detach timeline " + to_string(id));
-      load_anew(timeline, detached->key);
+      load_anew(timeline);
       timeline->log().info("has no ancestor any more, and goes back to {} by itself",
                            to_string(detached->index.start_lsn));
     }
@@ -58,7 +58,7 @@ Status Tenants::may_load_anew(Task& task, const std::shared_ptr<Timeline>& timel
 }
 
 // Does not suspend: from here on nobody finds those objects.
-void Tenants::load_anew(const std::shared_ptr<Timeline>& timeline, const std::string& key) {
+void Tenants::load_anew(const std::shared_ptr<Timeline>& timeline) {
   auto& timelines = tenants_.at(timeline->id().tenant).timelines;
   for (auto at = timelines.begin(); at != timelines.end();) {
     std::shared_ptr<Timeline> one = at->second;
@@ -66,8 +66,8 @@ void Tenants::load_anew(const std::shared_ptr<Timeline>& timeline, const std::st
       ++at;
       continue;
     }
-    pending_[one->id()] = one == timeline ? key : one->remote().index_key();
-    outgoing_[one->id()] = {one, 0};
+    pending_[one->id()] = one->remote().index_key();
+    outgoing_[one->id()] = {one, 0, true};
     one->retire();
     at = timelines.erase(at);
   }
@@ -82,6 +82,9 @@ void Tenants::release_outgoing() {
     for (auto& [id, outgoing] : outgoing_) {
       if (!outgoing.timeline || outgoing.timeline->lives() || outgoing.timeline.use_count() > 1) continue;
       outgoing.sequence = outgoing.timeline->store().index().sequence;
+      // An upload that was under way may have put another index and removed the one it had then.
+      if (auto pending = pending_.find(id); outgoing.from_its_index && pending != pending_.end())
+        pending->second = outgoing.timeline->remote().index_key();
       outgoing.timeline.reset();
       progress = true;
     }
