@@ -2,6 +2,8 @@
 //
 // usage: bench_reads DIR records N HISTORY
 //            N records since the page's image; HISTORY of it, and as many of each neighbour, below that image
+//        bench_reads DIR again N
+//            N records since the page's image, by a pageserver that keeps the pages that reads make
 //        bench_reads DIR branches DEPTH
 //            an image and 10 records in the root of so many levels of branches, each of which has WAL of its
 //            own, of another page
@@ -41,8 +43,12 @@ constexpr int64_t kRoundNs = 50'000'000;
 // A store that takes records, and does in between what a timeline does in the background.
 class Engine {
  public:
-  Engine(Env& env, NodeCache& cache, std::string folder, uint8_t number, const StoreOptions& options = {})
-      : store_(env, id_of(number), std::move(folder), options, cache), catalog_(store_) {
+  // With `pages` reads keep there what they made.
+  Engine(Env& env, NodeCache& cache, std::string folder, uint8_t number, const StoreOptions& options = {},
+         MaterializedPages* pages = nullptr)
+      : store_(env, id_of(number), std::move(folder), options, cache),
+        catalog_(store_, nullptr, pages),
+        keeps_pages_(pages != nullptr) {
     catalog_.set_redo_settings({});
   }
   Status create(Task& task, Engine* ancestor) {
@@ -76,6 +82,14 @@ class Engine {
     store_.advance(begin + 8, begin);
     return {};
   }
+  // As ingest says it.
+  void put_size(pg::BlockNumber blocks) {
+    Bytes size(4);
+    store_le<uint32_t>(size.data(), blocks);
+    Lsn begin = end();
+    store_.put(relation_size_key(kRel), begin + 8, image_value(size));
+    store_.advance(begin + 8, begin);
+  }
   // So many pages, each in a layer of its own. REQUIRES: StoreOptions::compaction_target is a page or less.
   Status put_layers(Task& task, pg::BlockNumber pages) {
     std::vector<std::pair<Key, Bytes>> entries;
@@ -103,6 +117,7 @@ class Engine {
     return store_.sweep(task);
   }
   Result<Bytes> read(Task& task, pg::BlockNumber block) {
+    if (keeps_pages_) return catalog_.page(task, {kRel, block}, end());
     return catalog_.materialize(task, block_key({kRel, block}), end());
   }
 
@@ -117,6 +132,7 @@ class Engine {
 
   LayerStore store_;
   Catalog catalog_;
+  bool keeps_pages_;
   uint64_t unflushed_ = 0;
 };
 
@@ -167,6 +183,21 @@ Status read_over_records(Task& task, Env& env, const std::string& folder, uint64
   return measure(task, engine);
 }
 
+Status read_again(Task& task, Env& env, const std::string& folder, uint64_t records) {
+  NodeCache cache(8192);
+  Metrics metrics;
+  MaterializedPages pages(8192, metrics);
+  Engine engine(env, cache, folder, 0, {}, &pages);
+  TRY(engine.create(task, nullptr));
+  engine.put_size(1);
+  TRY(engine.put(task, 0, first_row(0), true));
+  TRY(engine.put_image(task, 0));
+  TRY(engine.flush(task));
+  TRY(add_records(task, engine, 1, records));
+  TRY(engine.flush(task));
+  return measure(task, engine);
+}
+
 Status read_through_branches(Task& task, Env& env, const std::string& folder, uint8_t depth) {
   NodeCache cache(8192);
   std::vector<std::unique_ptr<Engine>> line;
@@ -201,10 +232,12 @@ Status read_among_layers(Task& task, Env& env, const std::string& folder, pg::Bl
 int main(int argc, char** argv) {
   std::string_view what = argc > 3 ? argv[2] : "";
   bool records = what == "records" && argc == 5;
+  bool again = what == "again" && argc == 4;
   bool branches = what == "branches" && argc == 4;
-  if (!records && !branches && !(what == "layers" && argc == 4)) {
+  if (!records && !again && !branches && !(what == "layers" && argc == 4)) {
     std::fputs(
-        "usage: bench_reads DIR records N HISTORY\n       bench_reads DIR branches DEPTH\n"
+        "usage: bench_reads DIR records N HISTORY\n       bench_reads DIR again N\n"
+        "       bench_reads DIR branches DEPTH\n"
         "       bench_reads DIR layers N\n",
         stderr);
     return 2;
@@ -218,6 +251,7 @@ int main(int argc, char** argv) {
   posix::PosixEnv env(log, {});
   Status done = env.run("bench", [&](Task& task) {
     if (records) return read_over_records(task, env, argv[1], number, std::strtoull(argv[4], nullptr, 10));
+    if (again) return read_again(task, env, argv[1], number);
     if (branches) return read_through_branches(task, env, argv[1], static_cast<uint8_t>(number));
     return read_among_layers(task, env, argv[1], static_cast<pg::BlockNumber>(number));
   });

@@ -1,7 +1,8 @@
 """What a read of a page costs in the pageserver's engine: it is to grow by what is applied, not by history, depth or size.
 
 bench_reads makes layers in an empty folder and reads one page of them. Each figure is the median of runs that take turns with its peer's:
-of `records_N`, N records since the last image over 10,000 older ones of it and of each of 63 other pages, the same without these; of
+of `records_N`, N records since the last image over 10,000 older ones of it and of each of 63 other pages, the same without these; of `again_1000`,
+a page of 1,000 records that no read has kept; of
 `branches_N`, one level; of `layers_N`, ten layers; of `per_record_1000`, microseconds for each record from 1 to 1,000, those from 1 to 100.
 """
 import os
@@ -12,7 +13,7 @@ import tempfile
 HISTORY = int(os.environ.get("ARGON_BENCH_READS_HISTORY", "10000"))
 RECORDS, DEPTHS, LAYERS, ROUNDS = (1, 10, 100, 1000), (1, 10, 100), (100, 1000), 3
 WITHIN = 1.5  # of the peer's: as good as the same
-NAMES = [f"reads.records_{records}" for records in RECORDS] + ["reads.per_record_1000"] + [f"reads.branches_{depth}" for depth in DEPTHS] \
+NAMES = [f"reads.records_{records}" for records in RECORDS] + ["reads.again_1000", "reads.per_record_1000"] + [f"reads.branches_{depth}" for depth in DEPTHS] \
     + [f"reads.layers_{layers}" for layers in LAYERS]
 
 
@@ -32,6 +33,8 @@ def measure(build, wanted):
     for records in RECORDS:
         if (name := f"reads.records_{records}").startswith(wanted):
             yield name, "us", *in_turns(build, ("records", records, HISTORY), ("records", records, 0)), None, WITHIN
+    if (name := "reads.again_1000").startswith(wanted):
+        yield name, "us", *in_turns(build, ("again", 1000), ("records", 1000, 0)), None, WITHIN
     if (name := "reads.per_record_1000").startswith(wanted):
         one, hundred, thousand = in_turns(build, *(("records", records, 0) for records in (1, 100, 1000)))
         yield name, "us", (thousand - one) / 999, (hundred - one) / 99, None, WITHIN

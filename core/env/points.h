@@ -81,6 +81,7 @@ inline constexpr NamedPoint kProbes[] = {
     {"pageserver.only-avoided-safekeepers", "all safekeepers it hears of had failed it a moment ago"},
     {"pageserver.orphans-found", "objects that an earlier life left over were found"},
     {"pageserver.other-safekeeper", "it receives from another safekeeper than before"},
+    {"pageserver.page-made-of-a-kept-one", "a read began with a page that an earlier read had made"},
     {"pageserver.read-again", "a read looked at layers again, as they were replaced while it failed"},
     {"pageserver.read-timed-out", "a read gave up waiting for its WAL"},
     {"pageserver.read-waited", "a read waited for WAL that had not come yet"},

@@ -6,19 +6,6 @@ namespace argon::pageserver {
 
 namespace {
 
-// MurmurHash3's finalizer.
-constexpr uint64_t mixed(uint64_t x) {
-  x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCD;
-  x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53;
-  return x ^ (x >> 33);
-}
-
-uint64_t hash_of(const Key& key) {
-  uint64_t first = uint64_t{key.f1} << 40 | uint64_t{key.f5} << 32 | key.f2;
-  uint64_t second = uint64_t{key.f3} << 32 | key.f4;
-  return mixed(mixed(mixed(first) + second) + key.f6);
-}
-
 // The line is chosen by the upper half of the hash, the bits in it by nine bits of the lower at a time.
 size_t line_of(uint64_t hash, size_t lines) {
   return static_cast<size_t>((hash >> 32) * lines >> 32);

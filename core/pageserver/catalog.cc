@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "core/env/points.h"
 #include "core/pageserver/reconstruct.h"
+#include "core/pageserver/value.h"
 
 namespace argon::pageserver {
 
@@ -93,6 +95,31 @@ Result<std::optional<uint32_t>> Catalog::slru_segment_size(Task& task, pg::redo:
 Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
   if (!is_block_key(key) && !is_slru_block_key(key)) return file(task, key, lsn);
   TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn));
+  return made_of(task, key, chain);
+}
+
+Result<Bytes> Catalog::kept_or_made(Task& task, const Key& key, Lsn lsn) {
+  if (pages_ == nullptr) return materialize(task, key, lsn);
+  uint64_t owner = owner_;
+  std::shared_ptr<const MaterializedPages::Page> kept = pages_->find(owner, key, lsn);
+  if (kept != nullptr && lsn <= kept->until) return kept->content;
+  TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn, kept != nullptr ? kept->until : Lsn()));
+  if (kept != nullptr && !chain.complete) {
+    task.env().probe("pageserver.page-made-of-a-kept-one"_probe);
+    if (chain.versions.empty()) {
+      pages_->insert(owner, key, {kept->since, lsn, kept->content});
+      return kept->content;
+    }
+    chain.versions.push_back({kept->since, image_value(kept->content)});
+    chain.complete = true;
+  }
+  Result<Bytes> page = made_of(task, key, chain);
+  if (page.ok() && chain.versions.size() > 1)
+    pages_->insert(owner, key, {chain.versions.front().lsn, lsn, *page});
+  return page;
+}
+
+Result<Bytes> Catalog::made_of(Task& task, const Key& key, const Chain& chain) {
   TRY_ASSIGN(pg::redo::RedoSettings settings, redo_settings(task));
   OnTask extensions(task, extensions_, settings);
   auto page = reconstruct_page(key, chain, settings, extensions_ != nullptr ? &extensions : nullptr);
@@ -115,6 +142,12 @@ pg::redo::RedoSettings redo_settings_of(const pg::TrackedState& state) {
           .track_commit_timestamp = state.settings.track_commit_timestamp};
 }
 
+void Catalog::set_redo_settings(const pg::redo::RedoSettings& settings) {
+  // Pages that were made otherwise have another form.
+  if (pages_ != nullptr && settings_ && *settings_ != settings) owner_ = pages_->new_owner();
+  settings_ = settings;
+}
+
 Result<pg::redo::RedoSettings> Catalog::redo_settings(Task& task) {
   if (settings_) return *settings_;
   TRY_ASSIGN(pg::TrackedState state, tracked(task, store_.last_record().value()));
@@ -125,7 +158,7 @@ Result<pg::redo::RedoSettings> Catalog::redo_settings(Task& task) {
 Result<Bytes> Catalog::page(Task& task, const pg::BlockTag& block, Lsn lsn) {
   TRY_ASSIGN(auto size, relation_size(task, block.rel, lsn));
   if (!size || block.block >= *size) return Bytes(pg::kBlockSize);
-  auto page = materialize(task, block_key(block), lsn);
+  auto page = kept_or_made(task, block_key(block), lsn);
   if (page.is(Code::NotFound))
     return Error(Code::Corrupt, page.error().message() + " at " + to_string(lsn) + ", though the fork has " +
                                     std::to_string(*size) + " blocks");

@@ -11,6 +11,7 @@
 
 #include "core/pageserver/extension_redo.h"
 #include "core/pageserver/layer_store.h"
+#include "core/pageserver/materialized_pages.h"
 #include "core/pg/checkpoint_tracker.h"
 #include "core/pg/control_file.h"
 #include "core/pg/redo/settings.h"
@@ -19,13 +20,14 @@ namespace argon::pageserver {
 
 class Catalog {
  public:
-  // Without `extensions` their records cannot be redone. Both outlive this.
-  explicit Catalog(LayerStore& store, ExtensionRedo* extensions = nullptr)
-      : store_(store), extensions_(extensions) {}
+  // Without `extensions` their records cannot be redone; without `pages` each page() is made anew. All of
+  // them outlive this.
+  explicit Catalog(LayerStore& store, ExtensionRedo* extensions = nullptr, MaterializedPages* pages = nullptr)
+      : store_(store), extensions_(extensions), pages_(pages), owner_(pages ? pages->new_owner() : 0) {}
 
   // From ingest. Until it says so (a timeline without WAL of its own may never ingest), the first page read
   // looks the settings up.
-  void set_redo_settings(const pg::redo::RedoSettings& settings) { settings_ = settings; }
+  void set_redo_settings(const pg::redo::RedoSettings& settings);
   // Those of the timeline's end.
   Result<pg::redo::RedoSettings> redo_settings(Task& task);
 
@@ -35,7 +37,8 @@ class Catalog {
                                                     Lsn lsn);
   // A block at or beyond the fork's end, or of a fork that does not exist, reads as zeros.
   Result<Bytes> page(Task& task, const pg::BlockTag& block, Lsn lsn);
-  // The page of a block that exists. One whose records cannot be redone is noted below.
+  // The page of a block that exists, without the pages that were made before. One whose records cannot be
+  // redone is noted below.
   Result<Bytes> materialize(Task& task, const Key& key, Lsn lsn);
 
   // Pages that could not be made of their records, with the last error, until one is read well again; at most
@@ -79,9 +82,13 @@ class Catalog {
  private:
   const Size* known(const pg::RelTag& rel) const;
   void note_unreadable(const Key& key, const Error& error);
+  Result<Bytes> kept_or_made(Task& task, const Key& key, Lsn lsn);
+  Result<Bytes> made_of(Task& task, const Key& key, const Chain& chain);
 
   LayerStore& store_;
   ExtensionRedo* extensions_;
+  MaterializedPages* pages_;
+  uint64_t owner_;  // of pages there
   std::map<Key, std::string> unreadable_;
   uint64_t redo_errors_ = 0;
   std::optional<pg::redo::RedoSettings> settings_;

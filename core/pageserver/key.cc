@@ -8,6 +8,13 @@ namespace argon::pageserver {
 
 namespace {
 
+// MurmurHash3's finalizer.
+constexpr uint64_t mixed(uint64_t x) {
+  x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCD;
+  x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53;
+  return x ^ (x >> 33);
+}
+
 constexpr uint8_t kRelPrefix = 0x00, kSlruPrefix = 0x01, kClusterPrefix = 0x03, kRelSizePrefix = 0x61,
                   kDatabasePrefix = 0x64, kSlruSizePrefix = 0x66, kTwoPhasePrefix = 0x67,
                   kTablespacePrefix = 0x68;
@@ -116,6 +123,12 @@ bool is_slru_block_key(const Key& key) {
 }
 pg::BlockTag block_of(const Key& key) {
   return {{{key.f2, key.f3, key.f4}, static_cast<pg::Fork>(key.f5)}, key.f6};
+}
+
+uint64_t hash_of(const Key& key) {
+  uint64_t first = uint64_t{key.f1} << 40 | uint64_t{key.f5} << 32 | key.f2;
+  uint64_t second = uint64_t{key.f3} << 32 | key.f4;
+  return mixed(mixed(mixed(first) + second) + key.f6);
 }
 
 void store_key(const Key& key, ByteSpan out) {

@@ -96,6 +96,9 @@ bool is_slru_block_key(const Key& key);
 // REQUIRES: is_block_key(key), or a relation size's key (the block is then 0).
 pg::BlockTag block_of(const Key& key);
 
+// Every bit of it is as good as any other.
+uint64_t hash_of(const Key& key);
+
 // REQUIRES: out.size() == kKeyBytes (in.size() likewise).
 void store_key(const Key& key, ByteSpan out);
 Key load_key(ByteView in);

@@ -184,14 +184,14 @@ Status LayerStore::reach(Task& task, Lsn lsn) {
   return last_record_.wait_for(task, lsn);
 }
 
-Result<Chain> LayerStore::collect(Task& task, const Key& key, Lsn lsn) {
+Result<Chain> LayerStore::collect(Task& task, const Key& key, Lsn lsn, Lsn above) {
   Chain chain;
-  for (LayerStore* store = this; store != nullptr; store = store->ancestor_) {
-    TRY_ASSIGN(chain.complete, store->collect_here(task, key, lsn, chain.versions));
+  for (LayerStore* store = this; store != nullptr && lsn > above; store = store->ancestor_) {
+    TRY_ASSIGN(chain.complete, store->collect_here(task, key, lsn, above, chain.versions));
     if (chain.complete && store != this) env_.probe("pageserver.base-from-ancestor"_probe);
     if (chain.complete) break;
     lsn = std::min(lsn, store->index_.ancestor_lsn);
-    if (store->ancestor_ != nullptr) TRY(store->ancestor_->reach(task, lsn));
+    if (store->ancestor_ != nullptr && lsn > above) TRY(store->ancestor_->reach(task, lsn));
   }
   return chain;
 }
@@ -202,29 +202,31 @@ bool LayerStore::try_again(uint64_t began_with, const Error& error) const {
   return true;
 }
 
-Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out) {
+Result<bool> LayerStore::collect_here(Task& task, const Key& key, Lsn lsn, Lsn above,
+                                      std::vector<Version>& out) {
   for (size_t before = out.size();;) {
     uint64_t began_with = layer_sets_;
-    auto ended = collect_once(task, key, lsn, out);
+    auto ended = collect_once(task, key, lsn, above, out);
     if (ended.ok() || !try_again(began_with, ended.error())) return ended;
     out.erase(out.begin() + static_cast<ptrdiff_t>(before), out.end());
   }
 }
 
-Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out) {
+Result<bool> LayerStore::collect_once(Task& task, const Key& key, Lsn lsn, Lsn above,
+                                      std::vector<Version>& out) {
   // What to look at is fixed now, before anything suspends.
   std::vector<LayerPtr> deltas;
   LayerPtr image;
   layers_.visit_at(key, [&](const LayerPtr& layer) {
     const LayerName& name = layer->name();
-    if (name.begin > lsn) return;
+    if (name.begin > lsn || name.end <= above + 1) return;
     if (!layer->is_delta()) {
       if (!image || image->name().begin < name.begin) image = layer;
     } else if (layer->may_hold(key)) {
       deltas.push_back(layer);
     }
   });
-  Lsn low = image ? image->name().begin + 1 : Lsn(0);
+  Lsn low = std::max(image ? image->name().begin + 1 : Lsn(0), above.valid() ? above + 1 : Lsn(0));
   Lsn high = lsn + 1;
   if (open_->collect(key, low, high, out)) return true;
   for (auto frozen = frozen_.rbegin(); frozen != frozen_.rend(); ++frozen) {

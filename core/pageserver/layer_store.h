@@ -111,7 +111,8 @@ class LayerStore {
   WaitList& work() { return work_; }
 
   // ---- Reading.
-  Result<Chain> collect(Task& task, const Key& key, Lsn lsn);
+  // Of versions above `above` only: then the chain is complete where one of these ends it.
+  Result<Chain> collect(Task& task, const Key& key, Lsn lsn, Lsn above = Lsn());
   // The newest version of every key of a sparse range that exists at lsn (taken-back entries left out). As
   // with collect(), what is below an image of a key does not count, in an ancestor neither. Of keys that a
   // filter does not want nothing is read.
@@ -218,8 +219,8 @@ class LayerStore {
                             const Materialize& make, std::vector<LayerPtr>& added);
   Status write_index(Task& task);
   Status reach(Task& task, Lsn lsn);
-  Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
-  Result<bool> collect_once(Task& task, const Key& key, Lsn lsn, std::vector<Version>& out);
+  Result<bool> collect_here(Task& task, const Key& key, Lsn lsn, Lsn above, std::vector<Version>& out);
+  Result<bool> collect_once(Task& task, const Key& key, Lsn lsn, Lsn above, std::vector<Version>& out);
   // `below`: the parts of the range that have no image here, for the ancestor.
   Status scan_here(Task& task, const KeyRange& range, Lsn lsn, KeyFilter wanted, std::map<Key, Version>& out,
                    std::vector<KeyRange>& below);

@@ -68,9 +68,11 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   TRY(make_dirs(task, env.disk(), config.data_dir));
   Metrics metrics;
   NodeCache nodes(config.index_blocks_cached);
+  MaterializedPages made_pages(config.pages_cached, metrics);
   Semaphore uploads(config.uploads_at_once);
   DeletionQueue deletions(env, store, metrics);
-  Services services{env, store, nodes, uploads, metrics, deletions, config.redo_process, config.id};
+  Services services{env,       store,      nodes, uploads, metrics, deletions, config.redo_process,
+                    config.id, &made_pages};
   SafekeeperNews news;
   std::optional<Tenants> tenants;
   TRY_ASSIGN(std::unique_ptr<Listener> pages, env.network().listen(task, config.listen_pg));

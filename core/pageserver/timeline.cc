@@ -35,7 +35,7 @@ Timeline::Timeline(Services& services, const TimelineOptions& options, TenantTim
                .with("tenant", to_string(id.tenant))
                .with("timeline", to_string(id.timeline))),
       store_(services.env, id, std::move(folder), options.store, services.nodes),
-      catalog_(store_, extensions_.get()),
+      catalog_(store_, extensions_.get(), services.pages),
       remote_(services.objects, id, services.uploads, services.deletions,
               services.metrics.counter("pageserver_layers_downloaded_total",
                                        "Layers that reads fetched from the object store")),

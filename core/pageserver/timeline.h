@@ -45,6 +45,7 @@ struct Services {
   DeletionQueue& deletions;
   RedoProcessConfig redo_process = {};  // without libraries; no server named: none can be started
   NodeId node = NodeId(1);              // whose claims these are (location.h)
+  MaterializedPages* pages = nullptr;   // none: each page that is read is made anew
 };
 
 // Under this name a pageserver claims (Env::durable_claim) the remote_consistent position that it tells to
