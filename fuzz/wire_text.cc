@@ -1,4 +1,5 @@
-// Text that clients send: option words, connection strings, START_REPLICATION; LSNs, ids and numbers.
+// Text that clients send: option words, connection strings, START_REPLICATION, BASE_BACKUP; LSNs, ids and
+// numbers.
 
 #include "core/env/network.h"
 #include "core/wire/pg_options.h"
@@ -25,6 +26,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto again = parse_start_replication(to_string(**command));
     CHECK(again.ok() && again->has_value() && (*again)->start == (*command)->start);
     CHECK((*again)->term == (*command)->term && (*again)->interpreted == (*command)->interpreted);
+  }
+  for (std::string_view prefix : {"", "BASE_BACKUP (", "BASE_BACKUP (MANIFEST 'yes', "}) {
+    auto command = parse_base_backup(std::string(prefix) + std::string(text));
+    if (!command.ok() || !command->has_value()) continue;
+    auto again = parse_base_backup(to_string(**command));
+    CHECK(again.ok() && *again == *command);
   }
   return 0;
 }

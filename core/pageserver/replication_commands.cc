@@ -1,7 +1,5 @@
 #include "core/pageserver/replication_commands.h"
 
-#include <map>
-
 #include "core/pageserver/backup.h"
 #include "core/pageserver/backup_manifest.h"
 #include "core/wire/replication.h"
@@ -13,65 +11,12 @@ namespace {
 constexpr size_t kPiece = 256 * 1024;  // bytes put together before they are sent
 constexpr uint32_t kInt4 = 23, kOid = 26, kInt8 = 20;
 
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-// Words in upper case with the quoted value behind each, if there is one.
-std::map<std::string, std::string> options_of(std::string_view text) {
-  std::map<std::string, std::string> options;
-  std::string word;
-  for (size_t at = 0; at < text.size();) {
-    char c = text[at];
-    if (c == '\'') {
-      std::string value;
-      for (at++; at < text.size(); at++) {
-        if (text[at] == '\'' && (at + 1 >= text.size() || text[at + 1] != '\'')) break;
-        if (text[at] == '\'') at++;
-        value += text[at];
-      }
-      at++;
-      options[word] = value;
-    } else if (is_word(c)) {
-      size_t from = at;
-      while (at < text.size() && is_word(text[at])) at++;
-      word = wire::upper_case(text.substr(from, at - from));
-      options.try_emplace(word);
-    } else {
-      at++;
-    }
-  }
-  return options;
-}
-
-struct Wanted {
-  bool manifest = false;
-  bool checksums = true;
-};
-
-Result<Wanted> parse_wanted(const std::string& query) {
-  std::map<std::string, std::string> options = options_of(query);
-  auto value = [&](const char* name, const char* usual) {
-    auto found = options.find(name);
-    return found == options.end() ? std::string(usual) : found->second;
-  };
-  if (value("TARGET", "client") != "client")
-    return Error(Code::Unsupported, "a pageserver sends a base backup to its client alone");
-  if (options.contains("COMPRESSION"))
-    return Error(Code::Unsupported,
-                 "a pageserver does not compress base backups; pg_basebackup can, with "
-                 "--compress=client-gzip, client-lz4 or client-zstd");
-  std::string checksums = wire::upper_case(value("MANIFEST_CHECKSUMS", "CRC32C"));
-  if (checksums != "CRC32C" && checksums != "NONE")
-    return Error(Code::Unsupported, "the manifest's checksums are CRC32C here, or NONE");
-  return Wanted{value("MANIFEST", "no") != "no", checksums == "CRC32C"};
-}
-
 }  // namespace
 
 Status ReplicationCommands::answer(Task& task, const std::string& query) {
   TRY_ASSIGN(TenantTimelineId id, startup_.timeline());
   TRY_ASSIGN(std::shared_ptr<Timeline> timeline, tenants_.find(id));
+  TRY_ASSIGN(std::optional<wire::BaseBackup> backup, wire::parse_base_backup(query));
   auto row = [&](const std::vector<wire::Column>& columns, const wire::Row& values, std::string_view tag) {
     server_.put_row_description(columns);
     server_.put_row(values);
@@ -88,9 +33,9 @@ Status ReplicationCommands::answer(Task& task, const std::string& query) {
     row({{"data_directory_mode"}}, {{"0700"}}, "SHOW");
   } else if (wire::is_command(query, "SET ")) {
     server_.put_command_complete("SET");
-  } else if (wire::is_command(query, "BASE_BACKUP")) {
+  } else if (backup) {
     Timeline::Guest guest(*timeline, stream_);
-    return base_backup(task, *timeline, query);
+    return base_backup(task, *timeline, *backup);
   } else {
     return Error(Code::Unsupported,
                  "a pageserver streams no WAL, safekeepers do; a base backup has the WAL that it needs: take "
@@ -99,8 +44,7 @@ Status ReplicationCommands::answer(Task& task, const std::string& query) {
   return {};
 }
 
-Status ReplicationCommands::base_backup(Task& task, Timeline& timeline, const std::string& query) {
-  TRY_ASSIGN(Wanted wanted, parse_wanted(query));
+Status ReplicationCommands::base_backup(Task& task, Timeline& timeline, const wire::BaseBackup& wanted) {
   Lsn lsn = Lsn::max();
   if (auto given = startup_.options.find("lsn"); given != startup_.options.end()) {
     TRY_ASSIGN(lsn, parse_lsn(given->second));

@@ -15,6 +15,7 @@
 
 #include "core/pageserver/tenants.h"
 #include "core/wire/pg_wire.h"
+#include "core/wire/replication.h"
 
 namespace argon::pageserver {
 
@@ -28,7 +29,7 @@ class ReplicationCommands {
   Status answer(Task& task, const std::string& query);
 
  private:
-  Status base_backup(Task& task, Timeline& timeline, const std::string& query);
+  Status base_backup(Task& task, Timeline& timeline, const wire::BaseBackup& wanted);
 
   Stream& stream_;
   wire::PgServer& server_;

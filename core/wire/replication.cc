@@ -1,5 +1,7 @@
 #include "core/wire/replication.h"
 
+#include <map>
+
 #include <algorithm>
 #include <cctype>
 #include <vector>
@@ -76,6 +78,37 @@ Result<bool> take_option(const std::string& word, StartReplication& command) {
   }
   return command.interpreted ? take_interpreted_option(name, value, *command.interpreted)
                              : Result<bool>(false);
+}
+
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+// Words in upper case with the quoted value behind each, if there is one.
+std::map<std::string, std::string> options_of(std::string_view text) {
+  std::map<std::string, std::string> options;
+  std::string word;
+  for (size_t at = 0; at < text.size();) {
+    char c = text[at];
+    if (c == '\'') {
+      std::string value;
+      for (at++; at < text.size(); at++) {
+        if (text[at] == '\'' && (at + 1 >= text.size() || text[at + 1] != '\'')) break;
+        if (text[at] == '\'') at++;
+        value += text[at];
+      }
+      at++;
+      options[word] = value;
+    } else if (is_word(c)) {
+      size_t from = at;
+      while (at < text.size() && is_word(text[at])) at++;
+      word = upper_case(text.substr(from, at - from));
+      options.try_emplace(word);
+    } else {
+      at++;
+    }
+  }
+  return options;
 }
 
 }  // namespace
@@ -277,6 +310,30 @@ std::string to_string(const StartReplication& command) {
     text += ")";
   }
   return text;
+}
+
+Result<std::optional<BaseBackup>> parse_base_backup(std::string_view query) {
+  if (!is_command(query, "BASE_BACKUP")) return std::optional<BaseBackup>();
+  std::map<std::string, std::string> options = options_of(query);
+  auto value = [&](const char* name, const char* usual) {
+    auto found = options.find(name);
+    return found == options.end() ? std::string(usual) : found->second;
+  };
+  if (value("TARGET", "client") != "client")
+    return Error(Code::Unsupported, "a pageserver sends a base backup to its client alone");
+  if (options.contains("COMPRESSION"))
+    return Error(Code::Unsupported,
+                 "a pageserver does not compress base backups; pg_basebackup can, with "
+                 "--compress=client-gzip, client-lz4 or client-zstd");
+  std::string checksums = upper_case(value("MANIFEST_CHECKSUMS", "CRC32C"));
+  if (checksums != "CRC32C" && checksums != "NONE")
+    return Error(Code::Unsupported, "the manifest's checksums are CRC32C here, or NONE");
+  return std::optional(BaseBackup{value("MANIFEST", "no") != "no", checksums == "CRC32C"});
+}
+
+std::string to_string(const BaseBackup& command) {
+  return std::string("BASE_BACKUP (MANIFEST '") + (command.manifest ? "yes" : "no") +
+         "', MANIFEST_CHECKSUMS '" + (command.checksums ? "CRC32C" : "NONE") + "')";
 }
 
 }  // namespace argon::wire

@@ -121,4 +121,16 @@ struct StartReplication {
 Result<std::optional<StartReplication>> parse_start_replication(std::string_view query);
 std::string to_string(const StartReplication& command);
 
+// BASE_BACKUP [(OPTION ['value'], ...)], and the list without parentheses that clients of PostgreSQL 14 send:
+// of the options, what changes the answer. Others, as of progress and label, are passed over.
+struct BaseBackup {
+  bool manifest = false;
+  bool checksums = true;  // CRC-32C, in the manifest
+  friend bool operator==(const BaseBackup&, const BaseBackup&) = default;
+};
+// Nothing where the query is another command; Unsupported where it asks for a target other than the client,
+// for compression, or for other checksums.
+Result<std::optional<BaseBackup>> parse_base_backup(std::string_view query);
+std::string to_string(const BaseBackup& command);
+
 }  // namespace argon::wire

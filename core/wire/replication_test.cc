@@ -73,6 +73,21 @@ TEST(Replication, TheCommandsOfStockClientsAreUnderstood) {
     EXPECT_TRUE(parse_start_replication(bad).is(Code::Invalid)) << bad;
 }
 
+TEST(Replication, BaseBackupsAreAskedForAsPgBasebackupDoes) {
+  auto plain =
+      parse_base_backup("BASE_BACKUP ( LABEL 'it''s (MANIFEST)',  PROGRESS,  CHECKPOINT 'fast',  WAIT 0)");
+  ASSERT_TRUE(plain.ok() && plain->has_value());
+  EXPECT_EQ(**plain, (BaseBackup{false, true}));
+  auto manifest =
+      parse_base_backup("base_backup (MANIFEST 'yes', MANIFEST_CHECKSUMS 'none', TARGET 'client')");
+  ASSERT_TRUE(manifest.ok() && manifest->has_value());
+  EXPECT_EQ(**manifest, (BaseBackup{true, false}));
+  EXPECT_FALSE(parse_base_backup("IDENTIFY_SYSTEM")->has_value());
+  for (std::string_view bad : {"BASE_BACKUP (TARGET 'server')", "BASE_BACKUP (COMPRESSION 'gzip')",
+                               "BASE_BACKUP (MANIFEST_CHECKSUMS 'SHA256')"})
+    EXPECT_TRUE(parse_base_backup(bad).is(Code::Unsupported)) << bad;
+}
+
 TEST(Replication, InterpretedWalIsAskedForByOptions) {
   auto plain = parse_start_replication("START_REPLICATION 0/3000000 (protocol='interpreted')");
   ASSERT_TRUE(plain.ok() && plain->has_value());
