@@ -186,7 +186,7 @@ Status read_over_records(Task& task, Env& env, const std::string& folder, uint64
 Status read_again(Task& task, Env& env, const std::string& folder, uint64_t records) {
   NodeCache cache(8192);
   Metrics metrics;
-  MaterializedPages pages(8192, metrics);
+  MaterializedPages pages(8192, 16, metrics);
   Engine engine(env, cache, folder, 0, {}, &pages);
   TRY(engine.create(task, nullptr));
   engine.put_size(1);

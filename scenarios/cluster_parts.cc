@@ -222,7 +222,9 @@ void Cluster::add_pageserver() {
   }
   config.timeline.store.l0_limit = config.timeline.store.compaction_threshold +
                                    static_cast<uint32_t>(random.fork("L0 limit").log_uniform(1, 32));
-  config.pages_cached = random.fork("pages cached").log_uniform(1, 1000) - 1;
+  Random kept = random.fork("pages cached");
+  config.pages_cached = kept.log_uniform(1, 1000) - 1;
+  config.pages_cached_from = kept.log_uniform(1, 32);
   config.timeline.rest_after = milliseconds(waits, 200, 10'000);
   config.timeline.store.compress = random.fork("compression").chance({3, 4});
   Random eviction = random.fork("eviction");

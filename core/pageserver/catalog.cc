@@ -101,20 +101,20 @@ Result<Bytes> Catalog::materialize(Task& task, const Key& key, Lsn lsn) {
 Result<Bytes> Catalog::kept_or_made(Task& task, const Key& key, Lsn lsn) {
   if (pages_ == nullptr) return materialize(task, key, lsn);
   uint64_t owner = owner_;
-  std::shared_ptr<const MaterializedPages::Page> kept = pages_->find(owner, key, lsn);
+  std::shared_ptr<MaterializedPages::Page> kept = pages_->find(owner, key, lsn);
   if (kept != nullptr && lsn <= kept->until) return kept->content;
   TRY_ASSIGN(Chain chain, store_.collect(task, key, lsn, kept != nullptr ? kept->until : Lsn()));
   if (kept != nullptr && !chain.complete) {
     task.env().probe("pageserver.page-made-of-a-kept-one"_probe);
     if (chain.versions.empty()) {
-      pages_->insert(owner, key, {kept->since, lsn, kept->content});
+      kept->until = std::max(kept->until, lsn);
       return kept->content;
     }
     chain.versions.push_back({kept->since, image_value(kept->content)});
     chain.complete = true;
   }
   Result<Bytes> page = made_of(task, key, chain);
-  if (page.ok() && chain.versions.size() > 1)
+  if (page.ok() && pages_->worth_keeping(chain.versions.size()))
     pages_->insert(owner, key, {chain.versions.front().lsn, lsn, *page});
   return page;
 }

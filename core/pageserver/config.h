@@ -30,6 +30,7 @@ struct PageserverConfig {
   PageServiceOptions pages;
   size_t index_blocks_cached = 8192;  // of all layers together
   size_t pages_cached = 8192;         // that reads made of records; of all timelines together
+  size_t pages_cached_from = 16;      // versions on: redoing fewer takes no longer than to keep a page
   size_t uploads_at_once = 2;
   RedoProcessConfig redo_process;  // for records of extensions, where a tenant's configuration names them
 };

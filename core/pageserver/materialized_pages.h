@@ -3,7 +3,7 @@
 //
 // A page stands for a span of LSNs: its newest version's, up to the last LSN it was read at. What is below
 // the span need not be looked at for a read in it or above it, and for one in it nothing at all. Only pages
-// of records are kept: an image is as soon read as found here.
+// of many versions are kept: to redo a few records takes no longer than to keep what they make.
 //
 // It holds whatever flush, compaction and GC do meanwhile: what is readable at an LSN never changes. Pages of
 // an owner that is gone are not found any more, and leave with time.
@@ -28,13 +28,15 @@ class MaterializedPages {
     Bytes content;
   };
 
-  // `capacity`: pages, of 8 KiB each. None is kept where it is 0.
-  MaterializedPages(size_t capacity, Metrics& metrics);
+  // `capacity`: pages, of 8 KiB each; none is kept where it is 0. `many`: versions that make one worth it.
+  MaterializedPages(size_t capacity, size_t many, Metrics& metrics);
 
   // A number that nobody had: whose pages they are.
   uint64_t new_owner() { return ++owners_; }
-  // Null where there is none, or none that a read at `lsn` can begin with.
-  std::shared_ptr<const Page> find(uint64_t owner, const Key& key, Lsn lsn);
+  bool worth_keeping(size_t versions) const { return versions >= many_; }
+  // Null where there is none, or none that a read at `lsn` can begin with. Who found that no version follows
+  // moves `until` up.
+  std::shared_ptr<Page> find(uint64_t owner, const Key& key, Lsn lsn);
   // Takes the place of one whose span ends earlier.
   void insert(uint64_t owner, const Key& key, Page page);
 
@@ -49,9 +51,10 @@ class MaterializedPages {
       return hash_of(place.key) ^ place.owner * 0x9E3779B97F4A7C15;
     }
   };
-  using Entry = std::pair<Place, std::shared_ptr<const Page>>;
+  using Entry = std::pair<Place, std::shared_ptr<Page>>;
 
   size_t capacity_;
+  size_t many_;
   uint64_t owners_ = 0;
   std::list<Entry> entries_;  // most recently used first
   std::unordered_map<Place, std::list<Entry>::iterator, Hash> places_;

@@ -11,7 +11,7 @@ Key key(uint32_t block) {
 
 TEST(MaterializedPages, APageIsFoundFromItsNewestVersionOnAndByItsOwnerAlone) {
   Metrics metrics;
-  MaterializedPages pages(10, metrics);
+  MaterializedPages pages(10, 1, metrics);
   uint64_t mine = pages.new_owner();
   uint64_t theirs = pages.new_owner();
   pages.insert(mine, key(1), {Lsn(100), Lsn(200), Bytes(1, 7)});
@@ -27,7 +27,7 @@ TEST(MaterializedPages, APageIsFoundFromItsNewestVersionOnAndByItsOwnerAlone) {
 
 TEST(MaterializedPages, TheLaterSpanStays) {
   Metrics metrics;
-  MaterializedPages pages(10, metrics);
+  MaterializedPages pages(10, 1, metrics);
   uint64_t owner = pages.new_owner();
   pages.insert(owner, key(1), {Lsn(100), Lsn(200), Bytes(1, 1)});
   pages.insert(owner, key(1), {Lsn(250), Lsn(300), Bytes(1, 2)});
@@ -38,7 +38,7 @@ TEST(MaterializedPages, TheLaterSpanStays) {
 
 TEST(MaterializedPages, ThoseThatWereNotUsedForLongestGo) {
   Metrics metrics;
-  MaterializedPages pages(2, metrics);
+  MaterializedPages pages(2, 1, metrics);
   uint64_t owner = pages.new_owner();
   pages.insert(owner, key(1), {Lsn(1), Lsn(1), {}});
   pages.insert(owner, key(2), {Lsn(1), Lsn(1), {}});
@@ -48,7 +48,7 @@ TEST(MaterializedPages, ThoseThatWereNotUsedForLongestGo) {
   EXPECT_EQ(pages.find(owner, key(2), Lsn(1)), nullptr);
   EXPECT_NE(pages.find(owner, key(3), Lsn(1)), nullptr);
 
-  MaterializedPages none(0, metrics);
+  MaterializedPages none(0, 1, metrics);
   none.insert(owner, key(1), {Lsn(1), Lsn(1), {}});
   EXPECT_EQ(none.find(owner, key(1), Lsn(1)), nullptr);
 }

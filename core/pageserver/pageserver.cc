@@ -68,7 +68,7 @@ Status run_pageserver(Task& task, Env& env, const PageserverConfig& config, objs
   TRY(make_dirs(task, env.disk(), config.data_dir));
   Metrics metrics;
   NodeCache nodes(config.index_blocks_cached);
-  MaterializedPages made_pages(config.pages_cached, metrics);
+  MaterializedPages made_pages(config.pages_cached, config.pages_cached_from, metrics);
   Semaphore uploads(config.uploads_at_once);
   DeletionQueue deletions(env, store, metrics);
   Services services{env,       store,      nodes, uploads, metrics, deletions, config.redo_process,
