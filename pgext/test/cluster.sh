@@ -1327,10 +1327,11 @@ END
   rate=$(hit_rate 'select count(*) from big')
   echo "read again and again: $rate of 100"
   [ "$rate" -ge 20 ] || fail "of twice the cache's size only $rate of 100 pages stayed"
-  ask 'select read_parts(0, 74)' >/dev/null
+  # How soon depends on which sets the pages fall into, so on the relation's number.
+  for _ in 1 2; do ask 'select read_parts(0, 74)' >/dev/null; done
   rate=$(hit_rate 'select read_parts(75, 99)')
   echo "read a few times: $rate of 100"
-  [ "$rate" -ge 40 ] || fail "of pages that are read three times in a row only $rate of 100 reads were answered"
+  [ "$rate" -ge 60 ] || fail "of pages that are read three times in a row only $rate of 100 reads were answered"
 }
 
 postmaster() { head -n 1 "$state/endpoints/$endpoint/pgdata/postmaster.pid"; }
