@@ -5,10 +5,10 @@
 
 #include "core/env/points.h"
 #include "core/fiber/scope.h"
-#include "core/pageserver/timeline.h"
 #include "core/pageserver/value.h"
 #include "sim/bucket.h"
 #include "sim/machine.h"
+#include "sim/pageserver_services.h"
 
 namespace argon::sim {
 namespace {
@@ -83,22 +83,12 @@ class Attached {
     return {};
   }
 
-  struct Lived {
-    Lived(Env& env, objstore::ObjectStore& store)
-        : deletions(env, store, metrics), services{env, store, nodes, uploads, metrics, deletions} {}
-    Metrics metrics;
-    pageserver::NodeCache nodes{64};
-    Semaphore uploads{4};
-    pageserver::DeletionQueue deletions;
-    pageserver::Services services;
-  };
-
   uint32_t l0_limit_;
   World world_{WorldOptions{}};
   Machine* machine_ = nullptr;
   Bucket bucket_;
   BucketStore store_{bucket_, 1_ms};
-  std::optional<Lived> lived_;
+  std::optional<PageserverServices> lived_;
   std::shared_ptr<pageserver::TenantGc> gc_ = std::make_shared<pageserver::TenantGc>();
   std::optional<Timeline> timeline_;
 };

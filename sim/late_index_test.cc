@@ -11,6 +11,7 @@
 #include "core/pageserver/value.h"
 #include "sim/bucket.h"
 #include "sim/machine.h"
+#include "sim/pageserver_services.h"
 
 namespace argon::sim {
 namespace {
@@ -152,23 +153,12 @@ class Lives {
     return {};
   }
 
-  // Of one life.
-  struct Lived {
-    Lived(Env& env, objstore::ObjectStore& store)
-        : deletions(env, store, metrics), services{env, store, nodes, uploads, metrics, deletions} {}
-    Metrics metrics;
-    pageserver::NodeCache nodes{64};
-    Semaphore uploads{4};
-    pageserver::DeletionQueue deletions;
-    pageserver::Services services;
-  };
-
   World world_;
   Random random_;
   Machine* machine_ = nullptr;
   Bucket bucket_;
   BucketStore store_{bucket_, 1_ms};
-  std::optional<Lived> lived_;
+  std::optional<PageserverServices> lived_;
   std::optional<Tenants> tenants_;
   std::shared_ptr<Timeline> timeline_;
   Lsn told_;
