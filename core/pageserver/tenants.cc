@@ -262,7 +262,10 @@ void Tenants::note_loaded() {
 Status Tenants::attach_timeline(Task& task, const TenantTimelineId& id, const std::string& key,
                                 Indexes& indexes) {
   if (!indexes.contains(id)) {
-    TRY_ASSIGN(indexes[id], get_index(task, services_.objects, key, id));
+    auto index = get_index(task, services_.objects, key, id);
+    // It was there: else the timeline would be loaded no more, and nobody told.
+    if (index.is(Code::NotFound)) return Error(Code::Unavailable, index.error().message());
+    TRY_ASSIGN(indexes[id], std::move(index));
   }
   const TimelineIndex& index = indexes.at(id);
   Tenant& tenant = tenants_[id.tenant];

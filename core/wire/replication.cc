@@ -1,9 +1,8 @@
 #include "core/wire/replication.h"
 
-#include <map>
-
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <vector>
 
 #include "core/base/codec.h"
