@@ -140,6 +140,18 @@ void Run::set_minimum(const Work& per_minute) {
   minimum_ = {least(per_minute.commits_acked), least(per_minute.pages_checked), least(per_minute.branches)};
 }
 
+bool Run::store_was_away() const {
+  Duration away, covered;  // the faults are in order of their beginnings
+  for (const faults::Fault& fault : plan_.faults) {
+    if (faults::info(fault.kind).family != faults::Family::ObjectStore) continue;
+    Duration end = std::min(fault.at + fault.length, options_.length);
+    if (end <= covered) continue;
+    away = away + (end - std::max(fault.at, covered));
+    covered = end;
+  }
+  return away >= options_.length / 2;
+}
+
 std::string Run::missing_work() const {
   if (options_.limits != Limits()) return {};
   auto missing = [](const char* what, uint64_t had, uint64_t wanted) {

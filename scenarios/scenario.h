@@ -110,10 +110,11 @@ class Run {
   // The workload's and the configuration's own stream.
   Random& random() { return random_; }
   Work& work() { return work_; }
-  // The scenario's minimum of work for a run of this length. Asked for at the end of the run; a plan may
-  // leave nothing to work with (an object store that throws everything away for half the time), so that what
-  // is missing may be done once all is healed.
+  // The scenario's minimum of work for a run of this length. Asked for at the end of the run.
   void set_minimum(const Work& per_minute);
+  // The plan had the object store out of order for half of the time or more: a pageserver that is killed then
+  // may not come back before all is healed, and what is missing of the minimum may be done after that.
+  bool store_was_away() const;
   // What of the minimum is missing; empty where nothing is, or where the run was made smaller.
   std::string missing_work() const;
   // Fails a run that had less of `what` than `per_minute` of the run's length; not one that was made smaller.
